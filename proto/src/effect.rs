@@ -1,0 +1,297 @@
+//! What a [`Session`](crate::Session) asks of its runtime, and what the runtime answers.
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+
+/// Names one effect that has an answer. Never used twice within a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpId(pub(crate) u32);
+
+/// Names an open file within a session. The session chooses it in the effect that opens the file; the
+/// runtime keeps the table from ids to its own handles and drops an entry at [`Effect::Close`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub(crate) u32);
+
+/// Index of a directory in [`Site::roots`](crate::site::Site::roots).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RootId(pub(crate) u16);
+
+impl RootId {
+    /// Position in [`Site::roots`](crate::site::Site::roots).
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A path below a root: decoded, without empty, `.` or `..` segments, without NUL or backslash, with no
+/// slash at either end. The empty path is the root itself. Only [`RelPath::new`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RelPath(Arc<str>);
+
+impl RelPath {
+    /// Takes a decoded path, e.g. `live/a.mpd`. `None` if any segment is empty, `.` or `..`, or the path
+    /// holds a NUL or a backslash.
+    pub fn new(path: &str) -> Option<Self> {
+        let fine = path.is_empty()
+            || path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+                && !path.bytes().any(|b| b == 0 || b == b'\\');
+        fine.then(|| Self(path.into()))
+    }
+
+    /// The path, segments separated by `/`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// True for the root itself.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The last segment; empty for the root.
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The directory that holds this path; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        if self.is_root() {
+            return None;
+        }
+        Some(Self(self.0.rsplit_once('/').map_or("", |(parent, _)| parent).into()))
+    }
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A file or directory that a request speaks of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The directory it lies beneath.
+    pub root: RootId,
+    /// The path from there.
+    pub path: RelPath,
+}
+
+/// What is known of a regular file. Two equal values mean: the same content (as far as a file system can
+/// tell), so the strong entity tag is made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Length in bytes.
+    pub len: u64,
+    /// Last modification, with the file system's full resolution.
+    pub modified: SystemTime,
+    /// Inode number.
+    pub inode: u64,
+}
+
+/// What must still hold when an upload is put in place of its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing.
+    Any,
+    /// The target must not exist.
+    Absent,
+    /// The target must be this very file.
+    Same(Meta),
+}
+
+/// One run of uploaded bytes and where it belongs in the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// Offset in the target.
+    pub at: u64,
+    /// Number of bytes.
+    pub len: u64,
+}
+
+/// A wish of the session. Those with an `op` are answered by
+/// [`handle_done`](crate::Session::handle_done), in any order; the others have no answer.
+#[derive(Debug)]
+pub enum Effect {
+    /// Open a regular file for reading, never waiting (not even for a FIFO's writer), and only where the
+    /// path does not lead out of the root. Answer: [`Done::Opened`].
+    Open {
+        /// To be answered.
+        op: OpId,
+        /// The id it is to have.
+        file: FileId,
+        /// What to open.
+        place: Place,
+    },
+    /// Look at a regular file. Answer: [`Done::Stat`].
+    Stat {
+        /// To be answered.
+        op: OpId,
+        /// What to look at.
+        place: Place,
+    },
+    /// Make a part file beside `place` (and the directories that lead there), under a name that no URL
+    /// reaches and that is swept at the next start. `len` is the announced length: room for it is reserved
+    /// where the file system can, so that a full disk is known now. Answer: [`Done::Ok`].
+    Create {
+        /// To be answered.
+        op: OpId,
+        /// The id that the part file is to have.
+        file: FileId,
+        /// The target.
+        place: Place,
+        /// Announced length in bytes.
+        len: Option<u64>,
+    },
+    /// Write all of `data`, one after the other, at `at` of the part file. Answer: [`Done::Ok`].
+    Write {
+        /// To be answered.
+        op: OpId,
+        /// The part file.
+        file: FileId,
+        /// Offset in bytes.
+        at: u64,
+        /// The bytes.
+        data: Vec<Bytes>,
+    },
+    /// Rename the part file over `place` if `expect` holds; with `durable`, flush data before and the directory entry
+    /// after. The file is closed then, whatever the answer; on failure the part file is gone too.
+    /// Answer: [`Done::Committed`].
+    Commit {
+        /// To be answered.
+        op: OpId,
+        /// The part file.
+        file: FileId,
+        /// The target.
+        place: Place,
+        /// What must hold of the target.
+        expect: Expect,
+        /// Flush before answering.
+        durable: bool,
+    },
+    /// The part file holds `patches`, one after the other. Put into place of the target a copy of it with those
+    /// runs replaced; atomically, and one after the other with every other change of that target that this
+    /// server makes. A patch must not begin past the end that the ones before it leave: [`FsError::Hole`].
+    /// A missing target counts as empty if `create`, else it is [`FsError::NotFound`].
+    /// The file is closed then, whatever the answer. Answer: [`Done::Committed`].
+    CommitPatches {
+        /// To be answered.
+        op: OpId,
+        /// The part file.
+        file: FileId,
+        /// The target.
+        place: Place,
+        /// What must hold of the target.
+        expect: Expect,
+        /// Flush before answering.
+        durable: bool,
+        /// May the target be missing?
+        create: bool,
+        /// Where the bytes go, in the order they lie in the part file.
+        patches: Vec<Patch>,
+    },
+    /// Remove a regular file if `expect` holds, and the directories below the root that this leaves empty.
+    /// Answer: [`Done::Ok`].
+    Remove {
+        /// To be answered.
+        op: OpId,
+        /// What to remove.
+        place: Place,
+        /// What must hold of it.
+        expect: Expect,
+    },
+    /// Close a file. A part file that was not committed is removed, with the directories made for it.
+    Close {
+        /// Which.
+        file: FileId,
+    },
+    /// From now on this part file is an upload in progress of `place`: [`Hub::begin`](crate::live::Hub::begin).
+    Announce {
+        /// The part file.
+        file: FileId,
+        /// The target.
+        place: Place,
+        /// Announced length in bytes.
+        len: Option<u64>,
+    },
+    /// `len` bytes of the announced file are written and may be read: [`Hub::grow`](crate::live::Hub::grow).
+    Grown {
+        /// The part file.
+        file: FileId,
+        /// Bytes there are.
+        len: u64,
+    },
+    /// The announced upload is over: [`Hub::end`](crate::live::Hub::end).
+    Ended {
+        /// The part file.
+        file: FileId,
+        /// True if the target now is what was uploaded.
+        complete: bool,
+    },
+    /// Find the upload in progress at `place` and follow it: [`Hub::follow`](crate::live::Hub::follow). Answer:
+    /// [`Done::Following`], with the file open as `file`; after it, [`handle_growth`](crate::Session::handle_growth)
+    /// with the same `op` whenever it went on, until [`Effect::Unfollow`]. Where there is none, the answer is
+    /// [`Done::NotGrowing`] at once; or, with `wait`, no answer until one begins.
+    Follow {
+        /// To be answered, and the name of the following.
+        op: OpId,
+        /// The id that the growing file is to have.
+        file: FileId,
+        /// Which upload.
+        place: Place,
+        /// Wait for an upload to begin.
+        wait: bool,
+    },
+    /// No longer follow, or wait for, what was asked with this `op`. The file stays open.
+    Unfollow {
+        /// The following.
+        op: OpId,
+    },
+    /// All is sent and the peer is to be told so: shut down the writing half of the socket, go on reading.
+    ShutdownWrite,
+}
+
+/// A good answer to an effect.
+#[derive(Debug, Clone)]
+pub enum Done {
+    /// It was done.
+    Ok,
+    /// The file is open.
+    Opened(Meta),
+    /// What there is at the place.
+    Stat(Meta),
+    /// The target is replaced.
+    Committed {
+        /// The target did not exist before.
+        created: bool,
+        /// The target as it is now.
+        meta: Meta,
+    },
+    /// An upload is in progress, and followed.
+    Following(Growth),
+    /// No upload is in progress.
+    NotGrowing,
+}
+
+/// How far a growing file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// Bytes that may be read.
+    pub len: u64,
+    /// Length announced by the uploader, in bytes.
+    pub total: Option<u64>,
+    /// Whether more will come.
+    pub state: GrowthState,
+}
+
+/// Whether a growing file goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrowthState {
+    /// It may grow.
+    Growing,
+    /// It is complete and stands under its name.
+    Complete,
+    /// It was given up; the name shows what it showed before.
+    Aborted,
+}

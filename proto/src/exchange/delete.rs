@@ -1,0 +1,115 @@
+//! DELETE.
+
+use super::{
+    Answer, Cx,
+    answer::{fs_status, head, refuse, refuse_last},
+    conditional::{self, Validators, Verdict},
+};
+use crate::{
+    effect::{Done, Effect, Expect, OpId, Place},
+    error::FsError,
+    http1::{Incoming, RequestHead, Status},
+};
+
+/// Waits for the request's body to end (some encoders send an empty chunked one), looks if there are conditions, and
+/// removes.
+#[derive(Debug)]
+pub(crate) struct Delete {
+    request: Box<RequestHead>,
+    place: Place,
+    directory: bool,
+    dropped: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Receiving,
+    Looking { op: OpId },
+    Removing { op: OpId },
+    Over,
+}
+
+impl Delete {
+    pub(super) fn start(
+        request: Box<RequestHead>,
+        place: Place,
+        directory: bool,
+        cx: &mut Cx<'_>,
+    ) -> Self {
+        let mut delete = Self { request, place, directory, dropped: 0, state: State::Receiving };
+        match delete.request.body {
+            Incoming::None => delete.on_end(cx),
+            Incoming::Length(_) | Incoming::Chunked => {
+                cx.answer(Answer::Grant(cx.site.config.limits.linger_bytes + 1));
+            }
+        }
+        delete
+    }
+
+    pub(super) fn on_data(&mut self, data: &[u8], cx: &mut Cx<'_>) {
+        self.dropped += data.len() as u64;
+        if self.dropped > cx.site.config.limits.linger_bytes {
+            self.state = State::Over;
+            refuse_last(cx, Status::CONTENT_TOO_LARGE, "a DELETE has no use for a body");
+        }
+    }
+
+    pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) {
+        if !matches!(self.state, State::Receiving) {
+            return;
+        }
+        if self.directory {
+            self.state = State::Over;
+            return refuse(cx, Status::FORBIDDEN, "directories are not deleted");
+        }
+        if conditional::is_conditional(&self.request.fields) {
+            let op = cx.op();
+            cx.effect(Effect::Stat { op, place: self.place.clone() });
+            self.state = State::Looking { op };
+        } else {
+            self.remove(Expect::Any, cx);
+        }
+    }
+
+    fn remove(&mut self, expect: Expect, cx: &mut Cx<'_>) {
+        let op = cx.op();
+        cx.effect(Effect::Remove { op, place: self.place.clone(), expect });
+        self.state = State::Removing { op };
+    }
+
+    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Looking { op } if op == done => {
+                let current = match result {
+                    Ok(Done::Stat(meta)) => Some(meta),
+                    Err(FsError::NotFound) | Ok(_) => None,
+                    Err(error) => return self.removed(Err(error), cx),
+                };
+                let validators = current.map(|meta| Validators::of(&meta, cx.now.wall));
+                let fields = &self.request.fields;
+                if conditional::evaluate(fields, false, validators.as_ref()) == Verdict::Go {
+                    self.remove(current.map_or(Expect::Absent, Expect::Same), cx);
+                } else {
+                    self.state = State::Over;
+                    refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
+                }
+            }
+            State::Removing { op } if op == done => self.removed(result, cx),
+            State::Looking { .. } | State::Removing { .. } | State::Receiving | State::Over => {}
+        }
+    }
+    fn removed(&mut self, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        self.state = State::Over;
+        match result {
+            Ok(_) => cx.answer(Answer::Whole(head(cx.site, Status::OK), Vec::new())),
+            Err(FsError::NotFound) => {
+                cx.answer(Answer::Whole(head(cx.site, Status::NO_CONTENT), Vec::new()));
+            }
+            Err(FsError::IsDirectory) => {
+                refuse(cx, Status::FORBIDDEN, "directories are not deleted");
+            }
+            Err(error) => refuse(cx, fs_status(error), &error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,520 @@
+//! GET and HEAD: an upload in progress, or a file; whole, in ranges, or as it grows.
+
+use std::time::Instant;
+
+use super::{
+    Answer, Cx,
+    answer::{described, error_head, fs_status, head, refuse, say},
+    byteranges,
+    conditional::{self, Validators, Verdict},
+    media,
+    range::{RangeSpec, Ranges, Resolution, Span, VERY_LARGE},
+    target::{self, Target},
+};
+use crate::{
+    effect::{Done, Effect, FileId, Growth, GrowthState, Meta, OpId, Place},
+    error::FsError,
+    http1::{Method, Part, RequestHead, Status},
+};
+
+/// ```text
+///  Looking --> Opening --------------------------------> Answered
+///     |           |  \--> Missing --(deadline)--> 404        ^
+///     |           |          |                               |
+///     +-----------+----------+--> Holding --> Streaming -----+
+///                 ^                  |
+///                 +--(upload over)---+
+/// ```
+#[derive(Debug)]
+pub(crate) struct Get {
+    request: Box<RequestHead>,
+    target: Target,
+    place: Place,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Is an upload in progress?
+    Looking { op: OpId, file: FileId },
+    /// The file on disk is being opened.
+    Opening { op: OpId, file: FileId, otherwise: Otherwise },
+    /// There is nothing; an upload may begin.
+    Missing { awaited: Awaited },
+    /// An upload is in progress, and what was asked for is not all there.
+    Holding { followed: Followed, plan: Plan },
+    /// An upload in progress is being sent; `pushed` is the offset up to which it was; `starved` if the peer has all of
+    /// that.
+    Streaming { followed: Followed, pushed: u64, starved: bool },
+    /// The answer is complete; this file is being sent.
+    Answered { file: Option<FileId> },
+    /// The peer is gone; a file that is being opened is to be closed.
+    Gone { op: OpId, file: FileId },
+}
+
+/// What there is if there is no file on disk.
+#[derive(Debug)]
+enum Otherwise {
+    Nothing,
+    /// The first upload of a manifest.
+    Growing(Followed),
+    /// An upload may begin.
+    Awaited(Awaited),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    op: OpId,
+    file: FileId,
+    deadline: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Followed {
+    op: OpId,
+    file: FileId,
+    growth: Growth,
+}
+
+/// What is to be sent of a growing file, and when the answer can begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plan {
+    /// All of it, from its first byte on.
+    Whole,
+    /// From here on; begins when this byte is there.
+    From { first: u64, last: Option<u64> },
+    /// Exactly this; begins when all of it is there.
+    Closed(Span),
+    /// What can only be told at the end.
+    AtEnd,
+}
+
+impl Get {
+    pub(super) fn start(
+        request: Box<RequestHead>,
+        target: Target,
+        place: Place,
+        cx: &mut Cx<'_>,
+    ) -> Self {
+        let mut get = Self { request, target, place, state: State::Answered { file: None } };
+        get.look(cx);
+        get
+    }
+
+    fn look(&mut self, cx: &mut Cx<'_>) {
+        if cx.site.write_root().is_none() {
+            return self.open(Otherwise::Nothing, cx);
+        }
+        let (op, file) = (cx.op(), cx.file());
+        cx.effect(Effect::Follow { op, file, place: self.place.clone(), wait: false });
+        self.state = State::Looking { op, file };
+    }
+
+    fn open(&mut self, otherwise: Otherwise, cx: &mut Cx<'_>) {
+        let (op, file) = (cx.op(), cx.file());
+        cx.effect(Effect::Open { op, file, place: self.place.clone() });
+        self.state = State::Opening { op, file, otherwise };
+    }
+
+    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        match &self.state {
+            &State::Looking { op, file } if op == done => match result {
+                Ok(Done::Following(growth)) => {
+                    let followed = Followed { op, file, growth };
+                    // A manifest that exists is served whole while it is being replaced.
+                    if media::is_manifest(self.place.path.as_str()) {
+                        self.open(Otherwise::Growing(followed), cx);
+                    } else {
+                        self.follow(followed, cx);
+                    }
+                }
+                Ok(Done::NotGrowing | Done::Ok | Done::Opened(_) | Done::Stat(_))
+                | Ok(Done::Committed { .. })
+                | Err(_) => self.open(Otherwise::Nothing, cx),
+            },
+            &State::Missing { awaited } if awaited.op == done => self.begun(awaited, result, cx),
+            State::Opening { op, file, otherwise } => {
+                let file = *file;
+                match otherwise {
+                    _ if *op == done => self.opened(file, result, cx),
+                    &Otherwise::Awaited(awaited) if awaited.op == done => {
+                        self.begun(awaited, result, cx);
+                    }
+                    Otherwise::Nothing | Otherwise::Growing(_) | Otherwise::Awaited(_) => {}
+                }
+            }
+            &State::Gone { op, file } if op == done => {
+                cx.effect(Effect::Unfollow { op });
+                cx.effect(Effect::Close { file });
+                self.state = State::Answered { file: None };
+            }
+            State::Looking { .. }
+            | State::Missing { .. }
+            | State::Holding { .. }
+            | State::Streaming { .. }
+            | State::Answered { .. }
+            | State::Gone { .. } => {}
+        }
+    }
+
+    /// The upload that was waited for has begun.
+    fn begun(&mut self, awaited: Awaited, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        let Ok(Done::Following(growth)) = result else { return };
+        let followed = Followed { op: awaited.op, file: awaited.file, growth };
+        match &mut self.state {
+            State::Opening { otherwise, .. } => *otherwise = Otherwise::Growing(followed),
+            State::Looking { .. }
+            | State::Missing { .. }
+            | State::Holding { .. }
+            | State::Streaming { .. }
+            | State::Answered { .. }
+            | State::Gone { .. } => self.follow(followed, cx),
+        }
+    }
+
+    /// The file on disk is open, or cannot be.
+    fn opened(&mut self, file: FileId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        let state = std::mem::replace(&mut self.state, State::Answered { file: None });
+        let State::Opening { otherwise, .. } = state else { return };
+        match (result, otherwise) {
+            (Ok(Done::Opened(meta)), otherwise) => {
+                otherwise.give_up(cx);
+                self.state = State::Answered { file: Some(file) };
+                self.answer_file(file, &meta, cx);
+            }
+            (Err(FsError::NotFound), Otherwise::Growing(followed)) => self.follow(followed, cx),
+            (Err(FsError::NotFound), Otherwise::Awaited(awaited)) => {
+                self.state = State::Missing { awaited };
+            }
+            (Err(FsError::NotFound), Otherwise::Nothing) if self.may_wait(cx) => self.wait(cx),
+            (Err(error), otherwise) => {
+                otherwise.give_up(cx);
+                self.refuse(error, cx);
+            }
+            (Ok(_), otherwise) => {
+                otherwise.give_up(cx);
+                self.refuse(FsError::Other(std::io::ErrorKind::Other), cx);
+            }
+        }
+    }
+
+    fn may_wait(&self, cx: &Cx<'_>) -> bool {
+        !cx.site.config.wait_missing.is_zero()
+            && !self.target.directory
+            && cx.site.may_be_uploaded(&self.place)
+    }
+
+    /// Waits for an upload to begin; looks at the disk once more, since one may have come and gone meanwhile.
+    fn wait(&mut self, cx: &mut Cx<'_>) {
+        let deadline = cx.now.mono + cx.site.config.wait_missing;
+        let awaited = Awaited { op: cx.op(), file: cx.file(), deadline };
+        let place = self.place.clone();
+        cx.effect(Effect::Follow { op: awaited.op, file: awaited.file, place, wait: true });
+        self.open(Otherwise::Awaited(awaited), cx);
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Missing { awaited } => Some(awaited.deadline),
+            State::Looking { .. }
+            | State::Opening { .. }
+            | State::Holding { .. }
+            | State::Streaming { .. }
+            | State::Answered { .. }
+            | State::Gone { .. } => None,
+        }
+    }
+
+    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+        if let State::Missing { awaited } = self.state {
+            cx.effect(Effect::Unfollow { op: awaited.op });
+            self.state = State::Answered { file: None };
+            refuse(cx, Status::NOT_FOUND, "no such file, and no upload of it began");
+        }
+    }
+
+    fn refuse(&mut self, error: FsError, cx: &mut Cx<'_>) {
+        match error {
+            FsError::IsDirectory if !self.target.directory => {
+                let query = self.target.query.as_ref().map(|query| format!("?{query}"));
+                let path = target::encode(&self.target.path);
+                let location = format!("{path}/{}", query.unwrap_or_default());
+                let head =
+                    error_head(cx.site, Status::MOVED_PERMANENTLY).field("Location", location);
+                say(cx, head, "a directory's URL ends in a slash");
+            }
+            FsError::IsDirectory => refuse(cx, Status::FORBIDDEN, "directories are not listed"),
+            FsError::NotFound
+            | FsError::NotRegular
+            | FsError::Outside
+            | FsError::Denied
+            | FsError::NameTooLong
+            | FsError::Full
+            | FsError::Changed
+            | FsError::Hole(_)
+            | FsError::Exhausted
+            | FsError::Other(_) => refuse(cx, fs_status(error), &error.to_string()),
+        }
+    }
+
+    /// A file on disk: conditions, then ranges (RFC 9110 §13.2.2, §14.2).
+    fn answer_file(&mut self, file: FileId, meta: &Meta, cx: &mut Cx<'_>) {
+        if self.target.directory {
+            return refuse(cx, Status::NOT_FOUND, "a file's URL does not end in a slash");
+        }
+        let validators = if cx.site.config.sends_validators() {
+            Validators::of(meta, cx.now.wall)
+        } else {
+            Validators::default()
+        };
+        let fields = &self.request.fields;
+        match conditional::evaluate(fields, true, Some(&validators)) {
+            Verdict::Go => {}
+            Verdict::NotModified => {
+                let head = described(cx.site, Status::NOT_MODIFIED, &validators);
+                return cx.answer(Answer::Whole(head, Vec::new()));
+            }
+            Verdict::Failed => {
+                return refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
+            }
+        }
+        let media_type = media::for_path(self.place.path.as_str());
+        let ranges = self
+            .ranges(cx)
+            .filter(|_| conditional::range_applies(fields, &validators, cx.now.wall));
+        let described = |status| described(cx.site, status, &validators);
+        match ranges.map_or(Resolution::Whole, |ranges| ranges.resolve(meta.len)) {
+            Resolution::Whole => {
+                let accepts = if cx.site.config.norange { "none" } else { "bytes" };
+                let head = described(Status::OK)
+                    .field("Content-Type", media_type)
+                    .field("Accept-Ranges", accepts);
+                let body = vec![Part::File { file, at: 0, len: meta.len }];
+                cx.answer(Answer::Whole(head, body));
+            }
+            Resolution::Unsatisfiable => {
+                let head = error_head(cx.site, Status::RANGE_NOT_SATISFIABLE)
+                    .field("Content-Range", byteranges::unsatisfied(meta.len));
+                say(cx, head, "the range begins past the end of the file");
+            }
+            Resolution::Spans(spans) => {
+                let boundary = byteranges::boundary(meta, &spans);
+                let how = cx.site.config.multirange;
+                let partial =
+                    byteranges::partial(spans, meta.len, how, media_type, file, &boundary);
+                let media_type = partial.content_type.as_deref().unwrap_or(media_type);
+                let head = described(Status::PARTIAL_CONTENT)
+                    .field("Content-Type", media_type)
+                    .field("Accept-Ranges", "bytes")
+                    .field_opt("Content-Range", partial.content_range);
+                cx.answer(Answer::Whole(head, partial.parts));
+            }
+        }
+    }
+
+    /// The ranges asked for, if they are to be looked at.
+    fn ranges(&self, cx: &Cx<'_>) -> Option<Ranges> {
+        if cx.site.config.norange || self.request.method != Method::Get {
+            return None;
+        }
+        let mut lines = self.request.fields.all("range");
+        let (line, None) = (lines.next()?, lines.next()) else { return None };
+        Ranges::parse(line, cx.site.config.limits.ranges)
+    }
+
+    // ---- a growing file ----
+
+    /// An upload in progress is what the path shows.
+    fn follow(&mut self, followed: Followed, cx: &mut Cx<'_>) {
+        // It has no validator yet, but it exists.
+        let nothing = Validators::default();
+        if conditional::evaluate(&self.request.fields, true, Some(&nothing)) == Verdict::Failed {
+            followed.give_up(cx);
+            self.state = State::Answered { file: None };
+            return refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
+        }
+        let ranges = self
+            .ranges(cx)
+            .filter(|_| conditional::range_applies(&self.request.fields, &nothing, cx.now.wall));
+        let plan = ranges.map_or(Plan::Whole, |ranges| Plan::new(&ranges, followed.growth.total));
+        self.state = State::Holding { followed, plan };
+        self.go_on(cx);
+    }
+
+    pub(super) fn on_growth(&mut self, op: OpId, growth: Growth, cx: &mut Cx<'_>) {
+        let followed = match &mut self.state {
+            State::Holding { followed, .. }
+            | State::Streaming { followed, .. }
+            | State::Opening { otherwise: Otherwise::Growing(followed), .. } => followed,
+            State::Looking { .. }
+            | State::Opening { .. }
+            | State::Missing { .. }
+            | State::Answered { .. }
+            | State::Gone { .. } => return,
+        };
+        if followed.op == op {
+            followed.growth = growth;
+            self.go_on(cx);
+        }
+    }
+
+    pub(super) fn on_writable(&mut self, cx: &mut Cx<'_>) {
+        if let State::Streaming { followed, pushed, starved } = &mut self.state {
+            *starved = false;
+            let Growth { len, state, .. } = followed.growth;
+            if *pushed < len {
+                let part = Part::File { file: followed.file, at: *pushed, len: len - *pushed };
+                *pushed = len;
+                cx.answer(Answer::Part(part));
+            } else {
+                match state {
+                    GrowthState::Growing => *starved = true,
+                    GrowthState::Complete => {
+                        let file = followed.file;
+                        cx.effect(Effect::Unfollow { op: followed.op });
+                        self.state = State::Answered { file: Some(file) };
+                        cx.answer(Answer::Finish);
+                    }
+                    GrowthState::Aborted => cx.answer(Answer::Abort),
+                }
+            }
+        }
+    }
+
+    fn go_on(&mut self, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Holding { followed, plan } => self.hold(followed, plan, cx),
+            // While something is being sent, what came meanwhile is sent after it, in one piece.
+            State::Streaming { followed, starved, .. } => {
+                if starved {
+                    self.on_writable(cx);
+                } else if followed.growth.state == GrowthState::Aborted {
+                    cx.answer(Answer::Abort);
+                }
+            }
+            State::Looking { .. }
+            | State::Opening { .. }
+            | State::Missing { .. }
+            | State::Answered { .. }
+            | State::Gone { .. } => {}
+        }
+    }
+
+    /// Nothing is answered yet: can it be now?
+    fn hold(&mut self, followed: Followed, plan: Plan, cx: &mut Cx<'_>) {
+        let Growth { len, total, state } = followed.growth;
+        let media_type = media::for_path(self.place.path.as_str());
+        match state {
+            GrowthState::Growing => {}
+            // It is a file now, with validators.
+            GrowthState::Complete => {
+                followed.give_up(cx);
+                return self.open(Otherwise::Nothing, cx);
+            }
+            // What the path showed before is what it shows again.
+            GrowthState::Aborted => {
+                followed.give_up(cx);
+                return self.look(cx);
+            }
+        }
+        let (first, head, answer_len) = match plan {
+            Plan::Whole if len > 0 => {
+                (0, head(cx.site, Status::OK).field("Content-Type", media_type), None)
+            }
+            Plan::From { first, last } if len > first => {
+                let content_range = match (last, total) {
+                    (None, Some(total)) => format!("bytes {first}-{}/{total}", total - 1),
+                    (last, _) => format!("bytes {first}-{}/*", last.unwrap_or(VERY_LARGE)),
+                };
+                let head = head(cx.site, Status::PARTIAL_CONTENT)
+                    .field("Content-Type", media_type)
+                    .field("Content-Range", content_range);
+                (first, head, total.filter(|_| last.is_none()).map(|total| total - first))
+            }
+            Plan::Closed(span) if len >= span.end => {
+                let total = total.map_or_else(|| "*".into(), |total| total.to_string());
+                let head = head(cx.site, Status::PARTIAL_CONTENT)
+                    .field("Content-Type", media_type)
+                    .field("Content-Range", format!("bytes {}-{}/{total}", span.start, span.end - 1));
+                cx.effect(Effect::Unfollow { op: followed.op });
+                self.state = State::Answered { file: Some(followed.file) };
+                let part = Part::File { file: followed.file, at: span.start, len: span.len() };
+                return cx.answer(Answer::Whole(head, vec![part]));
+            }
+            Plan::Whole | Plan::From { .. } | Plan::Closed(_) | Plan::AtEnd => return,
+        };
+        cx.answer(Answer::Live(head, answer_len));
+        if self.request.method == Method::Head {
+            followed.give_up(cx);
+            self.state = State::Answered { file: None };
+            return cx.answer(Answer::Finish);
+        }
+        self.state = State::Streaming { followed, pushed: first, starved: false };
+        self.on_writable(cx);
+    }
+
+    /// Gives everything back.
+    pub(super) fn release(&mut self, cx: &mut Cx<'_>) {
+        let state = std::mem::replace(&mut self.state, State::Answered { file: None });
+        match state {
+            State::Looking { op, file } | State::Gone { op, file } => {
+                self.state = State::Gone { op, file };
+            }
+            State::Opening { op, file, otherwise } => {
+                otherwise.give_up(cx);
+                self.state = State::Gone { op, file };
+            }
+            State::Missing { awaited } => cx.effect(Effect::Unfollow { op: awaited.op }),
+            State::Holding { followed, .. } | State::Streaming { followed, .. } => {
+                followed.give_up(cx);
+            }
+            State::Answered { file: Some(file) } => cx.effect(Effect::Close { file }),
+            State::Answered { file: None } => {}
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.state, State::Gone { .. })
+    }
+}
+
+impl Followed {
+    fn give_up(self, cx: &mut Cx<'_>) {
+        cx.effect(Effect::Unfollow { op: self.op });
+        cx.effect(Effect::Close { file: self.file });
+    }
+}
+
+impl Otherwise {
+    fn give_up(self, cx: &mut Cx<'_>) {
+        match self {
+            Self::Nothing => {}
+            Self::Growing(followed) => followed.give_up(cx),
+            Self::Awaited(awaited) => cx.effect(Effect::Unfollow { op: awaited.op }),
+        }
+    }
+}
+
+impl Plan {
+    fn new(ranges: &Ranges, total: Option<u64>) -> Self {
+        match (ranges.single(), total) {
+            // Without a length there is no Content-Range for the whole; players that always ask for `bytes=0-` take a 200.
+            (Some(RangeSpec::From { first: 0 }), None) => Self::Whole,
+            (Some(RangeSpec::From { first }), Some(total)) if first >= total => Self::AtEnd,
+            (Some(RangeSpec::From { first }), _) => Self::From { first, last: None },
+            // RFC 8673 §3: the peer says with a very large number that it wants what is to come.
+            (Some(RangeSpec::Closed { first, last }), None) if last >= VERY_LARGE => {
+                Self::From { first, last: Some(last) }
+            }
+            (Some(RangeSpec::Closed { first, .. }), Some(total)) if first >= total => Self::AtEnd,
+            (Some(RangeSpec::Closed { first, last }), total) => {
+                let end = last.saturating_add(1).min(total.unwrap_or(u64::MAX));
+                Self::Closed(Span { start: first, end })
+            }
+            (Some(RangeSpec::Suffix { len }), Some(total)) if len > 0 && total > 0 => {
+                Self::From { first: total.saturating_sub(len), last: None }
+            }
+            (Some(RangeSpec::Suffix { .. }) | None, _) => Self::AtEnd,
+        }
+    }
+}

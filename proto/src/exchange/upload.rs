@@ -1,0 +1,517 @@
+//! PUT, POST and PATCH: a body that becomes a file, or fills ranges of one. Nothing is seen of it under its name before all
+//! of it is there (SPEC §6).
+
+use bytes::Bytes;
+
+use super::{
+    Answer, Cx,
+    answer::{described, error_head, fs_status, head, refuse, refuse_last, say},
+    byteranges,
+    conditional::{self, Validators, Verdict},
+    content_range,
+    patch::{self, Parser},
+    range::{RangeSpec, Ranges},
+    target,
+};
+use crate::{
+    effect::{Done, Effect, Expect, FileId, Meta, OpId, Patch, Place},
+    error::{FsError, PeerError},
+    http1::{Incoming, Method, RequestHead, Status},
+};
+
+/// ```text
+///  [Looking -->] Creating --> Receiving --> Committing --> Over
+///      |             |            |             |           ^
+///      +-------------+------------+-------------+- failure -+
+/// ```
+#[derive(Debug)]
+pub(crate) struct Upload {
+    place: Place,
+    content: Content,
+    expect: Expect,
+    /// Announced length of the body.
+    announced: Option<u64>,
+    state: State,
+    /// Received and not yet being written.
+    pending: Vec<Bytes>,
+    pending_len: u64,
+    /// Bytes of content received; of a PATCH, without the heads of its parts.
+    received: u64,
+    /// Offset in the part file up to which all is written.
+    written: u64,
+    body_is_whole: bool,
+}
+
+/// What the body is.
+#[derive(Debug)]
+enum Content {
+    /// The whole resource.
+    Whole,
+    /// Asked ranges, before the length of the target is known.
+    Ranges(Asked),
+    /// These runs, the last of which may be open (length `u64::MAX`).
+    Patches { patches: Vec<Patch>, create: bool },
+    /// Runs that the body itself names.
+    Patch(Box<Parser>),
+}
+
+#[derive(Debug)]
+enum Asked {
+    Range(Ranges),
+    ContentRange { at: u64, len: u64 },
+}
+
+#[derive(Debug)]
+enum State {
+    /// What is there? For conditions and ranges.
+    Looking { op: OpId, conditional: bool, request: Box<RequestHead> },
+    /// The part file is being made.
+    Creating { op: OpId, file: FileId },
+    /// The body comes in; `writing` holds the write under way and its number of bytes.
+    Receiving { file: FileId, writing: Option<(OpId, u64)> },
+    /// The part file takes its place.
+    Committing { op: OpId, file: FileId },
+    /// The peer is gone, or was refused; this effect is under way, and the file is then to be closed.
+    Gone { op: OpId, file: FileId },
+    /// Answered.
+    Over,
+}
+
+impl Upload {
+    /// `None` if it was refused.
+    pub(super) fn start(request: &RequestHead, place: Place, cx: &mut Cx<'_>) -> Option<Self> {
+        let announced = match request.body {
+            Incoming::None => {
+                refuse(cx, Status::LENGTH_REQUIRED, &PeerError::LengthRequired.to_string());
+                return None;
+            }
+            Incoming::Length(len) => Some(len),
+            Incoming::Chunked => None,
+        };
+        if let (Some(len), Some(most)) = (announced, cx.site.config.limits.upload)
+            && len > most
+        {
+            refuse(cx, Status::CONTENT_TOO_LARGE, &format!("an upload may have {most} bytes"));
+            return None;
+        }
+        let content = content(request, cx)?;
+        let conditional = conditional::is_conditional(&request.fields);
+        let mut upload = Self {
+            place,
+            content,
+            expect: Expect::Any,
+            announced,
+            state: State::Over,
+            pending: Vec::new(),
+            pending_len: 0,
+            received: 0,
+            written: 0,
+            body_is_whole: false,
+        };
+        if conditional || matches!(upload.content, Content::Ranges(_)) {
+            let op = cx.op();
+            cx.effect(Effect::Stat { op, place: upload.place.clone() });
+            upload.state = State::Looking { op, conditional, request: Box::new(request.clone()) };
+        } else {
+            upload.create(cx);
+        }
+        Some(upload)
+    }
+
+    fn create(&mut self, cx: &mut Cx<'_>) {
+        let (op, file) = (cx.op(), cx.file());
+        let (place, len) = (self.place.clone(), self.announced);
+        cx.effect(Effect::Create { op, file, place, len });
+        self.state = State::Creating { op, file };
+    }
+
+    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        match state {
+            State::Looking { op, conditional, request } if op == done => {
+                let current = match result {
+                    Ok(Done::Stat(meta)) => Ok(Some(meta)),
+                    Err(FsError::NotFound) => Ok(None),
+                    Err(error) => Err(error),
+                    Ok(_) => Err(FsError::Other(std::io::ErrorKind::Other)),
+                };
+                match current {
+                    Ok(current) => self.looked(&request, conditional, current, cx),
+                    Err(error) => refuse_upload(error, cx),
+                }
+            }
+            State::Creating { op, file } if op == done => match result {
+                Ok(_) => {
+                    if let Content::Whole = self.content {
+                        let (place, len) = (self.place.clone(), self.announced);
+                        cx.effect(Effect::Announce { file, place, len });
+                    }
+                    self.state = State::Receiving { file, writing: None };
+                    self.go_on(cx);
+                }
+                Err(error) => refuse_upload(error, cx),
+            },
+            State::Receiving { file, writing: Some((op, len)) } if op == done => {
+                self.state = State::Receiving { file, writing: None };
+                match result {
+                    Ok(_) => {
+                        self.written += len;
+                        if let Content::Whole = self.content {
+                            cx.effect(Effect::Grown { file, len: self.written });
+                        }
+                        self.go_on(cx);
+                    }
+                    Err(error) => {
+                        self.give_up(cx);
+                        refuse_upload(error, cx);
+                    }
+                }
+            }
+            State::Committing { op, file } if op == done => self.committed(file, result, cx),
+            State::Gone { op, file } if op == done => {
+                // A commit that was under way when the peer left has closed the file.
+                self.end(file, matches!(result, Ok(Done::Committed { .. })), cx);
+                cx.effect(Effect::Close { file });
+            }
+            state @ (State::Looking { .. }
+            | State::Creating { .. }
+            | State::Receiving { .. }
+            | State::Committing { .. }
+            | State::Gone { .. }
+            | State::Over) => self.state = state,
+        }
+    }
+
+    /// What is there is known: conditions (RFC 9110 §13.2), then ranges.
+    fn looked(
+        &mut self,
+        request: &RequestHead,
+        conditional: bool,
+        current: Option<Meta>,
+        cx: &mut Cx<'_>,
+    ) {
+        if conditional {
+            let validators = current.map(|meta| Validators::of(&meta, cx.now.wall));
+            if conditional::evaluate(&request.fields, false, validators.as_ref()) != Verdict::Go {
+                return refuse(
+                    cx,
+                    Status::PRECONDITION_FAILED,
+                    "the precondition does not hold",
+                );
+            }
+            self.expect = current.map_or(Expect::Absent, Expect::Same);
+        }
+        if let Content::Ranges(asked) = &self.content {
+            let (patches, create) = asked.patches(current.map_or(0, |meta| meta.len));
+            if current.is_none() && !create {
+                return refuse(cx, Status::NOT_FOUND, "there is no file whose ranges could be replaced");
+            }
+            if let Err(len) = check_holes(&patches, current.map_or(0, |meta| meta.len)) {
+                return refuse_upload(FsError::Hole(len), cx);
+            }
+            let (fixed, open) = room(&patches);
+            let fits = |len| if open { len > fixed } else { len == fixed };
+            self.content = Content::Patches { patches, create };
+            if !self.announced.is_none_or(fits) {
+                return refuse_last(cx, Status::BAD_REQUEST, COUNT);
+            }
+        }
+        self.create(cx);
+    }
+
+    pub(super) fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+        let State::Receiving { .. } = self.state else { return };
+        let result = match &mut self.content {
+            Content::Patch(parser) => {
+                let before = self.pending.len();
+                let result = parser.push(data, &mut self.pending);
+                let new = self.pending[before..].iter().map(|piece| piece.len() as u64).sum::<u64>();
+                self.pending_len += new;
+                self.received += new;
+                result
+            }
+            Content::Whole | Content::Ranges(_) | Content::Patches { .. } => {
+                self.pending_len += data.len() as u64;
+                self.received += data.len() as u64;
+                self.pending.push(data);
+                Ok(())
+            }
+        };
+        if let Err(why) = result {
+            self.give_up(cx);
+            return refuse_last(cx, Status::BAD_REQUEST, why);
+        }
+        if self.most().is_some_and(|most| self.received > most) {
+            self.give_up(cx);
+            return refuse_last(cx, Status::BAD_REQUEST, COUNT);
+        }
+        if let Some(most) = cx.site.config.limits.upload
+            && self.received > most
+        {
+            self.give_up(cx);
+            let why = format!("an upload may have {most} bytes");
+            return refuse_last(cx, Status::CONTENT_TOO_LARGE, &why);
+        }
+        self.go_on(cx);
+    }
+
+    /// Bytes that the ranges can take.
+    fn most(&self) -> Option<u64> {
+        match &self.content {
+            Content::Patches { patches, .. } => {
+                let (fixed, open) = room(patches);
+                (!open).then_some(fixed)
+            }
+            Content::Whole | Content::Ranges(_) | Content::Patch(_) => None,
+        }
+    }
+
+    pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) {
+        self.body_is_whole = true;
+        self.go_on(cx);
+    }
+
+    /// Writes what has come, one write at a time, lets more come, and commits when all is written.
+    fn go_on(&mut self, cx: &mut Cx<'_>) {
+        let State::Receiving { file, writing } = &mut self.state else { return };
+        let file = *file;
+        if writing.is_none() && self.pending_len > 0 {
+            let op = cx.op();
+            let data = std::mem::take(&mut self.pending);
+            cx.effect(Effect::Write { op, file, at: self.written, data });
+            *writing = Some((op, std::mem::take(&mut self.pending_len)));
+        }
+        let under_way = writing.map_or(0, |(_, len)| len);
+        match (self.body_is_whole, writing) {
+            (false, _) => {
+                let window = cx.site.config.limits.upload_window;
+                cx.answer(Answer::Grant(window.saturating_sub(under_way + self.pending_len)));
+            }
+            (true, None) => self.commit(file, cx),
+            (true, Some(_)) => {}
+        }
+    }
+
+    fn commit(&mut self, file: FileId, cx: &mut Cx<'_>) {
+        let (op, place, expect) = (cx.op(), self.place.clone(), self.expect);
+        let durable = cx.site.config.durable;
+        let content = std::mem::replace(&mut self.content, Content::Whole);
+        let (patches, create) = match content {
+            Content::Whole => {
+                cx.effect(Effect::Commit { op, file, place, expect, durable });
+                self.state = State::Committing { op, file };
+                return;
+            }
+            Content::Patches { patches, create } => (fill(patches, self.received), create),
+            Content::Patch(parser) => {
+                let patches = parser.finish();
+                let create = patches.as_ref().is_ok_and(|p| p.first().is_some_and(|p| p.at == 0));
+                (patches, create)
+            }
+            Content::Ranges(_) => (Err(COUNT), false),
+        };
+        match patches {
+            Ok(patches) => {
+                self.content = Content::Patches { patches: Vec::new(), create };
+                cx.effect(Effect::CommitPatches {
+                    op,
+                    file,
+                    place,
+                    expect,
+                    durable,
+                    create,
+                    patches,
+                });
+                self.state = State::Committing { op, file };
+            }
+            Err(why) => {
+                cx.effect(Effect::Close { file });
+                self.state = State::Over;
+                refuse_last(cx, Status::BAD_REQUEST, why);
+            }
+        }
+    }
+
+    fn committed(&mut self, file: FileId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        match result {
+            Ok(Done::Committed { created, meta }) => {
+                self.end(file, true, cx);
+                let status = if created { Status::CREATED } else { Status::OK };
+                let validators = if cx.site.config.sends_validators() {
+                    Validators::of(&meta, cx.now.wall)
+                } else {
+                    Validators::default()
+                };
+                let head = described(cx.site, status, &validators)
+                    .field("Content-Location", target::encode(&self.place.path));
+                cx.answer(Answer::Whole(head, Vec::new()));
+            }
+            Ok(_) => {
+                self.end(file, false, cx);
+                refuse_upload(FsError::Other(std::io::ErrorKind::Other), cx);
+            }
+            Err(error) => {
+                self.end(file, false, cx);
+                refuse_upload(error, cx);
+            }
+        }
+    }
+
+    /// Nothing will come of it: the part file goes.
+    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>) {
+        self.pending = Vec::new();
+        self.state = match std::mem::replace(&mut self.state, State::Over) {
+            State::Looking { .. } | State::Over => State::Over,
+            State::Creating { op, file }
+            | State::Committing { op, file }
+            | State::Receiving { file, writing: Some((op, _)) }
+            | State::Gone { op, file } => State::Gone { op, file },
+            State::Receiving { file, writing: None } => {
+                self.end(file, false, cx);
+                cx.effect(Effect::Close { file });
+                State::Over
+            }
+        };
+    }
+
+    fn end(&self, file: FileId, complete: bool, cx: &mut Cx<'_>) {
+        if let Content::Whole = self.content {
+            cx.effect(Effect::Ended { file, complete });
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.state, State::Gone { .. })
+    }
+}
+
+/// Length of a run that ends where the body ends.
+const OPEN: u64 = u64::MAX;
+const COUNT: &str = "the body has more or fewer bytes than the ranges";
+
+/// What the body is, by method and fields; `None` if it was refused.
+fn content(request: &RequestHead, cx: &mut Cx<'_>) -> Option<Content> {
+    if request.method == Method::Patch {
+        let media_type = request.fields.get("content-type").unwrap_or_default();
+        return match patch::kind(media_type) {
+            Some(Ok(kind)) => Some(Content::Patch(Box::new(Parser::new(kind)))),
+            Some(Err(why)) => {
+                refuse(cx, Status::BAD_REQUEST, why);
+                None
+            }
+            None => {
+                let head = error_head(cx.site, Status::UNSUPPORTED_MEDIA_TYPE)
+                    .field("Accept-Patch", "message/byterange, multipart/byteranges");
+                say(cx, head, "PATCH takes message/byterange and multipart/byteranges");
+                None
+            }
+        };
+    }
+    let fields = &request.fields;
+    let mut ranges = fields.all("range");
+    let mut content_ranges = fields.all("content-range");
+    let asked = match (ranges.next(), content_ranges.next(), ranges.next(), content_ranges.next()) {
+        (None, None, _, _) => return Some(Content::Whole),
+        (Some(range), None, None, _) => {
+            Ranges::parse(range, cx.site.config.limits.ranges)
+                .filter(only_the_last_is_open)
+                .map(Asked::Range)
+                .ok_or("the Range of an upload is not a list of byte ranges, the last of which may be open")
+        }
+        (None, Some(range), _, None) => content_range::parse(range).map(|range| {
+            Asked::ContentRange { at: range.first, len: range.last - range.first + 1 }
+        }),
+        _ => Err("an upload has one Range or one Content-Range"),
+    };
+    match asked {
+        Ok(asked) => Some(Content::Ranges(asked)),
+        Err(why) => {
+            refuse(cx, Status::BAD_REQUEST, why);
+            None
+        }
+    }
+}
+
+fn only_the_last_is_open(ranges: &Ranges) -> bool {
+    let open = |spec: &RangeSpec| match *spec {
+        RangeSpec::From { .. } => true,
+        RangeSpec::Closed { first, last } => last - first == u64::MAX,
+        RangeSpec::Suffix { .. } => false,
+    };
+    ranges.specs().split_last().is_some_and(|(_, before)| !before.iter().any(open))
+}
+
+impl Asked {
+    /// The runs to fill in a file of `len` bytes, and whether the file may be missing.
+    fn patches(&self, len: u64) -> (Vec<Patch>, bool) {
+        match self {
+            &Self::ContentRange { at, len } => (vec![Patch { at, len }], at == 0),
+            Self::Range(ranges) => {
+                let patch = |spec: &RangeSpec| match *spec {
+                    RangeSpec::Closed { first, last } => {
+                        Patch { at: first, len: (last - first).saturating_add(1) }
+                    }
+                    RangeSpec::From { first } => Patch { at: first, len: OPEN },
+                    RangeSpec::Suffix { len: suffix } => {
+                        let suffix = suffix.min(len);
+                        Patch { at: len - suffix, len: suffix }
+                    }
+                };
+                (ranges.specs().iter().map(patch).collect(), false)
+            }
+        }
+    }
+}
+
+/// The bytes that the runs take for certain, and whether the last one is open.
+fn room(patches: &[Patch]) -> (u64, bool) {
+    let open = patches.last().is_some_and(|last| last.len == OPEN);
+    let fixed = if open { &patches[..patches.len() - 1] } else { patches };
+    (fixed.iter().fold(0, |sum, patch| patch.len.saturating_add(sum)), open)
+}
+
+/// The length of the file where a run would leave a hole.
+fn check_holes(patches: &[Patch], len: u64) -> Result<(), u64> {
+    patches
+        .iter()
+        .try_fold(len, |len, patch| {
+            if patch.at > len { Err(len) } else { Ok(len.max(patch.at.saturating_add(patch.len))) }
+        })
+        .map(|_| ())
+}
+
+/// Gives the open run the length that remains.
+fn fill(mut patches: Vec<Patch>, received: u64) -> Result<Vec<Patch>, &'static str> {
+    let (fixed, open) = room(&patches);
+    match (patches.last_mut(), received.checked_sub(fixed)) {
+        (Some(last), Some(left)) if open && left > 0 => last.len = left,
+        (Some(_), Some(0)) if !open => {}
+        _ => return Err(COUNT),
+    }
+    Ok(patches)
+}
+
+fn refuse_upload(error: FsError, cx: &mut Cx<'_>) {
+    match error {
+        FsError::Hole(len) => {
+            let head = error_head(cx.site, Status::RANGE_NOT_SATISFIABLE)
+                .field("Content-Range", byteranges::unsatisfied(len));
+            say(cx, head, &error.to_string());
+        }
+        FsError::IsDirectory => refuse(cx, Status::CONFLICT, "there is a directory of this name"),
+        FsError::NotRegular => {
+            refuse(cx, Status::CONFLICT, "a directory on the way is a file, or the target is no file");
+        }
+        FsError::NameTooLong => refuse(cx, Status::BAD_REQUEST, &error.to_string()),
+        FsError::Exhausted => {
+            let head = head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
+            say(cx, head, &error.to_string());
+        }
+        FsError::NotFound
+        | FsError::Outside
+        | FsError::Denied
+        | FsError::Full
+        | FsError::Changed
+        | FsError::Other(_) => refuse(cx, fs_status(error), &error.to_string()),
+    }
+}

@@ -1,0 +1,115 @@
+//! Header fields of a message, in the order they came.
+
+use bytes::Bytes;
+
+/// Field lines (RFC 9110 §5): names compare without case, lines keep their order, values carry no white
+/// space at the ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    raw: Bytes,
+    lines: Vec<Line>,
+}
+
+/// Where a line lies in `raw`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Line {
+    name: (u32, u32),
+    value: (u32, u32),
+}
+
+impl Fields {
+    pub(crate) fn with_capacity(raw: Bytes, lines: usize) -> Self {
+        Self { raw, lines: Vec::with_capacity(lines) }
+    }
+
+    /// Adds a line whose name and value lie at these offsets of `raw`.
+    pub(crate) fn push(&mut self, name: (usize, usize), value: (usize, usize)) {
+        let short = |(start, end): (usize, usize)| (start as u32, end as u32);
+        self.lines.push(Line { name: short(name), value: short(value) });
+    }
+
+    /// The value of the first line of this name.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The values of all lines of this name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The members of a comma-separated list (RFC 9110 §5.6.1) over all lines of this name, without empty
+    /// ones. For lists whose members hold no quoted strings.
+    pub fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.all(name)
+            .flat_map(|value| value.split(|&b| b == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|member| !member.is_empty())
+    }
+
+    /// All lines, as name and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.lines.iter().map(|line| {
+            let slice = |(start, end): (u32, u32)| &self.raw[start as usize..end as usize];
+            (std::str::from_utf8(slice(line.name)).unwrap_or_default(), slice(line.value))
+        })
+    }
+
+    /// Number of lines.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// True if there is no line.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Fields {
+    fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(lines: T) -> Self {
+        let mut raw = Vec::new();
+        let mut at = Vec::new();
+        for (name, value) in lines {
+            let start = raw.len();
+            raw.extend_from_slice(name.as_bytes());
+            let middle = raw.len();
+            raw.extend_from_slice(value.as_bytes());
+            at.push(((start, middle), (middle, raw.len())));
+        }
+        let mut fields = Self::with_capacity(raw.into(), at.len());
+        for (name, value) in at {
+            fields.push(name, value);
+        }
+        fields
+    }
+}
+
+/// True if a header field can carry this value (RFC 9110 §5.5): visible characters, spaces and tabs, none
+/// of them white at the ends. Beyond ASCII nothing is taken, although the grammar would allow it.
+pub fn is_field_value(value: &[u8]) -> bool {
+    value.iter().all(|&b| matches!(b, b'\t' | b' '..=b'~')) && value.trim_ascii() == value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_run_over_lines() {
+        let fields: Fields = [("A", "x,, y "), ("B", "n"), ("a", ",z")].into_iter().collect();
+        let list: Vec<_> = fields.list("a").collect();
+        assert_eq!(list, [b"x", b"y", b"z"]);
+        assert_eq!(fields.get("b"), Some(&b"n"[..]));
+        assert_eq!(fields.get("c"), None);
+    }
+
+    #[test]
+    fn values_cannot_split_a_head() {
+        assert!(is_field_value(b"max-age=3, public"));
+        assert!(is_field_value(b""));
+        for bad in [&b"a\r\nb: c"[..], b"\n", b"a\0", b" a", b"a ", b"\x7f", "é".as_bytes()] {
+            assert!(!is_field_value(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Feeds `bytes` in pieces cut at `cuts`; what came out, and what was left.
+fn read(bytes: &[u8], cuts: &[usize]) -> (Result<Option<RequestHead>, PeerError>, Vec<u8>) {
+    let mut reader = HeadReader::default();
+    let mut start = 0;
+    for &end in cuts.iter().chain([&bytes.len()]) {
+        let mut data = Bytes::copy_from_slice(&bytes[start..end]);
+        start = end;
+        match reader.read(&mut data, &Limits::default()) {
+            Ok(None) => assert!(data.is_empty(), "an incomplete head takes all its input"),
+            Err(why) => return (Err(why), Vec::new()),
+            result => return (result, [&data[..], &bytes[end..]].concat()),
+        }
+    }
+    (Ok(None), Vec::new())
+}
+
+/// Whole, split at each position, byte by byte, and with bytes behind: always the same.
+fn read_every_way(bytes: &[u8]) -> Result<Option<RequestHead>, PeerError> {
+    let (whole, rest) = read(bytes, &[]);
+    for cut in 0..bytes.len() {
+        assert_eq!(read(bytes, &[cut]), (whole.clone(), rest.clone()), "cut at {cut}");
+    }
+    let each: Vec<usize> = (0..bytes.len()).collect();
+    assert_eq!(read(bytes, &each), (whole.clone(), rest.clone()), "byte by byte");
+    if let Ok(Some(_)) = whole {
+        let (again, rest) = read(&[bytes, b"GET /trailing"].concat(), &[]);
+        assert_eq!((again, &rest[..]), (whole.clone(), &b"GET /trailing"[..]));
+    }
+    whole
+}
+
+fn accepted(bytes: &str) -> RequestHead {
+    read_every_way(bytes.as_bytes()).unwrap().expect("a whole head")
+}
+
+fn refused(bytes: &[u8]) -> u16 {
+    match read_every_way(bytes) {
+        Err(error) => error.status().unwrap().code(),
+        other => panic!("{:?}: {other:?}", String::from_utf8_lossy(bytes)),
+    }
+}
+
+#[test]
+fn a_request() {
+    let head = accepted(
+        "PUT /a%20b?c HTTP/1.1\r\nHost: localhost:80\r\nX: \t y \r\nEmpty:\r\nContent-Length: 5\r\n\
+         Expect: 100-Continue\r\nConnection: foo, Close\r\n\r\n",
+    );
+    assert_eq!(head.method, Method::Put);
+    assert_eq!(head.target, Target::Path("/a%20b?c".into()));
+    assert_eq!(head.body, Incoming::Length(5));
+    assert_eq!((head.minor, head.expect_continue, head.keep_alive), (1, true, false));
+    assert_eq!(head.fields.get("x"), Some(&b"y"[..]));
+    assert_eq!(head.fields.get("empty"), Some(&b""[..]));
+    assert_eq!(head.fields.len(), 6);
+}
+
+#[test]
+fn targets() {
+    let target = |line: &str| accepted(&format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n")).target;
+    assert_eq!(target("GET http://h:80/x?y"), Target::Path("/x?y".into()));
+    assert_eq!(target("GET HTTP://h"), Target::Path("/".into()));
+    assert_eq!(target("GET https://[::1]:1?q"), Target::Path("/?q".into()));
+    assert_eq!(target("OPTIONS *"), Target::Asterisk);
+    assert_eq!(target("OPTIONS http://h"), Target::Asterisk);
+    for bad in ["GET *", "GET x", "GET h:80", "GET http://", "GET http://u@h/", "GET http://h:x/", "GET /a#b"] {
+        assert_eq!(refused(format!("{bad} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()), 400, "{bad}");
+    }
+}
+
+#[test]
+fn versions_and_persistence() {
+    let keep = |version: &str, fields: &str| {
+        let head = accepted(&format!("GET / {version}\r\nHost: a\r\n{fields}\r\n"));
+        (head.minor, head.keep_alive)
+    };
+    assert_eq!(keep("HTTP/1.1", ""), (1, true));
+    assert_eq!(keep("HTTP/1.7", ""), (1, true));
+    assert_eq!(keep("HTTP/1.0", ""), (0, false));
+    assert_eq!(keep("HTTP/1.0", "Connection: Keep-Alive\r\n"), (0, true));
+    assert_eq!(keep("HTTP/1.1", "Connection: x\r\nConnection: y,close\r\n"), (1, false));
+    assert_eq!(accepted("GET / HTTP/1.0\r\n\r\n").minor, 0);
+    for (version, status) in [
+        ("HTTP/2.0", 505),
+        ("HTTP/0.9", 400),
+        ("HTTP/3.7", 505),
+        ("HTTP/1.10", 400),
+        ("HTTP/01.1", 400),
+        ("http/1.1", 400),
+        ("HTTP/1.", 400),
+        ("HTTP/1.1 ", 400),
+        ("", 400),
+    ] {
+        assert_eq!(refused(format!("GET / {version}\r\nHost: a\r\n\r\n").as_bytes()), status, "{version}");
+    }
+}
+
+#[test]
+fn what_breaks_the_grammar_is_refused() {
+    let long = "a".repeat(20_000);
+    let lines = "X: y\r\n".repeat(101);
+    let large = format!("X: {}\r\n", "y".repeat(12_000)).repeat(3);
+    for (status, text) in [
+        (400, "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (400, " GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (400, "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (400, "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (400, "GET /\r\n"),
+        (400, "GE(T / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (501, "get / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (501, "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (400, "GET /\u{1} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (400, "GET /é HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (400, "GET / HTTP/1.1\nHost: a\n\n"),
+        (400, "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost: a\r\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nX: a\rb\r\nHost: a\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\n Host: a\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost : a\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost: a\r\nXé: b\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
+        (400, "GET / HTTP/1.1\r\nHost:\r\n\r\n"),
+        (417, "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n"),
+        (414, &format!("GET /{long} HTTP/1.1\r\n")),
+        (431, &format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n")),
+        (431, &format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n")),
+        (431, &format!("GET / HTTP/1.1\r\nHost: a\r\n{large}\r\n")),
+    ] {
+        assert_eq!(refused_short(text.as_bytes()), status, "{text:.60}");
+    }
+    assert_eq!(refused(b"\x16\x03\x01"), 400);
+}
+
+/// As `refused`, but long inputs are not cut at each position.
+fn refused_short(bytes: &[u8]) -> u16 {
+    if bytes.len() < 500 {
+        return refused(bytes);
+    }
+    let (whole, _) = read(bytes, &[]);
+    let thousands: Vec<usize> = (0..bytes.len()).step_by(997).collect();
+    assert_eq!(read(bytes, &thousands).0, whole);
+    whole.unwrap_err().status().unwrap().code()
+}
+
+#[test]
+fn hosts() {
+    for (host, fine) in [
+        ("localhost", true),
+        ("a.b-c_d~e:8080", true),
+        ("a:", true),
+        ("[::1]", true),
+        ("[::1]:80", true),
+        ("%41", true),
+        ("1.2.3.4:65535", true),
+        ("a:65536", false),
+        ("a:+1", false),
+        ("a:1:2", false),
+        ("::1", false),
+        ("[::1", false),
+        ("[::1]x", false),
+        ("[v1.a]", false),
+        ("a, b", false),
+        ("a,b", false),
+        ("a/x", false),
+        ("u@a", false),
+        ("%4", false),
+        (":80", false),
+        ("a b", false),
+    ] {
+        assert_eq!(is_authority(host.as_bytes()), fine, "{host}");
+    }
+}
+
+#[test]
+fn body_lengths() {
+    let body = |fields: &str| {
+        read_every_way(format!("PUT / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes())
+            .map(|head| head.unwrap().body)
+            .map_err(|error| error.status().unwrap().code())
+    };
+    assert_eq!(body(""), Ok(Incoming::None));
+    assert_eq!(body("Content-Length: 0\r\n"), Ok(Incoming::Length(0)));
+    assert_eq!(body("Content-Length: 007\r\n"), Ok(Incoming::Length(7)));
+    assert_eq!(body("Transfer-Encoding:\tCHUNKED \r\n"), Ok(Incoming::Chunked));
+    assert_eq!(body("Transfer_Encoding: chunked\r\n"), Ok(Incoming::None));
+    assert_eq!(body("Content-Length: 9223372036854775808\r\n"), Err(413));
+    for bad in [
+        "Content-Length:\r\n",
+        "Content-Length: +5\r\n",
+        "Content-Length: -5\r\n",
+        "Content-Length: 5, 5\r\n",
+        "Content-Length: 0x5\r\n",
+        "Content-Length: 5 5\r\n",
+        "Content-Length: 18446744073709551616\r\n",
+        "Content-Length: 5\r\nContent-Length: 5\r\n",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: \"chunked\"\r\n",
+        "Transfer-Encoding: chunked;a\r\n",
+        "Transfer-Encoding:\r\n",
+    ] {
+        assert_eq!(body(bad), Err(400), "{bad}");
+    }
+    let old = "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(refused(old.as_bytes()), 400);
+}
+
+#[test]
+fn digits() {
+    assert_eq!(parse_digits(b"18446744073709551615"), Some(u64::MAX));
+    for bad in [&b""[..], b"18446744073709551616", b"+5", b" 5", b"5 ", b"0x5", "٣".as_bytes()] {
+        assert_eq!(parse_digits(bad), None, "{bad:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn garbage_is_read_alike_however_it_is_cut(
+        bytes in proptest::collection::vec(prop_oneof![
+            8 => proptest::sample::select(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
+            1 => any::<u8>(),
+        ], 0..200),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let cut = cut.index(bytes.len() + 1);
+        prop_assert_eq!(read(&bytes, &[cut]), read(&bytes, &[]));
+    }
+
+    #[test]
+    fn what_is_accepted_httparse_accepts_too(
+        name in "[A-Za-z-]{1,8}", value in "[ -~]{0,20}", path in "/[!-\"$-~]{0,20}",
+    ) {
+        let text = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\n\r\n");
+        if let Ok(Some(head)) = read(text.as_bytes(), &[]).0 {
+            let mut lines = [httparse::EMPTY_HEADER; 4];
+            let mut theirs = httparse::Request::new(&mut lines);
+            prop_assert!(theirs.parse(text.as_bytes()).unwrap().is_complete());
+            prop_assert_eq!(theirs.headers.len(), head.fields.len());
+            prop_assert_eq!(head.fields.iter().last().map(|(n, v)| (n, v.to_vec())),
+                theirs.headers.last().map(|h| (h.name, h.value.trim_ascii().to_vec())));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Methods, status codes and heads.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::fields::{Fields, is_field_value};
+use crate::effect::FileId;
+
+/// The methods that are understood (RFC 9110 §9, RFC 5789).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// GET
+    Get,
+    /// HEAD
+    Head,
+    /// PUT
+    Put,
+    /// POST
+    Post,
+    /// PATCH
+    Patch,
+    /// DELETE
+    Delete,
+    /// OPTIONS
+    Options,
+}
+
+impl Method {
+    /// Reads the token; methods are case-sensitive.
+    pub fn from_token(token: &[u8]) -> Option<Self> {
+        Some(match token {
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"PUT" => Self::Put,
+            b"POST" => Self::Post,
+            b"PATCH" => Self::Patch,
+            b"DELETE" => Self::Delete,
+            b"OPTIONS" => Self::Options,
+            _ => return None,
+        })
+    }
+
+    /// The token.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A status code (RFC 9110 §15).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Status(u16);
+
+macro_rules! statuses {
+    ($($name:ident = $code:literal $reason:literal;)*) => {
+        impl Status {
+            $(#[doc = concat!(stringify!($code), " ", $reason)] pub const $name: Self = Self($code);)*
+
+            /// The reason phrase.
+            pub fn reason(self) -> &'static str {
+                match self.0 {
+                    $($code => $reason,)*
+                    _ => "",
+                }
+            }
+        }
+    };
+}
+
+statuses! {
+    CONTINUE = 100 "Continue";
+    OK = 200 "OK";
+    CREATED = 201 "Created";
+    NO_CONTENT = 204 "No Content";
+    PARTIAL_CONTENT = 206 "Partial Content";
+    MOVED_PERMANENTLY = 301 "Moved Permanently";
+    NOT_MODIFIED = 304 "Not Modified";
+    BAD_REQUEST = 400 "Bad Request";
+    UNAUTHORIZED = 401 "Unauthorized";
+    FORBIDDEN = 403 "Forbidden";
+    NOT_FOUND = 404 "Not Found";
+    METHOD_NOT_ALLOWED = 405 "Method Not Allowed";
+    REQUEST_TIMEOUT = 408 "Request Timeout";
+    CONFLICT = 409 "Conflict";
+    LENGTH_REQUIRED = 411 "Length Required";
+    PRECONDITION_FAILED = 412 "Precondition Failed";
+    CONTENT_TOO_LARGE = 413 "Content Too Large";
+    URI_TOO_LONG = 414 "URI Too Long";
+    UNSUPPORTED_MEDIA_TYPE = 415 "Unsupported Media Type";
+    RANGE_NOT_SATISFIABLE = 416 "Range Not Satisfiable";
+    EXPECTATION_FAILED = 417 "Expectation Failed";
+    HEAD_TOO_LARGE = 431 "Request Header Fields Too Large";
+    INTERNAL_SERVER_ERROR = 500 "Internal Server Error";
+    NOT_IMPLEMENTED = 501 "Not Implemented";
+    SERVICE_UNAVAILABLE = 503 "Service Unavailable";
+    VERSION_NOT_SUPPORTED = 505 "HTTP Version Not Supported";
+    INSUFFICIENT_STORAGE = 507 "Insufficient Storage";
+}
+
+impl Status {
+    /// The number.
+    pub fn code(self) -> u16 {
+        self.0
+    }
+
+    /// 4xx or 5xx.
+    pub fn is_error(self) -> bool {
+        self.0 >= 400
+    }
+
+    /// True where RFC 9110 §6.4.1 forbids content.
+    pub(crate) fn has_no_content(self) -> bool {
+        self.0 < 200 || matches!(self.0, 204 | 304)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, self.reason())
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a request asks for (RFC 9112 §3.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Path and query, from origin-form or out of absolute-form. Begins with `/`; visible ASCII only.
+    Path(String),
+    /// `*`, of OPTIONS only.
+    Asterisk,
+}
+
+/// How much body a request announces (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// Neither length nor transfer coding: no body.
+    None,
+    /// `Content-Length`.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+}
+
+/// A request head that passed every check of RFC 9112.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// The target.
+    pub target: Target,
+    /// Minor version: 0, or 1 for anything above.
+    pub minor: u8,
+    /// The fields.
+    pub fields: Fields,
+    /// The body to come.
+    pub body: Incoming,
+    /// The peer waits for `100 Continue` before it sends the body.
+    pub expect_continue: bool,
+    /// The connection may be kept (RFC 9112 §9.3).
+    pub keep_alive: bool,
+}
+
+/// A response head without its framing: the connection itself adds `Date`, `Content-Length`,
+/// `Transfer-Encoding` and `Connection`.
+#[derive(Clone, Debug)]
+pub struct ResponseHead {
+    pub(crate) status: Status,
+    pub(crate) lines: Vec<u8>,
+}
+
+impl ResponseHead {
+    /// A head with no fields.
+    pub fn new(status: Status) -> Self {
+        Self { status, lines: Vec::with_capacity(256) }
+    }
+
+    /// Adds a field. A value that a field cannot carry is left out, with its name: nothing that comes from
+    /// outside can add a line to the head. So are the fields that belong to the connection.
+    #[must_use]
+    pub fn field(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
+        self.push(name, value.as_ref());
+        self
+    }
+
+    /// Adds a field if there is a value.
+    #[must_use]
+    pub fn field_opt(self, name: &'static str, value: Option<impl AsRef<[u8]>>) -> Self {
+        match value {
+            Some(value) => self.field(name, value),
+            None => self,
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    fn push(&mut self, name: &'static str, value: &[u8]) {
+        let framing = ["connection", "content-length", "date", "transfer-encoding"];
+        if framing.iter().any(|own| name.eq_ignore_ascii_case(own)) || !is_field_value(value) {
+            return;
+        }
+        for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
+            self.lines.extend_from_slice(piece);
+        }
+    }
+}
+
+/// A piece of a body, in any framing: bytes, or a span of an open file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Bytes; shared, not copied.
+    Bytes(Bytes),
+    /// A span of a file.
+    File {
+        /// Which.
+        file: FileId,
+        /// Offset in bytes.
+        at: u64,
+        /// Number of bytes.
+        len: u64,
+    },
+}
+
+impl Part {
+    /// Number of bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File { len, .. } => *len,
+        }
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,92 @@
+//! What is to be sent, in order: bytes and spans of files. Peeked and confirmed, never taken.
+
+use std::collections::{VecDeque, vec_deque};
+
+use bytes::{Buf, Bytes};
+
+use super::message::Part;
+use crate::effect::FileId;
+
+/// The output queue.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    parts: VecDeque<Part>,
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, part: Part) {
+        if !part.is_empty() {
+            self.parts.push_back(part);
+        }
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: impl Into<Bytes>) {
+        self.push(Part::Bytes(bytes.into()));
+    }
+
+    /// Confirms `sent` bytes; what is beyond the queue is ignored.
+    pub(crate) fn advance(&mut self, mut sent: u64) {
+        while let Some(front) = self.parts.front_mut() {
+            if sent < front.len() {
+                match front {
+                    Part::Bytes(bytes) => bytes.advance(sent as usize),
+                    Part::File { at, len, .. } => {
+                        *at += sent;
+                        *len -= sent;
+                    }
+                }
+                return;
+            }
+            sent -= front.len();
+            self.parts.pop_front();
+        }
+        self.clear();
+    }
+
+    /// Forgets everything, and gives the memory back.
+    pub(crate) fn clear(&mut self) {
+        self.parts = VecDeque::new();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    pub(crate) fn peek(&self) -> Option<Transmit<'_>> {
+        (!self.is_empty()).then(|| Transmit { parts: self.parts.iter() })
+    }
+}
+
+/// All that is ready to be sent, from the front: send as many of these pieces as the socket takes, with as few
+/// calls as the platform allows (`writev`, `sendfile`), and confirm the bytes with `handle_sent`.
+#[derive(Clone, Debug)]
+pub struct Transmit<'a> {
+    parts: vec_deque::Iter<'a, Part>,
+}
+
+/// A piece of output; never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// A span of a file.
+    File {
+        /// Which.
+        file: FileId,
+        /// Offset in bytes.
+        at: u64,
+        /// Number of bytes.
+        len: u64,
+    },
+}
+
+impl<'a> Iterator for Transmit<'a> {
+    type Item = Piece<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.parts.next().map(|part| match part {
+            Part::Bytes(bytes) => Piece::Bytes(bytes),
+            Part::File { file, at, len } => Piece::File { file: *file, at: *at, len: *len },
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! The reading half: where in the stream of requests the next byte stands.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{
+    chunked::{Decoded, Decoder},
+    head::HeadReader,
+    message::Incoming,
+};
+use crate::{error::PeerError, limits::Limits};
+
+/// ```text
+///            head complete               body complete
+///  Head --------------------> Body ------------------------> Held
+///   ^  \_____ no body _______________________________________^ |
+///   |                                                          | answer sent
+///   +----------------------------------------------------------+
+///  any --- framing error, or no more requests wanted ---> Stopped
+/// ```
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// Between requests, or inside a head.
+    Head(HeadReader),
+    /// Inside a body.
+    Body(Body),
+    /// The request is whole; the next one waits until this one is answered.
+    Held,
+    /// Nothing that comes is read as HTTP any more.
+    Stopped,
+}
+
+/// A body that is being received.
+#[derive(Debug)]
+pub(crate) struct Body {
+    framing: Framing,
+    /// Bytes that may be handed out before the next grant.
+    pub(crate) credit: u64,
+    /// False: read and dropped.
+    pub(crate) wanted: bool,
+    received: u64,
+    waited: Duration,
+    waiting_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Framing {
+    Length(u64),
+    Chunked(Decoder),
+}
+
+impl Body {
+    /// `None` if there is nothing to come.
+    pub(crate) fn new(incoming: Incoming) -> Option<Self> {
+        let framing = match incoming {
+            Incoming::None => return None,
+            Incoming::Length(len) => Framing::Length(len),
+            Incoming::Chunked => Framing::Chunked(Decoder::default()),
+        };
+        Some(Self {
+            framing,
+            credit: 0,
+            wanted: true,
+            received: 0,
+            waited: Duration::ZERO,
+            waiting_since: None,
+        })
+    }
+
+    /// Takes the next piece of content out of `data`, not more than there is credit for.
+    pub(crate) fn decode(&mut self, data: &mut Bytes, limits: &Limits) -> Result<Decoded, PeerError> {
+        let credit = usize::try_from(self.credit).unwrap_or(usize::MAX);
+        let decoded = match &mut self.framing {
+            Framing::Length(0) => Decoded::End,
+            Framing::Length(_) if data.is_empty() => Decoded::More,
+            Framing::Length(left) => {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX).min(credit);
+                let piece = data.split_to(most.min(data.len()));
+                *left -= piece.len() as u64;
+                Decoded::Data(piece)
+            }
+            Framing::Chunked(decoder) => decoder.decode(data, credit, limits)?,
+        };
+        if let Decoded::Data(piece) = &decoded {
+            self.received += piece.len() as u64;
+            self.credit -= piece.len() as u64;
+        }
+        Ok(decoded)
+    }
+
+    /// Bytes still to come, where known.
+    pub(crate) fn left(&self) -> Option<u64> {
+        match &self.framing {
+            Framing::Length(left) => Some(*left),
+            Framing::Chunked(_) => None,
+        }
+    }
+
+    /// The peer is waited for from `now` on: when is it too slow? (`body_time` between reads, `body_rate` on the whole.)
+    pub(crate) fn deadline(&mut self, now: Instant, limits: &Limits) -> Instant {
+        let since = *self.waiting_since.get_or_insert(now);
+        let mut left = limits.body_time;
+        if let Some(earned) = self.received.checked_div(limits.body_rate) {
+            let earned = Duration::from_secs(earned);
+            left = left.min((limits.body_time + earned).saturating_sub(self.waited));
+        }
+        since + left
+    }
+
+    /// The peer sent something, or is no longer waited for.
+    pub(crate) fn stop_waiting(&mut self, now: Instant) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += now.saturating_duration_since(since);
+        }
+    }
+}

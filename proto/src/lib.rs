@@ -1,0 +1,21 @@
+#![doc = include_str!("lib.md")]
+
+pub mod effect;
+mod error;
+pub mod exchange;
+pub mod http1;
+mod limits;
+pub mod live;
+mod session;
+pub mod site;
+mod step;
+mod time;
+
+pub use effect::{Done, Effect, FileId, OpId};
+pub use error::{ConfigError, FsError, PeerError};
+pub use limits::Limits;
+pub use live::Hub;
+pub use session::Session;
+pub use site::{Config, Site};
+pub use step::{Closed, Step, Wait};
+pub use time::{Now, Timer};

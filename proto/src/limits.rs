@@ -1,0 +1,84 @@
+//! Every bound of a connection, in one place.
+
+use std::time::Duration;
+
+/// Bounds of a connection: how large, how many, how long. The answers are those of SPEC §3.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Longest request line in bytes, without its CRLF; beyond: 414. RFC 9112 §3 asks for 8000 at least.
+    pub request_line: usize,
+    /// Longest field line in bytes, without its CRLF; beyond: 431.
+    pub field_line: usize,
+    /// Largest head in bytes, field lines together; beyond: 431.
+    pub head: usize,
+    /// Most field lines; beyond: 431. At most [`Limits::MOST_FIELDS`].
+    pub fields: usize,
+    /// Most bytes of chunk extensions in one body; beyond: 400.
+    pub chunk_extensions: usize,
+    /// Largest trailer section in bytes; beyond: 400.
+    pub trailers: usize,
+    /// Most trailer lines; beyond: 400.
+    pub trailer_fields: usize,
+    /// Largest upload in bytes (`maxs`); beyond: 413. `None`: no limit.
+    pub upload: Option<u64>,
+    /// Most ranges of one request; beyond: the ranges are ignored.
+    pub ranges: usize,
+    /// From the first byte of a head to its last; beyond: 408.
+    pub head_time: Duration,
+    /// How long a kept connection may rest (`timeout`); beyond: closed. `None`: for ever.
+    pub idle_time: Option<Duration>,
+    /// Between two reads of a body, and the start of the allowance of [`Limits::body_rate`]; beyond: 408.
+    pub body_time: Duration,
+    /// Slowest body in bytes per second, over all of it; 0: any. Only time spent waiting for the peer counts.
+    pub body_rate: u64,
+    /// How long a peer may take no byte; beyond: cut.
+    pub send_time: Duration,
+    /// How long a connection is read on after its last answer.
+    pub linger_time: Duration,
+    /// How many bytes of an unwanted body are read and dropped before the connection is cut.
+    pub linger_bytes: u64,
+    /// Requests on one connection; the last one is answered with `Connection: close`.
+    pub requests: u32,
+    /// Age after which the next answer says `Connection: close`.
+    pub age: Duration,
+    /// Consecutive answers of 400 and above after which a connection is closed (`max_client_errors`); 0: any.
+    pub client_errors: u32,
+    /// Bytes of an upload that may wait to be written before reading stops.
+    pub upload_window: u64,
+    /// Bytes of pipelined requests that are held while one is answered.
+    pub pipelined: usize,
+}
+
+impl Limits {
+    /// The most that [`Limits::fields`] can be.
+    pub const MOST_FIELDS: usize = 100;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_line: 16 << 10,
+            field_line: 16 << 10,
+            head: 32 << 10,
+            fields: Self::MOST_FIELDS,
+            chunk_extensions: 16 << 10,
+            trailers: 8 << 10,
+            trailer_fields: 32,
+            upload: None,
+            ranges: 128,
+            head_time: Duration::from_secs(10),
+            idle_time: Some(Duration::from_secs(30)),
+            body_time: Duration::from_secs(30),
+            body_rate: 500,
+            send_time: Duration::from_secs(30),
+            linger_time: Duration::from_secs(2),
+            linger_bytes: 64 << 10,
+            requests: 10_000,
+            age: Duration::from_secs(3600),
+            client_errors: 20,
+            upload_window: 1 << 20,
+            pipelined: 64 << 10,
+        }
+    }
+}

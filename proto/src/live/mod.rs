@@ -1,0 +1,5 @@
+//! What is growing: uploads in progress, and who follows them.
+
+mod hub;
+
+pub use hub::{FeedId, Hub};
