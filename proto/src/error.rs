@@ -62,7 +62,9 @@ impl fmt::Display for PeerError {
             Self::Version => f.write_str("only HTTP/1.x is spoken here"),
             Self::Method => f.write_str("unknown method"),
             Self::Expectation => f.write_str("unknown expectation"),
-            Self::LengthRequired => f.write_str("an upload needs Content-Length or Transfer-Encoding: chunked"),
+            Self::LengthRequired => {
+                f.write_str("an upload needs Content-Length or Transfer-Encoding: chunked")
+            }
             Self::TooLarge => f.write_str("the content is too large"),
             Self::Timeout(timer) => write!(f, "the {timer} deadline passed"),
             Self::Truncated => f.write_str("the connection was closed in the middle of a message"),

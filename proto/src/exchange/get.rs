@@ -433,9 +433,11 @@ impl Get {
             }
             Plan::Closed(span) if len >= span.end => {
                 let total = total.map_or_else(|| "*".into(), |total| total.to_string());
-                let head = head(cx.site, Status::PARTIAL_CONTENT)
-                    .field("Content-Type", media_type)
-                    .field("Content-Range", format!("bytes {}-{}/{total}", span.start, span.end - 1));
+                let head =
+                    head(cx.site, Status::PARTIAL_CONTENT).field("Content-Type", media_type).field(
+                        "Content-Range",
+                        format!("bytes {}-{}/{total}", span.start, span.end - 1),
+                    );
                 cx.effect(Effect::Unfollow { op: followed.op });
                 self.state = State::Answered { file: Some(followed.file) };
                 let part = Part::File { file: followed.file, at: span.start, len: span.len() };

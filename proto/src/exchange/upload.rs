@@ -193,18 +193,18 @@ impl Upload {
         if conditional {
             let validators = current.map(|meta| Validators::of(&meta, cx.now.wall));
             if conditional::evaluate(&request.fields, false, validators.as_ref()) != Verdict::Go {
-                return refuse(
-                    cx,
-                    Status::PRECONDITION_FAILED,
-                    "the precondition does not hold",
-                );
+                return refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
             }
             self.expect = current.map_or(Expect::Absent, Expect::Same);
         }
         if let Content::Ranges(asked) = &self.content {
             let (patches, create) = asked.patches(current.map_or(0, |meta| meta.len));
             if current.is_none() && !create {
-                return refuse(cx, Status::NOT_FOUND, "there is no file whose ranges could be replaced");
+                return refuse(
+                    cx,
+                    Status::NOT_FOUND,
+                    "there is no file whose ranges could be replaced",
+                );
             }
             if let Err(len) = check_holes(&patches, current.map_or(0, |meta| meta.len)) {
                 return refuse_upload(FsError::Hole(len), cx);
@@ -225,7 +225,8 @@ impl Upload {
             Content::Patch(parser) => {
                 let before = self.pending.len();
                 let result = parser.push(data, &mut self.pending);
-                let new = self.pending[before..].iter().map(|piece| piece.len() as u64).sum::<u64>();
+                let new =
+                    self.pending[before..].iter().map(|piece| piece.len() as u64).sum::<u64>();
                 self.pending_len += new;
                 self.received += new;
                 result
@@ -500,7 +501,11 @@ fn refuse_upload(error: FsError, cx: &mut Cx<'_>) {
         }
         FsError::IsDirectory => refuse(cx, Status::CONFLICT, "there is a directory of this name"),
         FsError::NotRegular => {
-            refuse(cx, Status::CONFLICT, "a directory on the way is a file, or the target is no file");
+            refuse(
+                cx,
+                Status::CONFLICT,
+                "a directory on the way is a file, or the target is no file",
+            );
         }
         FsError::NameTooLong => refuse(cx, Status::BAD_REQUEST, &error.to_string()),
         FsError::Exhausted => {

@@ -22,12 +22,24 @@ pub(crate) struct Decoder {
 /// ```
 #[derive(Debug)]
 enum State {
-    Size { value: u64, digits: u8 },
+    Size {
+        value: u64,
+        digits: u8,
+    },
     /// White space after the size, before `;`.
-    AfterSize { value: u64 },
-    Ext { value: u64, at: Ext },
-    SizeLf { value: u64 },
-    Data { left: u64 },
+    AfterSize {
+        value: u64,
+    },
+    Ext {
+        value: u64,
+        at: Ext,
+    },
+    SizeLf {
+        value: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataCr,
     DataLf,
     Trailers(Vec<u8>),
@@ -80,7 +92,8 @@ impl Decoder {
             match &mut self.state {
                 State::Data { .. } if most == 0 => return Ok(Decoded::More),
                 State::Data { left } => {
-                    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(data.len()).min(most);
+                    let take =
+                        usize::try_from(*left).unwrap_or(usize::MAX).min(data.len()).min(most);
                     *left -= take as u64;
                     if *left == 0 {
                         self.state = State::DataCr;

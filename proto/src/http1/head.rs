@@ -95,7 +95,9 @@ impl Scan {
             self.line = lf + 1;
             match (self.fields, line.is_empty()) {
                 (0, true) if self.start == 0 => self.start = self.line,
-                (0, true) => return Err(PeerError::Malformed("empty lines before the request line")),
+                (0, true) => {
+                    return Err(PeerError::Malformed("empty lines before the request line"));
+                }
                 (0, false) => {
                     RequestLine::parse(line)?;
                     self.fields = self.line;
@@ -188,7 +190,8 @@ fn parse(bytes: &Bytes, scan: Scan) -> Result<RequestHead, PeerError> {
 fn parse_fields(bytes: &Bytes, start: usize, count: usize) -> Result<Fields, PeerError> {
     let mut lines = [httparse::EMPTY_HEADER; Limits::MOST_FIELDS];
     let section = &bytes[start..];
-    let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(section, &mut lines) else {
+    let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(section, &mut lines)
+    else {
         return Err(PeerError::Malformed("a field line is not name, colon, value"));
     };
     let base = bytes.as_ptr() as usize;

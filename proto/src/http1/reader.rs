@@ -69,7 +69,11 @@ impl Body {
     }
 
     /// Takes the next piece of content out of `data`, not more than there is credit for.
-    pub(crate) fn decode(&mut self, data: &mut Bytes, limits: &Limits) -> Result<Decoded, PeerError> {
+    pub(crate) fn decode(
+        &mut self,
+        data: &mut Bytes,
+        limits: &Limits,
+    ) -> Result<Decoded, PeerError> {
         let credit = usize::try_from(self.credit).unwrap_or(usize::MAX);
         let decoded = match &mut self.framing {
             Framing::Length(0) => Decoded::End,

@@ -294,7 +294,8 @@ impl Server {
 
     /// Ends a live body. If it is shorter than announced, the connection is cut.
     pub fn finish(&mut self, live: Live) {
-        if let (true, &Writing::Live { framing, .. }) = (self.current.id == live.id, &self.writing) {
+        if let (true, &Writing::Live { framing, .. }) = (self.current.id == live.id, &self.writing)
+        {
             if framing.end(&mut self.queue) {
                 self.writing = Writing::Flushing;
             } else {
@@ -306,7 +307,8 @@ impl Server {
     /// Gives a live body up: the connection is closed without the end of the body; with a reset where that end would
     /// be the connection's.
     pub fn abort(&mut self, live: Live) {
-        if let (true, &Writing::Live { framing, .. }) = (self.current.id == live.id, &self.writing) {
+        if let (true, &Writing::Live { framing, .. }) = (self.current.id == live.id, &self.writing)
+        {
             self.end.reset = framing == Framing::Close;
             self.close();
         }
@@ -508,13 +510,8 @@ impl Server {
     /// No request is read: one answer, and nothing that follows is read as a request.
     pub(crate) fn refuse(&mut self, why: PeerError) {
         let exchange = self.next_exchange();
-        self.current = Current {
-            id: exchange.id,
-            head: false,
-            minor: 1,
-            keep_alive: false,
-            expect: false,
-        };
+        self.current =
+            Current { id: exchange.id, head: false, minor: 1, keep_alive: false, expect: false };
         self.stop_reading();
         self.writing = Writing::Due;
         self.events.push_back(Event::Refused { why, exchange });

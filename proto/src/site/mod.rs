@@ -1,7 +1,10 @@
 //! What a server offers: options, mounts, directories. Built once, shared, never changed.
 
 use std::{
-    path::{Component, PathBuf}, sync::Arc, time::Duration};
+    path::{Component, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     effect::{Place, RelPath, RootId},
@@ -85,7 +88,8 @@ impl Config {
             return error("rdirs", problem, "name one with --rdirs DIR or --wdir DIR");
         }
         if self.limits.fields > Limits::MOST_FIELDS {
-            let problem = format!("{} fields are more than {}", self.limits.fields, Limits::MOST_FIELDS);
+            let problem =
+                format!("{} fields are more than {}", self.limits.fields, Limits::MOST_FIELDS);
             return error("limits.fields", problem, "give fewer");
         }
         for (option, value) in
@@ -93,7 +97,11 @@ impl Config {
         {
             if value.is_some_and(|value| !crate::http1::is_field_value(value.as_bytes())) {
                 let problem = "holds a character that a header field cannot carry".into();
-                return error(option, problem, "use printable ASCII, without white space at the ends");
+                return error(
+                    option,
+                    problem,
+                    "use printable ASCII, without white space at the ends",
+                );
             }
         }
         let mut mounts: Vec<Mount> = Vec::new();

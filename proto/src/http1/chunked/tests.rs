@@ -113,7 +113,10 @@ fn content_comes_in_the_pieces_that_are_asked_for() {
     let limits = Limits::default();
     assert_eq!(decoder.decode(&mut data, 0, &limits), Ok(Decoded::More));
     assert_eq!(decoder.decode(&mut data, 2, &limits), Ok(Decoded::Data(Bytes::from_static(b"he"))));
-    assert_eq!(decoder.decode(&mut data, 9, &limits), Ok(Decoded::Data(Bytes::from_static(b"llo"))));
+    assert_eq!(
+        decoder.decode(&mut data, 9, &limits),
+        Ok(Decoded::Data(Bytes::from_static(b"llo")))
+    );
     assert_eq!(decoder.decode(&mut data, 0, &limits), Ok(Decoded::End));
 }
 

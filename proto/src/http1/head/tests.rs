@@ -67,7 +67,15 @@ fn targets() {
     assert_eq!(target("GET https://[::1]:1?q"), Target::Path("/?q".into()));
     assert_eq!(target("OPTIONS *"), Target::Asterisk);
     assert_eq!(target("OPTIONS http://h"), Target::Asterisk);
-    for bad in ["GET *", "GET x", "GET h:80", "GET http://", "GET http://u@h/", "GET http://h:x/", "GET /a#b"] {
+    for bad in [
+        "GET *",
+        "GET x",
+        "GET h:80",
+        "GET http://",
+        "GET http://u@h/",
+        "GET http://h:x/",
+        "GET /a#b",
+    ] {
         assert_eq!(refused(format!("{bad} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()), 400, "{bad}");
     }
 }
@@ -95,7 +103,11 @@ fn versions_and_persistence() {
         ("HTTP/1.1 ", 400),
         ("", 400),
     ] {
-        assert_eq!(refused(format!("GET / {version}\r\nHost: a\r\n\r\n").as_bytes()), status, "{version}");
+        assert_eq!(
+            refused(format!("GET / {version}\r\nHost: a\r\n\r\n").as_bytes()),
+            status,
+            "{version}"
+        );
     }
 }
 

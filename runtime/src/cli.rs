@@ -1,0 +1,224 @@
+//! The command line, one for both binaries, and the banner.
+
+mod banner;
+#[cfg(test)]
+mod tests;
+mod values;
+mod words;
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{
+    ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
+    builder::NonEmptyStringValueParser,
+};
+use httpout_proto::{Config, ConfigError, site::Multirange};
+
+pub use self::banner::banner;
+use self::values::{Destination, boolean, destination, port, seconds, size};
+use crate::{Options as RuntimeOptions, listen::Port};
+
+/// Port of `http` URLs that name none.
+const HTTP: u16 = 80;
+
+/// Serves directories over HTTP/1.1 and takes uploads, which are served while they arrive.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "httpout",
+    version,
+    override_usage = "httpout --rdirs DIR[,DIR]... [--wdir DIR] [OPTIONS]\n       \
+                      httpout 'rdirs=DIR:wdir=DIR:port=8080'",
+    after_help = "Names may be written with _ or with -. BOOL is true or false; without it, true.\n\
+                  Options are also read in the form NAME=VALUE:NAME:NAME=VALUE, as GPAC writes them."
+)]
+pub struct Options {
+    /// Directories to serve. One is the root /; of several, each is served under its own name
+    #[arg(long, value_name = "DIR", value_delimiter = ',', help_heading = "Directories")]
+    rdirs: Vec<PathBuf>,
+
+    /// Directory for uploads; its name is not part of the URL
+    #[arg(long, value_name = "DIR", help_heading = "Directories")]
+    wdir: Option<PathBuf>,
+
+    /// Where to listen: the port, and the address if the host is one or localhost. The path has no meaning here
+    #[arg(short = 'o', long, value_name = "URL", value_parser = destination, help_heading = "Listening")]
+    dst: Option<Destination>,
+
+    /// Port to listen on; auto: any free one; 0: as dst says, else 80
+    #[arg(long, value_name = "PORT|auto", value_parser = port, help_heading = "Listening")]
+    port: Option<Port>,
+
+    /// Interface or address to listen on [default: as dst says, else all]
+    #[arg(long, value_name = "NAME|ADDRESS", value_parser = NonEmptyStringValueParser::new(),
+        help_heading = "Listening")]
+    ifce: Option<String>,
+
+    /// Value of Server in answers; empty: none
+    #[arg(long = "user_agent", value_name = "TEXT", default_value_t = Config::default().user_agent,
+        help_heading = "Answers")]
+    user_agent: String,
+
+    /// Value of Cache-Control in answers; none: neither that nor ETag and Last-Modified
+    #[arg(long = "cache_control", value_name = "TEXT|none", value_parser = NonEmptyStringValueParser::new(),
+        help_heading = "Answers")]
+    cache_control: Option<String>,
+
+    /// Use chunked transfer coding where the length is not known; false: end such answers by closing
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "true", action = ArgAction::Set, help_heading = "Answers")]
+    cte: bool,
+
+    /// Answer requests for byte ranges with the whole file
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Answers")]
+    norange: bool,
+
+    /// Form of an answer to several byte ranges
+    #[arg(
+        long,
+        value_name = "FORM",
+        value_enum,
+        default_value = "concat",
+        help_heading = "Answers"
+    )]
+    multirange: Form,
+
+    /// Hold a request for a file missing in wdir so long for its upload to begin; seconds, e.g. 1.5
+    #[arg(long = "wait-missing", value_name = "SECONDS", value_parser = seconds, default_value = "0",
+        help_heading = "Uploads")]
+    wait_missing: Duration,
+
+    /// Answer an upload only when it is safe on the disk
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Uploads")]
+    durable: bool,
+
+    /// Largest upload in bytes, or with k, M, G, T (of 1024); 0: no limit
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "0", help_heading = "Uploads")]
+    maxs: u64,
+
+    /// Most connections; 0: no limit. One more is answered 503
+    #[arg(long, value_name = "NUMBER", default_value = "100", help_heading = "Limits")]
+    maxc: u32,
+
+    /// Most connections of one peer address; 0: no limit. One more is answered 503
+    #[arg(long, value_name = "NUMBER", default_value = "6", help_heading = "Limits")]
+    maxp: u32,
+
+    /// Close a connection that rests so long between requests; seconds; 0: never
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30", help_heading = "Limits")]
+    timeout: Duration,
+
+    /// Close a connection after so many errors of the client in a row; 0: never
+    #[arg(
+        long = "max_client_errors",
+        value_name = "NUMBER",
+        default_value = "20",
+        help_heading = "Limits"
+    )]
+    max_client_errors: u32,
+
+    /// Close each connection after one request
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Limits")]
+    close: bool,
+
+    /// Files, and pieces of files, up to so many bytes are sent together with their head; or with k, M
+    #[arg(long = "block_size", value_name = "SIZE", value_parser = size, default_value = "10000",
+        help_heading = "Running")]
+    block_size: u64,
+
+    /// End when the last client is gone
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Running")]
+    quit: bool,
+
+    /// After SIGTERM or SIGINT, let requests go on so long; seconds. A second signal ends at once
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", help_heading = "Running")]
+    grace: Duration,
+}
+
+/// See [`Multirange`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Form {
+    /// One part: the bytes one after the other, in the order asked
+    Concat,
+    /// multipart/byteranges, in the order asked
+    Multipart,
+    /// multipart/byteranges, after joining ranges that overlap or touch
+    Merge,
+}
+
+impl Options {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    /// What is wrong with it; or what `--help` and `--version` show, which is no error to
+    /// [`use_stderr`](clap::Error::use_stderr).
+    pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let args = words::expand(args, &mut command)?;
+        let matches = command.try_get_matches_from_mut(args)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+
+    /// The options of the server's core.
+    ///
+    /// # Errors
+    /// A scheme that is not spoken.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        if let Some(scheme) = self.dst.as_ref().and_then(|dst| dst.unknown_scheme.as_ref()) {
+            let problem = format!("{scheme}:// is not spoken");
+            return Err(ConfigError { option: "dst", problem, help: "write http://HOST:PORT/" });
+        }
+        let mut config = Config::default();
+        config.rdirs = self.rdirs.clone();
+        config.wdir = self.wdir.clone();
+        config.user_agent = self.user_agent.clone();
+        config.close = self.close;
+        config.cache_control = self.cache_control.clone();
+        config.cte = self.cte;
+        config.norange = self.norange;
+        config.multirange = match self.multirange {
+            Form::Concat => Multirange::Concat,
+            Form::Multipart => Multirange::Multipart,
+            Form::Merge => Multirange::Merge,
+        };
+        config.wait_missing = self.wait_missing;
+        config.durable = self.durable;
+        config.limits.upload = (self.maxs > 0).then_some(self.maxs);
+        config.limits.idle_time = (!self.timeout.is_zero()).then_some(self.timeout);
+        config.limits.client_errors = self.max_client_errors;
+        Ok(config)
+    }
+
+    /// The options of the runtime.
+    pub fn runtime(&self) -> RuntimeOptions {
+        RuntimeOptions {
+            maxc: self.maxc as usize,
+            maxp: self.maxp as usize,
+            block_size: usize::try_from(self.block_size).unwrap_or(usize::MAX),
+            quit: self.quit,
+        }
+    }
+
+    /// Which port to listen on.
+    pub fn port(&self) -> Port {
+        match self.port {
+            Some(Port::Number(0)) | None => {
+                Port::Number(self.dst.as_ref().and_then(|dst| dst.port).unwrap_or(HTTP))
+            }
+            Some(port) => port,
+        }
+    }
+
+    /// Where to listen: an interface, an address or `localhost`; `None`: everywhere.
+    pub fn ifce(&self) -> Option<&str> {
+        self.ifce.as_deref().or_else(|| self.dst.as_ref()?.ifce.as_deref())
+    }
+
+    /// How long requests may go on after the first signal to end.
+    pub fn grace(&self) -> Duration {
+        self.grace
+    }
+}

@@ -1,0 +1,263 @@
+use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
+
+use super::*;
+
+fn parse(args: &[&str]) -> Result<Options, String> {
+    let args = ["httpout"].iter().chain(args).map(OsString::from);
+    Options::parse_args(args).map_err(|error| error.to_string())
+}
+
+/// All that the options say, as text.
+fn shown(options: &Options) -> String {
+    let config = options.config().unwrap();
+    let bind = (options.port(), options.ifce());
+    format!("{config:?} {:?} {bind:?} grace: {:?}", options.runtime(), options.grace())
+}
+
+fn parsed(args: &[&str]) -> String {
+    shown(&parse(args).unwrap_or_else(|error| panic!("{args:?}: {error}")))
+}
+
+/// Options, and what each of them must change.
+const EFFECTS: &[(&str, &str, &str)] = &[
+    ("rdirs", "a,b", r#"rdirs: ["a", "b"]"#),
+    ("wdir", "in", r#"wdir: Some("in")"#),
+    ("dst", "http://127.0.0.1:81/x", r#"(Number(81), Some("127.0.0.1"))"#),
+    ("port", "8080", "(Number(8080), None)"),
+    ("ifce", "eth0", r#"(Number(80), Some("eth0"))"#),
+    ("block_size", "64k", "block_size: 65536"),
+    ("user_agent", "me/1", r#"user_agent: "me/1""#),
+    ("close", "true", "close: true"),
+    ("maxc", "7", "maxc: 7"),
+    ("maxp", "8", "maxp: 8"),
+    ("maxs", "50M", "upload: Some(52428800)"),
+    ("timeout", "0", "idle_time: None"),
+    ("cache_control", "no-store", r#"cache_control: Some("no-store")"#),
+    ("cte", "false", "cte: false"),
+    ("norange", "true", "norange: true"),
+    ("quit", "true", "quit: true"),
+    ("multirange", "merge", "multirange: Merge"),
+    ("wait-missing", "1.5", "wait_missing: 1.5s"),
+    ("durable", "true", "durable: true"),
+    ("grace", "3", "grace: 3s"),
+    ("max_client_errors", "9", "client_errors: 9"),
+];
+
+#[test]
+fn every_option_changes_what_it_is_for() {
+    let names: HashSet<_> =
+        Options::command().get_arguments().map(|arg| arg.get_long().unwrap().to_owned()).collect();
+    let tried: HashSet<_> = EFFECTS.iter().map(|(name, ..)| name.to_string()).collect();
+    assert_eq!(names, tried, "each option needs a row in EFFECTS");
+    let default = parsed(&[]);
+    for (name, value, effect) in EFFECTS {
+        assert!(!default.contains(effect), "{effect} is the default already");
+        for name in [name.replace('-', "_"), name.replace('_', "-")] {
+            for args in [
+                vec![format!("--{name}={value}")],
+                vec![format!("--{name}"), value.to_string()],
+                vec![format!("{name}={value}")],
+                vec![format!("httpout:{name}={value}")],
+            ] {
+                let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                let shown = parsed(&args);
+                assert!(shown.contains(effect), "{args:?}: {effect} is not in {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_seed() {
+    let options = parse(&[]).unwrap();
+    assert_eq!(format!("{:?}", options.config().unwrap()), format!("{:?}", Config::default()));
+    assert_eq!(format!("{:?}", options.runtime()), format!("{:?}", RuntimeOptions::default()));
+    assert_eq!((options.port(), options.ifce()), (Port::Number(80), None));
+    assert_eq!(options.grace(), Duration::from_secs(10));
+}
+
+#[test]
+fn booleans_may_stand_alone() {
+    for args in
+        [&["--close"][..], &["--close", "yes"], &["--close=1"], &["close"], &["--close", "rdirs=x"]]
+    {
+        assert!(parsed(args).contains("close: true"), "{args:?}");
+    }
+    for args in [&["--cte", "false"][..], &["--cte=false"], &["--cte", "off"], &["cte=no"]] {
+        assert!(parsed(args).contains("cte: false"), "{args:?}");
+    }
+    assert!(parsed(&["--cte", "--close"]).contains("cte: true"));
+    assert!(parse(&["--cte=maybe"]).unwrap_err().contains("--cte"));
+}
+
+#[test]
+fn the_one_string_form_is_read() {
+    for (word, same) in [
+        ("rdirs=outcoming", &["--rdirs", "outcoming"][..]),
+        ("httpout:rdirs=outcoming", &["--rdirs", "outcoming"]),
+        ("httpout", &[]),
+        (
+            "rdirs=outcoming:wdir=incoming:port=8080",
+            &["--rdirs", "outcoming", "--wdir", "incoming", "--port", "8080"],
+        ),
+        (
+            "rdirs=a,b:close:quit=false",
+            &["--rdirs", "a", "--rdirs", "b", "--close", "--quit=false"],
+        ),
+        ("dst=http://127.0.0.1:8080/x:rdirs=a", &["-o", "http://127.0.0.1:8080/x", "--rdirs=a"]),
+        ("dst=http://[::1]:8080/x?y=z:rdirs=a", &["-o", "http://[::1]:8080/x?y=z", "--rdirs=a"]),
+        ("wdir=/a:b/c:close", &["--wdir=/a:b/c", "--close"]),
+        (
+            "max-client-errors=1:wait_missing=2",
+            &["--max_client_errors", "1", "--wait-missing", "2"],
+        ),
+        ("user_agent=a=b", &["--user_agent", "a=b"]),
+    ] {
+        assert_eq!(parsed(&[word]), parsed(same), "{word}");
+    }
+    let several = parsed(&["rdirs=a", "--wdir", "b", "port=auto"]);
+    assert_eq!(several, parsed(&["--rdirs=a", "--wdir=b", "--port=auto"]));
+}
+
+#[test]
+fn what_is_unknown_is_refused_with_the_nearest_name() {
+    for args in [
+        &["--rdir=a"][..],
+        &["--rdir", "a"],
+        &["rdir=a"],
+        &["wdir=x:rdir=a:close"],
+        &["wdir=/a:rdir=b"],
+    ] {
+        let error = parse(args).unwrap_err();
+        assert!(error.contains("'--rdir'") && error.contains("'--rdirs'"), "{args:?}: {error}");
+    }
+    for args in [&["outcoming"][..], &["close:outcoming"], &["--close", "outcoming"]] {
+        let error = parse(args).unwrap_err();
+        assert!(
+            error.contains("'outcoming'") && error.contains("--rdirs outcoming"),
+            "{args:?}: {error}"
+        );
+    }
+    assert!(parse(&["-x"]).unwrap_err().contains("'-x'"));
+    assert!(parse(&["--", "a"]).is_err());
+}
+
+#[test]
+fn bad_values_name_the_option() {
+    for (name, value) in [
+        ("port", "70000"),
+        ("port", "+80"),
+        ("port", "any"),
+        ("dst", "127.0.0.1:80"),
+        ("dst", "http://h:x/"),
+        ("dst", "http://[::1/"),
+        ("dst", "http://[h]/"),
+        ("dst", "http://[::1]80/"),
+        ("dst", "http://::1:81/"),
+        ("dst", "http://me@h/"),
+        ("maxs", "5X"),
+        ("maxs", "M"),
+        ("maxs", "-1"),
+        ("maxs", "99999999T"),
+        ("timeout", "-1"),
+        ("timeout", "inf"),
+        ("timeout", "1e3"),
+        ("timeout", "."),
+        ("timeout", ""),
+        ("timeout", "9999999999"),
+        ("grace", "soon"),
+        ("maxc", "many"),
+        ("maxp", "-1"),
+        ("multirange", "all"),
+        ("close", "2"),
+        ("rdirs", "a,,b"),
+        ("wdir", ""),
+        ("ifce", ""),
+    ] {
+        let error = parse(&[&format!("--{name}={value}")]).unwrap_err();
+        assert!(error.contains(&format!("'--{name}")), "{name}={value}: {error}");
+    }
+    assert!(parse(&["--wdir"]).unwrap_err().contains("--wdir"));
+    assert!(parse(&["wdir:port=8080"]).unwrap_err().contains("--wdir"));
+    assert!(parse(&["--wdir", "--close"]).unwrap_err().contains("--wdir"));
+    let error = parse(&["-o", "https://h/"]).unwrap().config().unwrap_err();
+    assert_eq!(error.option, "dst");
+    assert!(error.problem.contains("https"));
+}
+
+#[test]
+fn where_to_listen_is_told_by_dst_unless_by_port_and_ifce() {
+    let bind = |args: &[&str]| {
+        let options = parse(args).unwrap();
+        (options.port(), options.ifce().map(str::to_owned))
+    };
+    let at = |port, ifce: &str| (Port::Number(port), (!ifce.is_empty()).then(|| ifce.to_owned()));
+    assert_eq!(bind(&["-o", "http://localhost:81/live.mpd"]), at(81, "localhost"));
+    assert_eq!(bind(&["-o", "HTTP://LocalHost"]), at(80, "localhost"));
+    assert_eq!(bind(&["-ohttp://127.0.0.1:0/"]), at(80, "127.0.0.1"));
+    assert_eq!(bind(&["-o=http://[::1]:81"]), at(81, "::1"));
+    assert_eq!(bind(&["-o", "http://origin.example:81/"]), at(81, ""));
+    assert_eq!(bind(&["-o", "http://:81/"]), at(81, ""));
+    let both = &["-o", "http://127.0.0.1:81/", "--port", "82", "--ifce", "eth0"];
+    assert_eq!(bind(both), at(82, "eth0"));
+    assert_eq!(bind(&["-o", "http://127.0.0.1:81/", "--port=0"]), at(81, "127.0.0.1"));
+    assert_eq!(bind(&["--port", "auto", "-o", "http://h:81/"]), (Port::Auto, None));
+}
+
+#[test]
+fn paths_need_not_be_unicode() {
+    let odd = OsStr::from_bytes(b"d\xff");
+    let word = OsStr::from_bytes(b"rdirs=d\xff,e\xff:close");
+    for args in [vec![OsString::from("--rdirs"), odd.into()], vec![word.into()]] {
+        let args = [OsString::from("httpout")].into_iter().chain(args);
+        let config = Options::parse_args(args).unwrap().config().unwrap();
+        assert_eq!(config.rdirs[0], Path::new(odd));
+    }
+}
+
+#[test]
+fn help_mentions_every_option_and_its_default() {
+    let help = parse(&["--help"]).unwrap_err();
+    for arg in Options::command().get_arguments() {
+        let long = arg.get_long().unwrap();
+        assert!(help.contains(&format!("--{long}")), "{long}");
+        let heading = arg.get_help_heading().unwrap_or_else(|| panic!("{long} has no heading"));
+        assert!(help.contains(&format!("\n{heading}:")), "{heading}");
+    }
+    for default in ["[default: 30]", "[default: 10000]", "[default: httpout/", "[default: concat]"]
+    {
+        assert!(help.contains(default), "{default}");
+    }
+    assert!(help.contains("-o, --dst"));
+    assert!(parse(&["--version"]).unwrap_err().contains(env!("CARGO_PKG_VERSION")));
+    assert!(parse(&["-h"]).unwrap_err().contains("--rdirs"));
+}
+
+#[test]
+fn clap_finds_no_clash() {
+    Options::command().debug_assert();
+}
+
+#[test]
+fn the_banner_tells_what_is_open() {
+    let site = |args: &[&str]| parse(args).unwrap().config().unwrap().check().unwrap();
+    let local = ["http://127.0.0.1:8080/".to_owned()];
+    let open = ["http://127.0.0.1:8080/".to_owned(), "http://192.0.2.7:8080/".to_owned()];
+    let reading = banner(&open, &site(&["rdirs=/srv/a,/srv/b"]));
+    assert!(reading.starts_with("httpout "), "{reading}");
+    assert!(
+        reading.contains("\n  http://127.0.0.1:8080/\n  http://192.0.2.7:8080/\n"),
+        "{reading}"
+    );
+    assert!(reading.contains("reads /srv/a as /a/\nreads /srv/b as /b/\n"), "{reading}");
+    assert!(!reading.contains("warning") && !reading.contains("writes"), "{reading}");
+    let writing =
+        banner(&open, &site(&["rdirs=/srv/a:wdir=/in:maxs=50M:durable:wait_missing=1.5"]));
+    assert!(writing.contains("reads /srv/a as /\n"), "{writing}");
+    assert!(
+        writing.contains("writes /in, uploads up to 50M, flushed to the disk, awaited for 1.5 s\n")
+    );
+    assert!(writing.contains("warning: ") && writing.ends_with('\n'), "{writing}");
+    let private = banner(&local, &site(&["wdir=/in"]));
+    assert!(private.contains("writes /in, uploads of any size\n") && !private.contains("warning"));
+}

@@ -1,0 +1,103 @@
+//! Values of options. The messages follow clap's `invalid value 'X' for '--NAME': `.
+
+use std::{net::IpAddr, time::Duration};
+
+use crate::listen::Port;
+
+/// No deadline is further away, so that none overflows a clock: 31 years.
+const FOREVER: f64 = 1e9;
+
+/// What a URL says about listening.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Destination {
+    /// The host, if it is an address or `localhost`.
+    pub(super) ifce: Option<String>,
+    pub(super) port: Option<u16>,
+    /// The scheme, if it is not `http`.
+    pub(super) unknown_scheme: Option<String>,
+}
+
+/// `http://HOST:PORT/…`
+pub(super) fn destination(text: &str) -> Result<Destination, String> {
+    let (scheme, rest) = text.split_once("://").ok_or("write http://HOST:PORT/")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err("a server's own URL has no user".into());
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(bracketed) => {
+            let (host, after) = bracketed.split_once(']').ok_or("] is missing")?;
+            host.parse::<IpAddr>().map_err(|_| format!("[{host}] is no address"))?;
+            (host, if after.is_empty() { Some("") } else { after.strip_prefix(':') })
+        }
+        None => authority
+            .split_once(':')
+            .map_or((authority, Some("")), |(host, port)| (host, Some(port))),
+    };
+    let port = match port {
+        Some("") => None,
+        Some(digits) => Some(number(digits)?).filter(|&port| port != 0),
+        None => return Err("a colon is missing before the port".into()),
+    };
+    let host = host.to_ascii_lowercase();
+    let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok();
+    let scheme = scheme.to_ascii_lowercase();
+    Ok(Destination {
+        ifce: is_local.then_some(host),
+        port,
+        unknown_scheme: (scheme != "http").then_some(scheme),
+    })
+}
+
+/// A port number, or `auto`.
+pub(super) fn port(text: &str) -> Result<Port, String> {
+    if text == "auto" { Ok(Port::Auto) } else { number(text).map(Port::Number) }
+}
+
+fn number(digits: &str) -> Result<u16, String> {
+    // `parse` would take a sign.
+    let all_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    digits
+        .parse()
+        .ok()
+        .filter(|_| all_digits)
+        .ok_or_else(|| format!("{digits} is no port: write a number up to 65535"))
+}
+
+/// Bytes, with a suffix of powers of 1024.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "" => 0,
+        "k" | "K" => 10,
+        "m" | "M" => 20,
+        "g" | "G" => 30,
+        "t" | "T" => 40,
+        other => return Err(format!("{other} is no unit: write k, M, G or T")),
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("write a number of bytes, e.g. 50M".into());
+    }
+    let number: Option<u64> = digits.parse().ok();
+    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| "too large".into())
+}
+
+/// Seconds, with decimals.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let number: Option<f64> = text.parse().ok().filter(|_| plain);
+    let number = number.ok_or("write a number of seconds, e.g. 1.5")?;
+    if number > FOREVER {
+        return Err("too long; 0 stands for no limit, where there may be none".into());
+    }
+    Ok(Duration::from_secs_f64(number))
+}
+
+/// `true` or `false`, in the usual spellings.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("write true or false".into()),
+    }
+}

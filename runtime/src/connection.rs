@@ -1,0 +1,457 @@
+//! The driver: one connection's session, its socket and its files. Written once for every runtime.
+
+use std::{
+    future::Future,
+    io,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant, SystemTime},
+};
+
+use httpout_proto::{
+    Done, Effect, FileId, FsError, Now, OpId, Session, Step, Wait, effect::Meta, live::FeedId,
+};
+use rustix::{
+    fd::{BorrowedFd, OwnedFd},
+    net::{Shutdown, shutdown, sockopt::set_socket_linger},
+};
+
+use crate::{
+    buffers,
+    files::{Opened, PartFile},
+    mailbox::{Mailbox, Message},
+    output::{self, Sent},
+    server::{Admission, Follower, Following, Shared},
+};
+
+/// Rounds of a busy connection before the others on its thread have their turn.
+const ROUNDS: usize = 32;
+
+/// A connected socket, and a timer, as a runtime has them.
+pub trait Transport: Unpin {
+    /// Receives; 0 bytes are the end.
+    ///
+    /// # Errors
+    /// Those of the socket, without `WouldBlock`.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Calls `send` when the socket is writable; if that would block, waits and calls it again.
+    ///
+    /// # Errors
+    /// Those of `send`, without `WouldBlock`.
+    fn poll_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>>;
+
+    /// Ready at this time, and not before.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()>;
+
+    /// The socket.
+    fn socket(&self) -> BorrowedFd<'_>;
+}
+
+/// A connection as a future: resolves when it is over.
+#[derive(Debug)]
+pub struct Connection<T> {
+    transport: T,
+    session: Session,
+    mailbox: Arc<Mailbox>,
+    files: Vec<(FileId, File)>,
+    /// The uploads in progress that this connection brings, by their part files.
+    feeds: Vec<(FileId, FeedId)>,
+    followings: Vec<(OpId, Place)>,
+    /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for nothing.
+    timer: Option<Instant>,
+    fetch: Fetch,
+    /// Last, so that the place among the clients is given back when all else is gone.
+    admission: Arc<Admission>,
+}
+
+#[derive(Debug)]
+enum File {
+    Open(Arc<OwnedFd>),
+    Part(Arc<PartFile>),
+}
+
+/// What an effect follows.
+#[derive(Debug)]
+enum Place {
+    Feed(FeedId),
+    Waiting { key: PathBuf, file: FileId },
+}
+
+/// Is a cold span on its way into the page cache?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fetch {
+    No,
+    UnderWay,
+    Done,
+}
+
+impl<T: Transport> Connection<T> {
+    /// A connection that was let in.
+    pub fn new(transport: T, admission: Admission) -> Self {
+        let (session, mailbox) = admission.session();
+        Self {
+            transport,
+            session,
+            mailbox,
+            files: Vec::new(),
+            feeds: Vec::new(),
+            followings: Vec::new(),
+            timer: None,
+            fetch: Fetch::No,
+            admission: Arc::new(admission),
+        }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        self.admission.shared()
+    }
+
+    /// One round; `Pending` if nothing is left to do.
+    fn round(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Round> {
+        let wait = match self.session.poll(now) {
+            Step::Do(effect) => {
+                self.run(effect);
+                return Poll::Ready(Round::More);
+            }
+            Step::Wait(wait) => wait,
+            Step::Closed(how) => {
+                if how.reset {
+                    // Failure means that there is no connection left to be reset.
+                    let _ = set_socket_linger(self.transport.socket(), Some(Duration::ZERO));
+                }
+                return Poll::Ready(Round::Over);
+            }
+        };
+        if let Poll::Ready(()) = self.send(cx) {
+            return Poll::Ready(Round::More);
+        }
+        if wait.read && self.receive(cx).is_ready() {
+            return Poll::Ready(Round::More);
+        }
+        let messages = self.mailbox.take(cx);
+        if messages.is_empty() {
+            return self.sleep(wait, cx).map(|()| Round::Late);
+        }
+        for message in messages {
+            self.handle(message);
+        }
+        Poll::Ready(Round::More)
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(what) = self.session.transmit() else { return Poll::Pending };
+        if self.fetch == Fetch::UnderWay {
+            return Poll::Pending;
+        }
+        let block = self.admission.shared().options.block_size;
+        let patient = self.fetch == Fetch::Done;
+        let files = &self.files;
+        let sent = self.transport.poll_write(cx, |socket| {
+            output::send(socket, what.clone(), block, patient, |id| {
+                files.iter().find(|(other, _)| *other == id).map(|(_, file)| file.fd())
+            })
+        });
+        match sent {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(Sent::Bytes(sent))) => {
+                self.fetch = Fetch::No;
+                self.session.handle_sent(sent as u64);
+            }
+            Poll::Ready(Ok(Sent::Cold { file, at, len })) => {
+                self.fetch = Fetch::UnderWay;
+                let mailbox = self.mailbox.clone();
+                blocking::unblock(move || {
+                    output::fetch(&file, at, len);
+                    mailbox.post(Message::Fetched);
+                })
+                .detach();
+            }
+            Poll::Ready(Err(error)) => self.session.handle_broken(error.kind()),
+        }
+        Poll::Ready(())
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let transport = &mut self.transport;
+        let received = buffers::receive(|buffer| match transport.poll_read(cx, buffer) {
+            Poll::Pending => Err(None),
+            Poll::Ready(Err(error)) => Err(Some(error)),
+            Poll::Ready(Ok(len)) => Ok(len),
+        });
+        match received {
+            Err(None) => return Poll::Pending,
+            Err(Some(error)) => self.session.handle_broken(error.kind()),
+            Ok(None) => self.session.handle_eof(),
+            Ok(Some(data)) => self.session.handle_data(data),
+        }
+        Poll::Ready(())
+    }
+
+    fn sleep(&mut self, wait: Wait, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((deadline, _)) = wait.deadline else { return Poll::Pending };
+        let timer = self.timer.map_or(deadline, |timer| timer.min(deadline));
+        self.timer = Some(timer);
+        let rings = self.transport.poll_deadline(cx, timer);
+        if rings.is_ready() {
+            self.timer = None;
+        }
+        rings
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Done(op, result) => self.session.handle_done(op, result),
+            Message::Opened(op, file, fd, meta) => {
+                self.files.push((file, File::Open(Arc::new(fd))));
+                self.session.handle_done(op, Ok(Done::Opened(meta)));
+            }
+            Message::Created(op, file, part) => {
+                self.files.push((file, File::Part(Arc::new(part))));
+                self.session.handle_done(op, Ok(Done::Ok));
+            }
+            Message::Begun(op, feed, fd, growth) => {
+                let waiting = self.followings.iter_mut().find(|(other, _)| *other == op);
+                if let Some((_, place)) = waiting
+                    && let &mut Place::Waiting { file, .. } = place
+                {
+                    *place = Place::Feed(feed);
+                    self.files.push((file, File::Open(fd)));
+                    self.session.handle_done(op, Ok(Done::Following(growth)));
+                }
+            }
+            Message::Growth(op, growth) => self.session.handle_growth(op, growth),
+            Message::Fetched => self.fetch = Fetch::Done,
+            Message::ShutDown => self.session.shut_down(),
+            Message::Abort => self.session.handle_broken(io::ErrorKind::ConnectionAborted),
+        }
+    }
+
+    fn run(&mut self, effect: Effect) {
+        match effect {
+            Effect::Open { op, file, place } => match self.shared().roots.open_file(&place, true) {
+                Opened::Ready(Ok((fd, meta))) => self.handle(Message::Opened(op, file, fd, meta)),
+                Opened::Ready(Err(error)) => self.session.handle_done(op, Err(error)),
+                Opened::WouldBlock => {
+                    let roots = self.shared().roots.clone();
+                    self.unblock(op, move || match roots.open_file(&place, false) {
+                        Opened::Ready(result) => {
+                            result.map(|(fd, meta)| Message::Opened(op, file, fd, meta))
+                        }
+                        Opened::WouldBlock => Err(FsError::Other(io::ErrorKind::WouldBlock)),
+                    });
+                }
+            },
+            Effect::Stat { op, place } => {
+                let roots = self.shared().roots.clone();
+                self.unblock(op, move || {
+                    roots.stat(&place).map(|meta| Message::Done(op, Ok(Done::Stat(meta))))
+                });
+            }
+            Effect::Create { op, file, place, len } => {
+                let roots = self.shared().roots.clone();
+                self.unblock(op, move || {
+                    roots.create(&place, len).map(|part| Message::Created(op, file, part))
+                });
+            }
+            Effect::Write { op, file, at, data } => match self.part(file) {
+                Some(part) => self.unblock(op, move || {
+                    let written = part.write_all_at(at, &data);
+                    // Its buffers and the file are free before the session goes on.
+                    drop((data, part));
+                    written.map(|()| Message::Done(op, Ok(Done::Ok)))
+                }),
+                None => self.session.handle_done(op, Err(FsError::NotFound)),
+            },
+            Effect::Commit { op, file, place, expect, durable } => match self.take_part(file) {
+                Some(part) => self.unblock(op, move || {
+                    part.commit(&place, expect, durable).map(|done| committed(op, done))
+                }),
+                None => self.session.handle_done(op, Err(FsError::NotFound)),
+            },
+            Effect::CommitPatches { op, file, place, expect, durable, create, patches } => {
+                match self.take_part(file) {
+                    Some(part) => self.unblock(op, move || {
+                        let done = part.commit_patches(&place, expect, durable, create, &patches);
+                        done.map(|done| committed(op, done))
+                    }),
+                    None => self.session.handle_done(op, Err(FsError::NotFound)),
+                }
+            }
+            Effect::Remove { op, place, expect } => {
+                let roots = self.shared().roots.clone();
+                self.unblock(op, move || {
+                    roots.remove(&place, expect).map(|()| Message::Done(op, Ok(Done::Ok)))
+                });
+            }
+            Effect::Close { file } => {
+                if let Some(file) = self.take_file(file) {
+                    file.close(&self.admission);
+                }
+            }
+            Effect::Announce { file, place, len } => {
+                let shared = self.admission.shared().clone();
+                if let Some(part) = self.part(file) {
+                    self.feeds.push((file, shared.announce(&place, part.file().clone(), len)));
+                }
+            }
+            Effect::Grown { file, len } => {
+                if let Some((_, feed)) = self.feeds.iter().find(|(other, _)| *other == file) {
+                    self.shared().grown(*feed, len);
+                }
+            }
+            Effect::Ended { file, complete } => self.end_feed(file, complete),
+            Effect::Follow { op, file, place, wait } => {
+                let follower = Follower { mailbox: self.mailbox.clone(), op };
+                match self.shared().follow(&place, follower, wait) {
+                    Following::Feed(feed, fd, growth) => {
+                        self.followings.push((op, Place::Feed(feed)));
+                        self.files.push((file, File::Open(fd)));
+                        self.session.handle_done(op, Ok(Done::Following(growth)));
+                    }
+                    Following::Waiting(key) => {
+                        self.followings.push((op, Place::Waiting { key, file }));
+                    }
+                    Following::Nothing => self.session.handle_done(op, Ok(Done::NotGrowing)),
+                }
+            }
+            Effect::Unfollow { op } => {
+                if let Some(at) = self.followings.iter().position(|(other, _)| *other == op) {
+                    let (op, place) = self.followings.swap_remove(at);
+                    let follower = Follower { mailbox: self.mailbox.clone(), op };
+                    place.leave(self.shared(), &follower);
+                }
+            }
+            Effect::ShutdownWrite => {
+                // Failure means that the peer is gone, which reading tells too.
+                let _ = shutdown(self.transport.socket(), Shutdown::Write);
+            }
+        }
+    }
+
+    /// Does it where waiting for a device holds up nobody, and answers by the mailbox.
+    fn unblock(&self, op: OpId, work: impl FnOnce() -> Result<Message, FsError> + Send + 'static) {
+        let (mailbox, admission) = (self.mailbox.clone(), self.admission.clone());
+        blocking::unblock(move || {
+            let _admission = admission;
+            mailbox.post(work().unwrap_or_else(|error| Message::Done(op, Err(error))));
+        })
+        .detach();
+    }
+
+    fn part(&self, id: FileId) -> Option<Arc<PartFile>> {
+        self.files.iter().find(|(other, _)| *other == id).and_then(|(_, file)| match file {
+            File::Part(part) => Some(part.clone()),
+            File::Open(_) => None,
+        })
+    }
+
+    /// Takes a part file out to be committed: nothing is being written to it any more.
+    fn take_part(&mut self, id: FileId) -> Option<PartFile> {
+        match self.take_file(id)? {
+            File::Part(part) => Arc::into_inner(part),
+            File::Open(_) => None,
+        }
+    }
+
+    fn take_file(&mut self, id: FileId) -> Option<File> {
+        let at = self.files.iter().position(|(other, _)| *other == id)?;
+        let (_, file) = self.files.swap_remove(at);
+        if self.files.is_empty() {
+            self.files = Vec::new();
+        }
+        Some(file)
+    }
+
+    fn end_feed(&mut self, id: FileId, complete: bool) {
+        if let Some(at) = self.feeds.iter().position(|(other, _)| *other == id) {
+            let (_, feed) = self.feeds.swap_remove(at);
+            self.shared().ended(feed, complete);
+        }
+    }
+}
+
+impl<T: Transport> Future for Connection<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut now = read_clocks();
+        for _ in 0..ROUNDS {
+            match self.round(now, cx) {
+                Poll::Ready(Round::More) => {}
+                Poll::Ready(Round::Late) => now = read_clocks(),
+                Poll::Ready(Round::Over) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Connection<T> {
+    /// A connection that is dropped before its end leaves nothing behind either.
+    fn drop(&mut self) {
+        let shared = self.admission.shared();
+        for (_, feed) in self.feeds.drain(..) {
+            shared.ended(feed, false);
+        }
+        for (op, place) in self.followings.drain(..) {
+            place.leave(shared, &Follower { mailbox: self.mailbox.clone(), op });
+        }
+        for (_, file) in self.files.drain(..) {
+            file.close(&self.admission);
+        }
+    }
+}
+
+enum Round {
+    More,
+    /// The timer has rung.
+    Late,
+    Over,
+}
+
+impl Place {
+    fn leave(&self, shared: &Shared, follower: &Follower) {
+        match self {
+            Self::Feed(feed) => shared.unfollow(*feed, follower),
+            Self::Waiting { key, .. } => shared.unwait(key, follower),
+        }
+    }
+}
+
+impl File {
+    fn fd(&self) -> &Arc<OwnedFd> {
+        match self {
+            Self::Open(fd) => fd,
+            Self::Part(part) => part.file(),
+        }
+    }
+
+    /// To remove a part file may take a while, since the room that it held is given back; the server does not end before
+    /// that is done.
+    fn close(self, admission: &Arc<Admission>) {
+        match self {
+            Self::Open(_) => {}
+            Self::Part(part) => {
+                let admission = admission.clone();
+                blocking::unblock(move || drop((part, admission))).detach();
+            }
+        }
+    }
+}
+
+fn committed(op: OpId, (created, meta): (bool, Meta)) -> Message {
+    Message::Done(op, Ok(Done::Committed { created, meta }))
+}
+
+fn read_clocks() -> Now {
+    Now { mono: Instant::now(), wall: SystemTime::now() }
+}

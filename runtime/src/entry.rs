@@ -1,0 +1,101 @@
+//! What both binaries do around their runtime: options in, banner out, signals, exit status.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    net::TcpListener,
+    num::NonZero,
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
+
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::{
+    ConfigError,
+    cli::{self, Options},
+    listen,
+    serve::{Bound, Handle},
+};
+
+/// Reads the command line, binds, prints the banner and calls `serve`, which returns when the server has ended. The exit status
+/// is 0 then; 1 if it could not start or serve, 2 if the command line is wrong.
+pub fn run(serve: impl FnOnce(Bound) -> io::Result<()>) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let options = match Options::parse_args(std::env::args_os().collect::<Vec<OsString>>()) {
+        Ok(options) => options,
+        Err(error) => {
+            // Nobody is left to be told if this fails.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match bind(&options) {
+        Ok(bound) => {
+            let started = start(&bound, &options);
+            match started.and_then(|()| serve(bound)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&format!("cannot serve: {error}")),
+            }
+        }
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+/// Number of processors that may be used.
+pub fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+fn bind(options: &Options) -> Result<Bound, ConfigError> {
+    let config = options.config()?;
+    let listeners: Vec<TcpListener> = listen::bind(options.ifce(), options.port())?;
+    Bound::new(config, options.runtime(), listeners)
+}
+
+fn start(bound: &Bound, options: &Options) -> io::Result<()> {
+    let banner = cli::banner(&listen::urls(bound.listeners()), bound.site());
+    // A closed standard output is no reason not to serve.
+    let _ = io::stdout().lock().write_all(banner.as_bytes());
+    let _ = io::stdout().lock().flush();
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let (handle, grace) = (bound.handle(), options.grace());
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || end_by_signal(&mut signals, &handle, grace))?;
+    Ok(())
+}
+
+/// The first signal lets requests finish, for so long; the second one does not.
+fn end_by_signal(signals: &mut Signals, handle: &Handle, grace: Duration) {
+    let mut first = true;
+    for _ in signals.forever() {
+        if !std::mem::take(&mut first) {
+            handle.abort();
+            continue;
+        }
+        tracing::info!(connections = handle.connections(), "ending: no more requests are taken");
+        handle.shut_down();
+        let handle = handle.clone();
+        // The process ends before, if all requests are answered.
+        let patience = thread::Builder::new().name("grace".into());
+        let spawned = patience.spawn(move || {
+            thread::sleep(grace);
+            handle.abort();
+        });
+        if spawned.is_err() {
+            return;
+        }
+    }
+}
+
+fn fail(problem: &str) -> ExitCode {
+    let _ = writeln!(io::stderr().lock(), "error: {problem}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,160 @@
+//! All work on the file system. Every function blocks, as long as the disk takes; so it is called on a
+//! thread that may block. Only [`Roots::open_file`] with `cached` promises not to.
+//!
+//! A path never leads out of its root: the kernel resolves it from the root's own handle (`openat2` with
+//! `RESOLVE_BENEATH`), and what was opened once is used, never looked up again.
+
+mod beneath;
+mod copy;
+mod made;
+mod part;
+mod patch;
+mod start;
+mod sweep;
+mod sys;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use httpout_proto::{
+    FsError,
+    effect::{Expect, Meta, Place, RelPath},
+};
+use rustix::{
+    fd::OwnedFd,
+    fs::{AtFlags, FileType, OFlags, fstat, statat, unlinkat},
+};
+
+pub use self::part::PartFile;
+use self::{
+    beneath::{Root, fs_error, meta},
+    part::Target,
+    sys::LOOK,
+};
+
+/// Locks for changes of targets; more than there are threads that could hold one.
+const LOCKS: usize = 256;
+
+/// Reading, without waiting for the writer of a FIFO.
+const READ: OFlags =
+    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// The directories of a [`Site`](httpout_proto::Site), open. See [`Roots::open`].
+pub struct Roots {
+    roots: Vec<Root>,
+    locks: [Mutex<()>; LOCKS],
+    hasher: RandomState,
+}
+
+/// What became of an open.
+#[derive(Debug)]
+pub enum Opened {
+    /// It is open, or it failed.
+    Ready(Result<(OwnedFd, Meta), FsError>),
+    /// It cannot be told without waiting for the disk: to be opened once more, not `cached`, where that does no harm.
+    WouldBlock,
+}
+
+impl Roots {
+    /// The place's identity: one path, however many mounts lead there.
+    pub fn key(&self, place: &Place) -> PathBuf {
+        self.root(place).path.join(place.path.as_str())
+    }
+
+    /// Opens a regular file for reading. With `cached`, only where that needs no disk; a kernel that cannot tell opens
+    /// as usual.
+    pub fn open_file(&self, place: &Place, cached: bool) -> Opened {
+        if place.path.is_root() {
+            return Opened::Ready(Err(FsError::IsDirectory));
+        }
+        let path = place.path.as_str();
+        let root = self.root(place);
+        let opened =
+            if cached { root.open_cached(path, READ) } else { root.open(path, READ).map(Some) };
+        match opened {
+            Ok(None) => Opened::WouldBlock,
+            Ok(Some(file)) => Opened::Ready(with_meta(file)),
+            Err(error) => Opened::Ready(Err(fs_error(error))),
+        }
+    }
+
+    /// Looks at a regular file, which need not be readable.
+    ///
+    /// # Errors
+    /// Whatever [`Roots::open_file`] says, permission to read left aside.
+    pub fn stat(&self, place: &Place) -> Result<Meta, FsError> {
+        if place.path.is_root() {
+            return Err(FsError::IsDirectory);
+        }
+        let file = self.root(place).open(place.path.as_str(), LOOK).map_err(fs_error)?;
+        meta(&fstat(file).map_err(fs_error)?)
+    }
+
+    /// Removes a file if `expect` holds, and the directories above that this leaves empty, but never the root. Of
+    /// a symbolic link, the link is removed.
+    ///
+    /// # Errors
+    /// [`FsError::Changed`] where `expect` does not hold; [`FsError::IsDirectory`], [`FsError::NotRegular`]: it is such
+    /// a thing; [`FsError::Outside`]: a link on the way there leads out; what else the system says.
+    pub fn remove(&self, place: &Place, expect: Expect) -> Result<(), FsError> {
+        let parent = place.path.parent().ok_or(FsError::IsDirectory)?;
+        let dir = self.root(place).directory(parent.as_str()).map_err(fs_error)?;
+        let name = place.path.name();
+        {
+            let _alone = self.lock(&dir, name)?;
+            let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fs_error)?;
+            let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+            // Where a link leads matters only to an expectation: it is not followed to be removed.
+            if !is_link || expect != Expect::Any {
+                Target::look(self, &dir, place)?.check(expect)?;
+            }
+            unlinkat(&dir, name, AtFlags::empty()).map_err(fs_error)?;
+        }
+        self.remove_empty(place, parent);
+        Ok(())
+    }
+
+    fn remove_empty(&self, place: &Place, mut path: RelPath) {
+        while let Some(parent) = path.parent() {
+            let Ok(dir) = self.root(place).directory(parent.as_str()) else { return };
+            if unlinkat(dir, path.name(), AtFlags::REMOVEDIR).is_err() {
+                return;
+            }
+            path = parent;
+        }
+    }
+
+    fn root(&self, place: &Place) -> &Root {
+        &self.roots[place.root.index()]
+    }
+
+    fn open_waiting(&self, place: &Place) -> Result<(OwnedFd, Meta), FsError> {
+        self.root(place).open(place.path.as_str(), READ).map_err(fs_error).and_then(with_meta)
+    }
+
+    /// Whoever changes the entry `name` of `dir` holds this. The directory is told by its inode, so that the way
+    /// there, over another mount or a symbolic link, makes no difference.
+    fn lock(&self, dir: &OwnedFd, name: &str) -> Result<MutexGuard<'_, ()>, FsError> {
+        let stat = fstat(dir).map_err(fs_error)?;
+        let hash = self.hasher.hash_one((stat.st_dev, stat.st_ino, name));
+        // Nothing is guarded that a panic could leave half done.
+        Ok(self.locks[hash as usize % LOCKS].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Roots").field("roots", &self.roots).finish_non_exhaustive()
+    }
+}
+
+fn with_meta(file: OwnedFd) -> Result<(OwnedFd, Meta), FsError> {
+    let meta = meta(&fstat(&file).map_err(fs_error)?)?;
+    Ok((file, meta))
+}

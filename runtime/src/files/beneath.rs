@@ -1,0 +1,146 @@
+//! Opening what lies below a directory in a way that cannot lead out of it.
+
+use std::{
+    fs, io,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use httpout_proto::{FsError, effect::Meta};
+use rustix::{
+    fd::OwnedFd,
+    fs::{FileType, Mode, OFlags, Stat},
+    io::{Errno, Result},
+};
+
+use super::sys::{self, LOOK};
+
+/// How often an open is tried that the kernel gives up because something on the way was renamed.
+const TRIES: usize = 32;
+
+/// One directory that is served.
+#[derive(Debug)]
+pub(super) struct Root {
+    fd: OwnedFd,
+    /// Its canonical path.
+    pub(super) path: PathBuf,
+    guard: Guard,
+}
+
+/// Who sees to it that a path stays below its root; found out once, by trying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// The kernel, which also can open without waiting for a disk (`openat2`, Linux 5.12).
+    KernelCached,
+    /// The kernel (`openat2`, Linux 5.6).
+    Kernel,
+    /// We, by comparing canonical paths. Weaker: who may write below the root could exchange a directory for a
+    /// symbolic link between the check and the open.
+    Comparison,
+}
+
+impl Root {
+    pub(super) fn new(fd: OwnedFd, path: PathBuf) -> Self {
+        let try_open = |cached| sys::open_beneath(&fd, ".", LOOK | OFlags::DIRECTORY, cached).err();
+        let guard = match (try_open(false), try_open(true)) {
+            // A sandbox that does not know the call answers EPERM.
+            (Some(Errno::NOSYS | Errno::PERM), _) => Guard::Comparison,
+            (_, None | Some(Errno::AGAIN)) => Guard::KernelCached,
+            (_, Some(_)) => Guard::Kernel,
+        };
+        Self { fd, path, guard }
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_guard(&mut self, guard: Guard) {
+        self.guard = guard;
+    }
+
+    pub(super) fn guard(&self) -> Guard {
+        self.guard
+    }
+
+    /// Opens `path`, waiting for the disk if need be.
+    pub(super) fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd> {
+        for _ in 0..TRIES {
+            match self.try_open(path, flags) {
+                // EAGAIN: a rename on the way, after which the kernel cannot tell whether the path stayed beneath.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                done => return done,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// Opens `path` if that needs no disk; `None` where it might.
+    pub(super) fn open_cached(&self, path: &str, flags: OFlags) -> Result<Option<OwnedFd>> {
+        match self.guard {
+            Guard::KernelCached => match sys::open_beneath(&self.fd, path, flags, true) {
+                Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+                done => done.map(Some),
+            },
+            Guard::Kernel | Guard::Comparison => self.open(path, flags).map(Some),
+        }
+    }
+
+    /// Opens the directory `path`; the root, if that is empty.
+    pub(super) fn directory(&self, path: &str) -> Result<OwnedFd> {
+        self.open(if path.is_empty() { "." } else { path }, LOOK | OFlags::DIRECTORY)
+    }
+
+    fn try_open(&self, path: &str, flags: OFlags) -> Result<OwnedFd> {
+        match self.guard {
+            Guard::KernelCached | Guard::Kernel => sys::open_beneath(&self.fd, path, flags, false),
+            Guard::Comparison => {
+                let real = fs::canonicalize(self.path.join(path)).map_err(|error| errno(&error))?;
+                if !real.starts_with(&self.path) {
+                    return Err(Errno::XDEV);
+                }
+                rustix::fs::open(real, flags | OFlags::NOFOLLOW, Mode::empty())
+            }
+        }
+    }
+}
+
+/// What is told of a regular file.
+pub(super) fn meta(stat: &Stat) -> std::result::Result<Meta, FsError> {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Directory => return Err(FsError::IsDirectory),
+        FileType::Symlink
+        | FileType::Fifo
+        | FileType::Socket
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Unknown => return Err(FsError::NotRegular),
+    }
+    let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
+    let whole = if stat.st_mtime < 0 {
+        SystemTime::UNIX_EPOCH - seconds
+    } else {
+        SystemTime::UNIX_EPOCH + seconds
+    };
+    let modified = whole + Duration::new(0, stat.st_mtime_nsec as u32);
+    Ok(Meta { len: stat.st_size as u64, modified, inode: stat.st_ino })
+}
+
+/// The failure of a system call, in the session's words.
+pub(super) fn fs_error(error: Errno) -> FsError {
+    match error {
+        Errno::NOENT | Errno::NOTDIR => FsError::NotFound,
+        Errno::ISDIR => FsError::IsDirectory,
+        // A socket, or a device without a driver.
+        Errno::NXIO | Errno::NODEV => FsError::NotRegular,
+        Errno::XDEV | Errno::LOOP => FsError::Outside,
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => FsError::Denied,
+        Errno::NAMETOOLONG => FsError::NameTooLong,
+        Errno::NOSPC | Errno::DQUOT | Errno::FBIG => FsError::Full,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => FsError::Exhausted,
+        other => FsError::Other(other.kind()),
+    }
+}
+
+/// The number behind a failure of the standard library.
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}

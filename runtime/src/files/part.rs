@@ -1,0 +1,284 @@
+//! Uploads under way: part files.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use httpout_proto::{
+    FsError,
+    effect::{Expect, Meta, Place},
+    exchange::target::PART_PREFIX,
+};
+use rustix::{
+    fd::OwnedFd,
+    fs::{
+        AtFlags, FileType, FlockOperation, Mode, OFlags, fchmod, fdatasync, flock, fstat, fsync,
+        ftruncate, openat, renameat, statat, unlinkat,
+    },
+    io::{Errno, retry_on_intr},
+};
+
+use super::{
+    Roots,
+    beneath::{fs_error, meta},
+    copy,
+    made::{Made, make_parent},
+    sweep::PART_SUFFIX,
+    sys::{self, LOOK},
+};
+
+/// From this length on, room is reserved before the first byte.
+const RESERVE_FROM: u64 = 1 << 20;
+
+/// How often a part file is tried to be made while other requests remove its directory.
+const TRIES: usize = 16;
+
+/// An upload under way: a file beside its target, that nobody sees. It vanishes when dropped, with the directories
+/// that were made for it, unless it was put in place of its target.
+#[derive(Debug)]
+pub struct PartFile {
+    pub(super) temp: Temp,
+    // Behind `temp`, since fields are dropped in order and a directory must be empty to go.
+    pub(super) made: Made,
+    pub(super) roots: Arc<Roots>,
+    reserved: u64,
+}
+
+impl Roots {
+    /// Makes a part file for `place`, the directories that lead there, and room for `len` bytes.
+    ///
+    /// # Errors
+    /// - [`FsError::IsDirectory`], [`FsError::NotRegular`], [`FsError::Outside`]: the target is such a thing
+    /// - [`FsError::NotRegular`], [`FsError::Outside`]: something on the way there is
+    /// - [`FsError::Full`]: no room for `len` bytes
+    /// - what else the system says
+    pub fn create(self: &Arc<Self>, place: &Place, len: Option<u64>) -> Result<PartFile, FsError> {
+        let mut tries = 0;
+        let (temp, made) = loop {
+            tries += 1;
+            match self.try_create(place) {
+                // Another request left a directory empty and removed it before our file was in.
+                Err(FsError::NotFound) if tries < TRIES => {}
+                done => break done?,
+            }
+        };
+        let mut part = PartFile { temp, made, roots: Arc::clone(self), reserved: 0 };
+        if let Some(len) = len.filter(|&len| len >= RESERVE_FROM) {
+            part.reserve(len)?;
+        }
+        Ok(part)
+    }
+
+    fn try_create(&self, place: &Place) -> Result<(Temp, Made), FsError> {
+        let (dir, made) =
+            make_parent(self.root(place), &place.path).map_err(|error| match error {
+                Errno::NOTDIR => FsError::NotRegular,
+                other => fs_error(other),
+            })?;
+        Target::look(self, &dir, place)?;
+        let temp = Temp::create(Arc::new(dir)).map_err(fs_error)?;
+        Ok((temp, made))
+    }
+}
+
+impl PartFile {
+    /// The file, to be read while it grows.
+    pub fn file(&self) -> &Arc<OwnedFd> {
+        &self.temp.file
+    }
+
+    /// Writes all of `data`, one after the other, from `at` on.
+    ///
+    /// # Errors
+    /// What the system says; [`FsError::Full`] where there is no room.
+    pub fn write_all_at(&self, at: u64, data: &[Bytes]) -> Result<(), FsError> {
+        copy::write_all_at(&self.temp.file, at, data)
+    }
+
+    /// Renames the file over `place`, for which it was made, if `expect` holds. `durable`: the data is flushed
+    /// before, the directory entry after. Answers whether the target is new, and what it is now.
+    ///
+    /// # Errors
+    /// [`FsError::Changed`] where `expect` does not hold, else what [`Roots::create`] says of targets, or the system.
+    pub fn commit(
+        mut self,
+        place: &Place,
+        expect: Expect,
+        durable: bool,
+    ) -> Result<(bool, Meta), FsError> {
+        self.give_back()?;
+        if durable {
+            // Outside the lock: it may take seconds.
+            self.temp.flush()?;
+        }
+        let target = {
+            let _alone = self.roots.lock(&self.temp.dir, place.path.name())?;
+            let target = Target::look(&self.roots, &self.temp.dir, place)?;
+            target.check(expect)?;
+            self.temp.put(place.path.name(), &target)?;
+            target
+        };
+        self.made.finish(&self.temp, durable)?;
+        Ok((target.is_new(), self.temp.meta()?))
+    }
+
+    fn reserve(&mut self, len: u64) -> Result<(), FsError> {
+        // Beyond that the system has no number for it.
+        if i64::try_from(len).is_err() {
+            return Err(FsError::Full);
+        }
+        match retry_on_intr(|| sys::reserve(&self.temp.file, len)).map_err(fs_error) {
+            Ok(()) => self.reserved = len,
+            Err(FsError::Full) => return Err(FsError::Full),
+            // The file system cannot; a full disk shows when writing.
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Gives back what was reserved and not written.
+    fn give_back(&self) -> Result<(), FsError> {
+        let len = self.temp.meta()?.len;
+        if self.reserved > len {
+            retry_on_intr(|| ftruncate(&self.temp.file, len)).map_err(fs_error)?;
+        }
+        Ok(())
+    }
+}
+
+impl Made {
+    /// The upload stands: its directories stay, and with `durable` they and its own entry are flushed.
+    pub(super) fn finish(&mut self, temp: &Temp, durable: bool) -> Result<(), FsError> {
+        let flushed = if durable {
+            self.parents().chain([&*temp.dir]).try_for_each(flush_directory)
+        } else {
+            Ok(())
+        };
+        self.keep();
+        flushed
+    }
+}
+
+/// A file under a name of its own; removed when dropped, unless it was put in place.
+#[derive(Debug)]
+pub(super) struct Temp {
+    pub(super) dir: Arc<OwnedFd>,
+    /// `None`: it bears the name of its target.
+    name: Option<String>,
+    pub(super) file: Arc<OwnedFd>,
+}
+
+impl Temp {
+    pub(super) fn create(dir: Arc<OwnedFd>) -> rustix::io::Result<Self> {
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        for _ in 0..TRIES {
+            let name = format!("{PART_PREFIX}{:016x}{PART_SUFFIX}", fastrand::u64(..));
+            let file = match openat(&dir, &name, flags, Mode::from_raw_mode(0o666)) {
+                Err(Errno::EXIST | Errno::INTR) => continue,
+                done => Arc::new(done?),
+            };
+            let temp = Self { dir: Arc::clone(&dir), name: Some(name), file };
+            // Where files cannot be locked, no sweep removes any either.
+            let lock = flock(&temp.file, FlockOperation::NonBlockingLockExclusive);
+            // A server that starts just now may have taken the new file for a stale one.
+            if lock != Err(Errno::WOULDBLOCK) && fstat(&temp.file)?.st_nlink > 0 {
+                return Ok(temp);
+            }
+        }
+        Err(Errno::EXIST)
+    }
+
+    pub(super) fn meta(&self) -> Result<Meta, FsError> {
+        fstat(&self.file).map_err(fs_error).and_then(|stat| meta(&stat))
+    }
+
+    pub(super) fn flush(&self) -> Result<(), FsError> {
+        retry_on_intr(|| fdatasync(&self.file)).map_err(fs_error)
+    }
+
+    /// Puts the file in place of `target`, with its permissions.
+    pub(super) fn put(&mut self, name: &str, target: &Target) -> Result<(), FsError> {
+        let Some(from) = self.name.as_deref() else { return Ok(()) };
+        if let Some((_, mode)) = target.file
+            && mode != permissions(fstat(&self.file).map_err(fs_error)?.st_mode)
+        {
+            fchmod(&self.file, mode).map_err(fs_error)?;
+        }
+        let renamed = if target.occupied {
+            renameat(&self.dir, from, &self.dir, name)
+        } else {
+            match sys::rename_to_free(&self.dir, from, name) {
+                // Who else writes here, outside this server, may now slip in between; no server change can: we are
+                // under the target's lock.
+                Err(error) if sys::is_missing(error) => renameat(&self.dir, from, &self.dir, name),
+                done => done,
+            }
+        };
+        renamed.map_err(|error| match error {
+            Errno::EXIST => FsError::Changed,
+            other => fs_error(other),
+        })?;
+        self.name = None;
+        Ok(())
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            let _ = unlinkat(&self.dir, name, AtFlags::empty());
+        }
+    }
+}
+
+/// What stands at a place that is to be changed.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// There is an entry of this name, be it a symbolic link that leads nowhere.
+    occupied: bool,
+    /// The file that a reader would get, and its permissions.
+    file: Option<(Meta, Mode)>,
+}
+
+impl Target {
+    /// Looks at the entry for `place` in `dir`. A symbolic link that leads out of the root is refused, although only
+    /// the link would be replaced: who made it did not mean that.
+    pub(super) fn look(roots: &Roots, dir: &OwnedFd, place: &Place) -> Result<Self, FsError> {
+        let mut stat = match statat(dir, place.path.name(), AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(Self { occupied: false, file: None }),
+            done => done.map_err(fs_error)?,
+        };
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+            let followed = roots.root(place).open(place.path.as_str(), LOOK);
+            match followed.and_then(fstat).map_err(fs_error) {
+                Err(FsError::NotFound) => return Ok(Self { occupied: true, file: None }),
+                done => stat = done?,
+            }
+        }
+        Ok(Self { occupied: true, file: Some((meta(&stat)?, permissions(stat.st_mode))) })
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.file.is_none()
+    }
+
+    pub(super) fn check(&self, expect: Expect) -> Result<(), FsError> {
+        let holds = match (expect, &self.file) {
+            (Expect::Any, _) | (Expect::Absent, None) => true,
+            (Expect::Absent, Some(_)) | (Expect::Same(_), None) => false,
+            (Expect::Same(was), Some((is, _))) => was == *is,
+        };
+        if holds { Ok(()) } else { Err(FsError::Changed) }
+    }
+}
+
+/// The permission bits; not set-user-ID and the like, which an upload must not inherit.
+fn permissions(mode: rustix::fs::RawMode) -> Mode {
+    Mode::from_raw_mode(mode) & Mode::from_raw_mode(0o777)
+}
+
+fn flush_directory(dir: &OwnedFd) -> Result<(), FsError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = openat(dir, ".", flags, Mode::empty()).map_err(fs_error)?;
+    retry_on_intr(|| fsync(&dir)).map_err(fs_error)
+}

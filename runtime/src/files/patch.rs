@@ -1,0 +1,77 @@
+//! Changing parts of a file, atomically.
+
+use std::sync::Arc;
+
+use httpout_proto::{
+    FsError,
+    effect::{Expect, Meta, Patch, Place},
+};
+
+use super::{
+    beneath::fs_error,
+    copy,
+    part::{PartFile, Target, Temp},
+};
+
+impl PartFile {
+    /// Takes the file as the bytes of `patches`, one after the other, and puts in place of `place`, for which it was
+    /// made, a copy of it with those runs replaced. `create`: a missing target counts as empty. Else as
+    /// [`PartFile::commit`].
+    ///
+    /// # Errors
+    /// As [`PartFile::commit`]; [`FsError::NotFound`] without target; [`FsError::Hole`] where a patch begins past the
+    /// end that those before it leave.
+    pub fn commit_patches(
+        mut self,
+        place: &Place,
+        expect: Expect,
+        durable: bool,
+        create: bool,
+        patches: &[Patch],
+    ) -> Result<(bool, Meta), FsError> {
+        let spool = &self.temp;
+        let (target, copy) = {
+            // Until the rename: what is copied must still be what is replaced.
+            let _alone = self.roots.lock(&spool.dir, place.path.name())?;
+            let target = Target::look(&self.roots, &spool.dir, place)?;
+            target.check(expect)?;
+            if target.is_new() && !create {
+                return Err(FsError::NotFound);
+            }
+            let old = if target.is_new() { None } else { Some(self.roots.open_waiting(place)?) };
+            let len = old.as_ref().map_or(0, |(_, meta)| meta.len);
+            check_holes(len, patches)?;
+            let mut copy = Temp::create(Arc::clone(&spool.dir)).map_err(fs_error)?;
+            if let Some((old, _)) = &old {
+                copy::copy_whole(old, &copy.file, len)?;
+            }
+            let mut at = 0;
+            for patch in patches {
+                copy::copy_run(&spool.file, at, &copy.file, patch.at, patch.len)?;
+                at += patch.len;
+            }
+            if durable {
+                copy.flush()?;
+            }
+            copy.put(place.path.name(), &target)?;
+            (target, copy)
+        };
+        self.made.finish(&copy, durable)?;
+        Ok((target.is_new(), copy.meta()?))
+    }
+}
+
+/// Each patch must begin within what is there by then, or at its end.
+fn check_holes(mut end: u64, patches: &[Patch]) -> Result<(), FsError> {
+    let mut total = 0u64;
+    for patch in patches {
+        if patch.at > end {
+            return Err(FsError::Hole(end));
+        }
+        // No file is that long, nor could the sums of offsets below be made.
+        let sum = |a: u64| a.checked_add(patch.len).filter(|&sum| sum <= i64::MAX as u64);
+        end = end.max(sum(patch.at).ok_or(FsError::Full)?);
+        total = sum(total).ok_or(FsError::Full)?;
+    }
+    Ok(())
+}

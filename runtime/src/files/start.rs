@@ -1,0 +1,97 @@
+//! Opening the directories when the server starts.
+
+use std::{
+    fs, io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use httpout_proto::{ConfigError, Site};
+use rustix::{
+    fs::{Access, AtFlags, Mode, OFlags, accessat, open},
+    io::Errno,
+};
+
+use super::{
+    LOCKS, Roots,
+    beneath::{Guard, Root},
+    sweep::sweep,
+    sys::LOOK,
+};
+
+impl Roots {
+    /// Opens the directories of `site`. One that is missing is made, if its parent exists. Part files that a
+    /// server left behind that died are removed.
+    ///
+    /// # Errors
+    /// The first directory that cannot be used.
+    pub fn open(site: &Site) -> Result<Arc<Self>, ConfigError> {
+        let write = site.write_root().map(|root| root.index());
+        let roots: Vec<Root> = site
+            .roots()
+            .iter()
+            .enumerate()
+            .map(|(index, path)| open_root(path, write == Some(index)))
+            .collect::<Result<_, _>>()?;
+        if roots.iter().any(|root| root.guard() == Guard::Comparison) {
+            tracing::warn!(
+                "this kernel lacks openat2 (or a sandbox forbids it): paths are compared instead, so do not let \
+                 others make symbolic links below the served directories"
+            );
+        }
+        if let Some(dir) = write.and_then(|index| roots[index].directory("").ok()) {
+            let count = sweep(&dir);
+            if count > 0 {
+                tracing::info!(count, "removed part files of uploads that a crash interrupted");
+            }
+        }
+        let locks = std::array::from_fn::<_, LOCKS, _>(|_| Mutex::default());
+        Ok(Arc::new(Self { roots, locks, hasher: std::hash::RandomState::new() }))
+    }
+}
+
+fn open_root(path: &Path, write: bool) -> Result<Root, ConfigError> {
+    let option = if write { "wdir" } else { "rdirs" };
+    let shown = path.display();
+    let error = |problem, help| ConfigError { option, problem, help };
+    let open = || open(path, LOOK | OFlags::DIRECTORY, Mode::empty());
+    let fd = match open() {
+        Err(Errno::NOENT) => {
+            fs::create_dir(path).map_err(|why| {
+                if why.kind() == io::ErrorKind::NotFound {
+                    let help = "check the spelling, or make the parent";
+                    return error(format!("neither {shown} nor its parent exists"), help);
+                }
+                error(
+                    format!("{shown} does not exist and cannot be made: {why}"),
+                    "make it, or name another",
+                )
+            })?;
+            open()
+        }
+        done => done,
+    };
+    let fd = fd.map_err(|why| match why {
+        Errno::NOTDIR => {
+            error(format!("{shown} is not a directory"), "name the directory that holds it")
+        }
+        other => error(
+            format!("{shown} cannot be opened: {other}"),
+            "check its permissions, or name another",
+        ),
+    })?;
+    let may = |access| accessat(&fd, ".", access, AtFlags::empty());
+    may(Access::EXEC_OK).map_err(|why| {
+        error(format!("{shown} cannot be entered: {why}"), "give this user permission x on it")
+    })?;
+    if write {
+        may(Access::WRITE_OK).map_err(|why| {
+            let help = "give this user permission to write there, or name another";
+            error(format!("{shown} cannot be written to: {why}"), help)
+        })?;
+    }
+    let canonical = fs::canonicalize(path).map_err(|why| {
+        error(format!("the full path of {shown} cannot be told: {why}"), "give its full path")
+    })?;
+    Ok(Root::new(fd, canonical))
+}

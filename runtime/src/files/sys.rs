@@ -1,0 +1,106 @@
+//! The few system calls that only some systems have. Where one is missing it answers [`Errno::NOSYS`], so
+//! that its caller takes the same way as on an old kernel.
+
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::OFlags,
+    io::{Errno, Result},
+};
+
+/// Opens something to look at it or to start from it, without reading it.
+#[cfg(target_os = "linux")]
+pub(super) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+/// Opens something to look at it or to start from it, without reading it.
+#[cfg(not(target_os = "linux"))]
+pub(super) const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+/// Opens `path` where the kernel sees to it that nothing on the way leaves `dir`. With `cached`, only if
+/// that needs no disk: [`Errno::AGAIN`] else.
+#[cfg(target_os = "linux")]
+pub(super) fn open_beneath(
+    dir: impl AsFd,
+    path: &str,
+    flags: OFlags,
+    cached: bool,
+) -> Result<OwnedFd> {
+    use rustix::fs::{Mode, ResolveFlags};
+    let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    resolve.set(ResolveFlags::CACHED, cached);
+    rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve)
+}
+
+/// Takes room for a file of `len` bytes without making it longer.
+#[cfg(target_os = "linux")]
+pub(super) fn reserve(file: impl AsFd, len: u64) -> Result<()> {
+    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, len)
+}
+
+/// Renames within a directory, unless the new name is taken: [`Errno::EXIST`] then.
+#[cfg(target_os = "linux")]
+pub(super) fn rename_to_free(dir: impl AsFd, from: &str, to: &str) -> Result<()> {
+    rustix::fs::renameat_with(&dir, from, &dir, to, rustix::fs::RenameFlags::NOREPLACE)
+}
+
+/// Makes `to` share all blocks of `from`.
+#[cfg(target_os = "linux")]
+pub(super) fn clone_file(from: impl AsFd, to: impl AsFd) -> Result<()> {
+    rustix::fs::ioctl_ficlone(to, from)
+}
+
+/// Copies up to `len` bytes within the kernel and moves both offsets on.
+#[cfg(target_os = "linux")]
+pub(super) fn copy_some(
+    from: impl AsFd,
+    from_at: &mut u64,
+    to: impl AsFd,
+    to_at: &mut u64,
+    len: usize,
+) -> Result<usize> {
+    rustix::fs::copy_file_range(from, Some(from_at), to, Some(to_at), len)
+}
+
+#[cfg(not(target_os = "linux"))]
+mod absent {
+    //! Elsewhere.
+
+    use super::{AsFd, Errno, OFlags, OwnedFd, Result};
+
+    pub(in super::super) fn open_beneath(
+        _: impl AsFd,
+        _: &str,
+        _: OFlags,
+        _: bool,
+    ) -> Result<OwnedFd> {
+        Err(Errno::NOSYS)
+    }
+
+    pub(in super::super) fn reserve(_: impl AsFd, _: u64) -> Result<()> {
+        Err(Errno::NOSYS)
+    }
+
+    pub(in super::super) fn rename_to_free(_: impl AsFd, _: &str, _: &str) -> Result<()> {
+        Err(Errno::NOSYS)
+    }
+
+    pub(in super::super) fn clone_file(_: impl AsFd, _: impl AsFd) -> Result<()> {
+        Err(Errno::NOSYS)
+    }
+
+    pub(in super::super) fn copy_some(
+        _: impl AsFd,
+        _: &mut u64,
+        _: impl AsFd,
+        _: &mut u64,
+        _: usize,
+    ) -> Result<usize> {
+        Err(Errno::NOSYS)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) use absent::*;
+
+/// True if a failure only says that this system, file system or kernel lacks the call.
+pub(super) fn is_missing(error: Errno) -> bool {
+    matches!(error, Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP)
+}

@@ -1,0 +1,18 @@
+//! What every runtime of httpout needs and no runtime owns: the driver of a connection over a small [`Transport`], files
+//! beneath their directories, the acceptor, the command line.
+
+mod buffers;
+pub mod cli;
+mod connection;
+pub mod entry;
+pub mod files;
+pub mod listen;
+mod mailbox;
+mod output;
+mod serve;
+mod server;
+
+pub use connection::{Connection, Transport};
+pub use httpout_proto::{Config, ConfigError, Limits, site::Multirange};
+pub use serve::{Acceptor, Bound, Handle, accept};
+pub use server::{Admission, Options, Shared};

@@ -1,0 +1,144 @@
+//! The acceptor, and the life of a server from its first connection to its last. Written once for every runtime.
+
+use std::{
+    future::Future,
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures_lite::future;
+use httpout_proto::{Config, ConfigError, Site};
+
+use rustix::io::Errno;
+
+use crate::server::{Admission, Options, Shared};
+
+/// How long the acceptor rests when file descriptors ran out.
+const REST: Duration = Duration::from_millis(100);
+
+/// A listening socket in a runtime, with a timer.
+pub trait Acceptor {
+    /// The next connection.
+    ///
+    /// # Errors
+    /// Those of `accept`, without `WouldBlock`.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>>;
+
+    /// Resolves at this time.
+    fn sleep(&self, until: Instant) -> impl Future<Output = ()> + Send;
+}
+
+/// A server that is bound to its addresses and does not serve yet.
+#[derive(Debug)]
+pub struct Bound {
+    shared: Arc<Shared>,
+    listeners: Vec<TcpListener>,
+}
+
+/// Ends a server from anywhere.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Shared>);
+
+impl Bound {
+    /// Checks the options, opens the directories and takes the listening sockets.
+    ///
+    /// # Errors
+    /// An option that cannot be obeyed.
+    pub fn new(
+        config: Config,
+        options: Options,
+        listeners: Vec<TcpListener>,
+    ) -> Result<Self, ConfigError> {
+        let shared = Shared::new(config.check()?, options)?;
+        Ok(Self { shared, listeners })
+    }
+
+    /// The addresses it is bound to.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// What is served.
+    pub fn site(&self) -> &Site {
+        self.shared.site()
+    }
+
+    /// The listening sockets.
+    pub fn listeners(&self) -> &[TcpListener] {
+        &self.listeners
+    }
+
+    /// What ends it.
+    pub fn handle(&self) -> Handle {
+        Handle(self.shared.clone())
+    }
+
+    /// What its connections share, and the sockets.
+    pub fn into_parts(self) -> (Arc<Shared>, Vec<TcpListener>) {
+        (self.shared, self.listeners)
+    }
+}
+
+impl Handle {
+    /// Takes no more connections; requests under way are answered. Returns at once: the server's `serve` resolves when the last
+    /// connection is closed.
+    pub fn shut_down(&self) {
+        self.0.shut_down();
+    }
+
+    /// Cuts the connections that are left; their uploads leave nothing behind.
+    pub fn abort(&self) {
+        self.0.abort();
+    }
+
+    /// Number of connections there are.
+    pub fn connections(&self) -> usize {
+        self.0.connections()
+    }
+}
+
+/// Accepts until the server is shut down; `spawn` gets each connection.
+pub async fn accept(
+    mut acceptor: impl Acceptor,
+    shared: Arc<Shared>,
+    mut spawn: impl FnMut(TcpStream, Admission),
+) {
+    let mut stopped = pin!(shared.stopped());
+    loop {
+        let accepted = future::or(
+            async {
+                (&mut stopped).await;
+                None
+            },
+            async { Some(future::poll_fn(|cx| acceptor.poll_accept(cx)).await) },
+        );
+        let error = match accepted.await {
+            None => return,
+            Some(Ok((stream, peer))) => {
+                let ready = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
+                if let (Ok(()), Some(admission)) = (ready, shared.admit(peer)) {
+                    spawn(stream, admission);
+                }
+                continue;
+            }
+            Some(Err(error)) => error,
+        };
+        if ran_out(&error) {
+            tracing::warn!(%error, "cannot accept connections; raise the limit of open files (ulimit -n)");
+            acceptor.sleep(Instant::now() + REST).await;
+        } else {
+            // That connection was lost before it was taken.
+            tracing::debug!(%error, "accept");
+        }
+    }
+}
+
+/// File descriptors or memory ran out: to try again at once would be to spin.
+fn ran_out(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].iter().any(|e| errno == Some(*e))
+}

@@ -1,0 +1,311 @@
+//! What the connections of a server share, and how they are let in and sent home.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use event_listener::{Event, EventListener};
+use httpout_proto::{
+    ConfigError, Hub, OpId, Session, Site,
+    effect::{Growth, Place},
+    live::FeedId,
+};
+use rustix::fd::OwnedFd;
+
+use crate::{
+    files::Roots,
+    mailbox::{Mailbox, Message},
+};
+
+/// Connections beyond the limit that are told so at a time; more are closed without a word.
+const REFUSED_AT_ONCE: usize = 256;
+
+/// The runtime's own options.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Most connections (`maxc`); 0: no limit.
+    pub maxc: usize,
+    /// Most connections of one peer address (`maxp`); 0: no limit.
+    pub maxp: usize,
+    /// Files, and pieces of files, up to this size in bytes are read and sent together with their head in one call
+    /// (`block_size`); larger ones go by `sendfile`.
+    pub block_size: usize,
+    /// Stop when the last client is gone (`quit`).
+    pub quit: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { maxc: 100, maxp: 6, block_size: 10_000, quit: false }
+    }
+}
+
+/// The state of a server, shared by its connections.
+#[derive(Debug)]
+pub struct Shared {
+    pub(crate) site: Arc<Site>,
+    pub(crate) roots: Arc<Roots>,
+    pub(crate) options: Options,
+    hub: Mutex<Feeds>,
+    /// Uploads in progress, so that a request need not take the lock where there is none.
+    feeds: AtomicUsize,
+    clients: Mutex<Clients>,
+    stopping: AtomicBool,
+    stop: Event,
+    drained: Event,
+}
+
+type Feeds = Hub<PathBuf, Arc<OwnedFd>, Follower>;
+
+/// A connection that follows an upload, or waits for one, and by which effect.
+#[derive(Clone, Debug)]
+pub(crate) struct Follower {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) op: OpId,
+}
+
+impl PartialEq for Follower {
+    fn eq(&self, other: &Self) -> bool {
+        self.op == other.op && Arc::ptr_eq(&self.mailbox, &other.mailbox)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Clients {
+    next: u64,
+    open: HashMap<u64, Arc<Mailbox>>,
+    peers: HashMap<IpAddr, usize>,
+    admitted: usize,
+    refused: usize,
+}
+
+/// A connection's place among the clients; given back when it is dropped.
+#[derive(Debug)]
+pub struct Admission {
+    shared: Arc<Shared>,
+    id: u64,
+    /// `None`: one of those that are refused.
+    peer: Option<IpAddr>,
+}
+
+impl Shared {
+    /// Opens the directories of the site.
+    ///
+    /// # Errors
+    /// A directory that cannot be had.
+    pub fn new(site: Arc<Site>, options: Options) -> Result<Arc<Self>, ConfigError> {
+        Ok(Arc::new(Self {
+            roots: Roots::open(&site)?,
+            site,
+            options,
+            hub: Mutex::default(),
+            feeds: AtomicUsize::new(0),
+            clients: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            stop: Event::new(),
+            drained: Event::new(),
+        }))
+    }
+
+    /// What is served.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    // ---- clients ----
+
+    /// Lets a connection in, or in to be refused; `None` if there are too many even of those.
+    pub fn admit(self: &Arc<Self>, peer: SocketAddr) -> Option<Admission> {
+        let peer = peer.ip().to_canonical();
+        let Options { maxc, maxp, .. } = self.options;
+        let mut clients = lock(&self.clients);
+        let of_peer = clients.peers.get(&peer).copied().unwrap_or(0);
+        let full = maxc > 0 && clients.admitted >= maxc || maxp > 0 && of_peer >= maxp;
+        if full {
+            if clients.refused >= REFUSED_AT_ONCE {
+                return None;
+            }
+            clients.refused += 1;
+        } else {
+            clients.admitted += 1;
+            *clients.peers.entry(peer).or_default() += 1;
+        }
+        clients.next += 1;
+        let id = clients.next;
+        Some(Admission { shared: self.clone(), id, peer: (!full).then_some(peer) })
+    }
+
+    /// No more connections and no more requests: those under way are answered.
+    pub fn shut_down(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.stop.notify(usize::MAX);
+        for mailbox in lock(&self.clients).open.values() {
+            mailbox.post(Message::ShutDown);
+        }
+    }
+
+    /// Cuts the connections that are left.
+    pub fn abort(&self) {
+        for mailbox in lock(&self.clients).open.values() {
+            mailbox.post(Message::Abort);
+        }
+    }
+
+    /// True once [`shut_down`](Self::shut_down) was called.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Resolves once [`shut_down`](Self::shut_down) was called.
+    pub async fn stopped(&self) {
+        wait_for(&self.stop, || self.is_stopping()).await;
+    }
+
+    /// Resolves when no connection is left.
+    pub async fn drained(&self) {
+        wait_for(&self.drained, || lock(&self.clients).is_empty()).await;
+    }
+
+    /// Number of connections.
+    pub fn connections(&self) -> usize {
+        lock(&self.clients).admitted
+    }
+
+    // ---- uploads in progress ----
+
+    pub(crate) fn announce(&self, place: &Place, file: Arc<OwnedFd>, total: Option<u64>) -> FeedId {
+        let mut hub = lock(&self.hub);
+        let (feed, waiters) = hub.begin(self.roots.key(place), file.clone(), total);
+        self.feeds.fetch_add(1, Ordering::SeqCst);
+        if let Some((_, growth)) = hub.get(feed) {
+            for waiter in waiters {
+                waiter.mailbox.post(Message::Begun(waiter.op, feed, file.clone(), growth));
+            }
+        }
+        feed
+    }
+
+    pub(crate) fn grown(&self, feed: FeedId, len: u64) {
+        let mut hub = lock(&self.hub);
+        hub.grow(feed, len);
+        let Some((_, growth)) = hub.get(feed) else { return };
+        for follower in hub.grow(feed, len) {
+            follower.mailbox.post(Message::Growth(follower.op, growth));
+        }
+    }
+
+    pub(crate) fn ended(&self, feed: FeedId, complete: bool) {
+        let ended = lock(&self.hub).end(feed, complete);
+        if let Some((growth, followers)) = ended {
+            self.feeds.fetch_sub(1, Ordering::SeqCst);
+            for follower in followers {
+                follower.mailbox.post(Message::Growth(follower.op, growth));
+            }
+        }
+    }
+
+    pub(crate) fn follow(&self, place: &Place, follower: Follower, wait: bool) -> Following {
+        if !wait && self.feeds.load(Ordering::SeqCst) == 0 {
+            return Following::Nothing;
+        }
+        let key = self.roots.key(place);
+        let mut hub = lock(&self.hub);
+        if let Some((feed, file, growth)) = hub.follow(&key, follower.clone()) {
+            return Following::Feed(feed, file, growth);
+        }
+        if wait {
+            hub.wait(key.clone(), follower);
+            return Following::Waiting(key);
+        }
+        Following::Nothing
+    }
+
+    pub(crate) fn unfollow(&self, feed: FeedId, follower: &Follower) {
+        lock(&self.hub).unfollow(feed, follower);
+    }
+
+    pub(crate) fn unwait(&self, key: &PathBuf, follower: &Follower) {
+        lock(&self.hub).unwait(key, follower);
+    }
+}
+
+/// What came of following.
+pub(crate) enum Following {
+    Feed(FeedId, Arc<OwnedFd>, Growth),
+    Waiting(PathBuf),
+    Nothing,
+}
+
+impl Admission {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// A session for the connection, and the box where it is told of a shutdown.
+    pub(crate) fn session(&self) -> (Session, Arc<Mailbox>) {
+        let mailbox = Arc::new(Mailbox::default());
+        lock(&self.shared.clients).open.insert(self.id, mailbox.clone());
+        // Seen here, or told by the mailbox.
+        if self.shared.is_stopping() {
+            mailbox.post(Message::ShutDown);
+        }
+        let site = self.shared.site.clone();
+        let session =
+            if self.peer.is_some() { Session::new(site) } else { Session::overloaded(site) };
+        (session, mailbox)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut clients = lock(&self.shared.clients);
+        clients.open.remove(&self.id);
+        match self.peer {
+            Some(peer) => {
+                clients.admitted -= 1;
+                if let Some(count) = clients.peers.get_mut(&peer) {
+                    *count -= 1;
+                    if *count == 0 {
+                        clients.peers.remove(&peer);
+                    }
+                }
+            }
+            None => clients.refused -= 1,
+        }
+        if clients.is_empty() {
+            let quit = self.shared.options.quit && self.peer.is_some();
+            drop(clients);
+            self.shared.drained.notify(usize::MAX);
+            if quit {
+                self.shared.shut_down();
+            }
+        }
+    }
+}
+
+impl Clients {
+    fn is_empty(&self) -> bool {
+        self.admitted == 0 && self.refused == 0
+    }
+}
+
+async fn wait_for(event: &Event, happened: impl Fn() -> bool) {
+    while !happened() {
+        let listener: EventListener = event.listen();
+        if happened() {
+            return;
+        }
+        listener.await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
