@@ -107,7 +107,7 @@ impl Acceptor for Listener {
         }
     }
 
-    fn sleep(&self, until: Instant) -> impl Future<Output = ()> + Send {
+    fn sleep(until: Instant) -> impl Future<Output = ()> + Send {
         let timer = Timer::at(until);
         async move {
             timer.await;

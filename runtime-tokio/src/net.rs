@@ -88,7 +88,7 @@ impl Acceptor for Listener {
         Poll::Ready(stream.into_std().map(|stream| (stream, peer)))
     }
 
-    fn sleep(&self, until: Instant) -> impl Future<Output = ()> + Send {
+    fn sleep(until: Instant) -> impl Future<Output = ()> + Send {
         sleep_until(until.into())
     }
 }

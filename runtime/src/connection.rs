@@ -209,7 +209,7 @@ impl<T: Transport> Connection<T> {
         match message {
             Message::Done(op, result) => self.session.handle_done(op, result),
             Message::Opened(op, file, fd, meta) => {
-                self.files.push((file, File::Open(Arc::new(fd))));
+                self.files.push((file, File::Open(fd)));
                 self.session.handle_done(op, Ok(Done::Opened(meta)));
             }
             Message::Created(op, file, part) => {

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     net::TcpListener,
     num::NonZero,
     process::ExitCode,
@@ -27,7 +27,13 @@ use crate::{
 /// is 0 then; 1 if it could not start or serve, 2 if the command line is wrong.
 pub fn run(serve: impl FnOnce(Bound) -> io::Result<()>) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let colours = io::stderr().is_terminal();
+    fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_target(false)
+        .with_writer(io::stderr)
+        .init();
     let options = match Options::parse_args(std::env::args_os().collect::<Vec<OsString>>()) {
         Ok(options) => options,
         Err(error) => {

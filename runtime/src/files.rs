@@ -5,6 +5,7 @@
 //! `RESOLVE_BENEATH`), and what was opened once is used, never looked up again.
 
 mod beneath;
+mod cache;
 mod copy;
 mod made;
 mod part;
@@ -19,7 +20,7 @@ use std::{
     fmt,
     hash::{BuildHasher as _, RandomState},
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use httpout_proto::{
@@ -34,6 +35,7 @@ use rustix::{
 pub use self::part::PartFile;
 use self::{
     beneath::{Root, fs_error, meta},
+    cache::Cache,
     part::Target,
     sys::LOOK,
 };
@@ -50,13 +52,14 @@ pub struct Roots {
     roots: Vec<Root>,
     locks: [Mutex<()>; LOCKS],
     hasher: RandomState,
+    cache: Cache,
 }
 
 /// What became of an open.
 #[derive(Debug)]
 pub enum Opened {
     /// It is open, or it failed.
-    Ready(Result<(OwnedFd, Meta), FsError>),
+    Ready(Result<(Arc<OwnedFd>, Meta), FsError>),
     /// It cannot be told without waiting for the disk: to be opened once more, not `cached`, where that does no harm.
     WouldBlock,
 }
@@ -75,13 +78,31 @@ impl Roots {
         }
         let path = place.path.as_str();
         let root = self.root(place);
+        if let Some(open) = self.cache.get(root, place) {
+            return Opened::Ready(Ok(open));
+        }
         let opened =
             if cached { root.open_cached(path, READ) } else { root.open(path, READ).map(Some) };
-        match opened {
-            Ok(None) => Opened::WouldBlock,
-            Ok(Some(file)) => Opened::Ready(with_meta(file)),
-            Err(error) => Opened::Ready(Err(fs_error(error))),
-        }
+        Opened::Ready(match opened {
+            Ok(None) => return Opened::WouldBlock,
+            Ok(Some(file)) => fstat(&file).map_err(fs_error).and_then(|stat| {
+                let (file, meta) = (Arc::new(file), meta(&stat)?);
+                self.cache.put(place, &file, &stat);
+                Ok((file, meta))
+            }),
+            Err(error) => Err(fs_error(error)),
+        })
+    }
+
+    /// Closes files that are kept open for the next request and were not asked for since the last sweep: while they are
+    /// open, the room of a file that was removed is not free.
+    pub fn sweep_cache(&self) {
+        self.cache.sweep();
+    }
+
+    /// Resolves when a file is kept open.
+    pub async fn cache_filled(&self) {
+        self.cache.filled().await;
     }
 
     /// Looks at a regular file, which need not be readable.
@@ -112,7 +133,9 @@ impl Roots {
             let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
             // Where a link leads matters only to an expectation: it is not followed to be removed.
             if !is_link || expect != Expect::Any {
-                Target::look(self, &dir, place)?.check(expect)?;
+                let target = Target::look(self, &dir, place)?;
+                target.check(expect)?;
+                target.forget(&self.cache);
             }
             unlinkat(&dir, name, AtFlags::empty()).map_err(fs_error)?;
         }
@@ -135,7 +158,9 @@ impl Roots {
     }
 
     fn open_waiting(&self, place: &Place) -> Result<(OwnedFd, Meta), FsError> {
-        self.root(place).open(place.path.as_str(), READ).map_err(fs_error).and_then(with_meta)
+        let file = self.root(place).open(place.path.as_str(), READ).map_err(fs_error)?;
+        let meta = meta(&fstat(&file).map_err(fs_error)?)?;
+        Ok((file, meta))
     }
 
     /// Whoever changes the entry `name` of `dir` holds this. The directory is told by its inode, so that the way
@@ -152,9 +177,4 @@ impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Roots").field("roots", &self.roots).finish_non_exhaustive()
     }
-}
-
-fn with_meta(file: OwnedFd) -> Result<(OwnedFd, Meta), FsError> {
-    let meta = meta(&fstat(&file).map_err(fs_error)?)?;
-    Ok((file, meta))
 }

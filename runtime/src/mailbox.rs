@@ -20,7 +20,7 @@ pub(crate) enum Message {
     /// An effect is done.
     Done(OpId, Result<Done, FsError>),
     /// A file was opened.
-    Opened(OpId, FileId, OwnedFd, Meta),
+    Opened(OpId, FileId, Arc<OwnedFd>, Meta),
     /// A part file was made.
     Created(OpId, FileId, PartFile),
     /// An upload that was waited for has begun.

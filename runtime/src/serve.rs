@@ -29,7 +29,7 @@ pub trait Acceptor {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>>;
 
     /// Resolves at this time.
-    fn sleep(&self, until: Instant) -> impl Future<Output = ()> + Send;
+    fn sleep(until: Instant) -> impl Future<Output = ()> + Send;
 }
 
 /// A server that is bound to its addresses and does not serve yet.
@@ -102,21 +102,19 @@ impl Handle {
 }
 
 /// Accepts until the server is shut down; `spawn` gets each connection.
-pub async fn accept(
-    mut acceptor: impl Acceptor,
+pub async fn accept<A: Acceptor>(
+    mut acceptor: A,
     shared: Arc<Shared>,
     mut spawn: impl FnMut(TcpStream, Admission),
 ) {
-    let mut stopped = pin!(shared.stopped());
+    let mut upkeep = pin!(shared.upkeep(A::sleep));
     loop {
-        let accepted = future::or(
-            async {
-                (&mut stopped).await;
-                None
-            },
-            async { Some(future::poll_fn(|cx| acceptor.poll_accept(cx)).await) },
-        );
-        let error = match accepted.await {
+        let accepted = future::poll_fn(|cx| acceptor.poll_accept(cx));
+        let next = future::or(async { Some(accepted.await) }, async {
+            (&mut upkeep).await;
+            None
+        });
+        let error = match next.await {
             None => return,
             Some(Ok((stream, peer))) => {
                 let ready = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
@@ -129,7 +127,7 @@ pub async fn accept(
         };
         if ran_out(&error) {
             tracing::warn!(%error, "cannot accept connections; raise the limit of open files (ulimit -n)");
-            acceptor.sleep(Instant::now() + REST).await;
+            A::sleep(Instant::now() + REST).await;
         } else {
             // That connection was lost before it was taken.
             tracing::debug!(%error, "accept");

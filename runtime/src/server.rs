@@ -8,9 +8,11 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use event_listener::{Event, EventListener};
+use futures_lite::future;
 use httpout_proto::{
     ConfigError, Hub, OpId, Session, Site,
     effect::{Growth, Place},
@@ -25,6 +27,8 @@ use crate::{
 
 /// Connections beyond the limit that are told so at a time; more are closed without a word.
 const REFUSED_AT_ONCE: usize = 256;
+/// How long a file that nobody asks for may be kept open, twice over.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// The runtime's own options.
 #[derive(Clone, Debug)]
@@ -168,6 +172,18 @@ impl Shared {
         wait_for(&self.stop, || self.is_stopping()).await;
     }
 
+    /// Closes files that nobody asks for any more; until [`shut_down`](Self::shut_down).
+    pub(crate) async fn upkeep<S: Future<Output = ()>>(&self, sleep: impl Fn(Instant) -> S) {
+        let sweeping = async {
+            loop {
+                self.roots.cache_filled().await;
+                sleep(Instant::now() + SWEEP).await;
+                self.roots.sweep_cache();
+            }
+        };
+        future::or(self.stopped(), sweeping).await;
+    }
+
     /// Resolves when no connection is left.
     pub async fn drained(&self) {
         wait_for(&self.drained, || lock(&self.clients).is_empty()).await;
@@ -296,7 +312,8 @@ impl Clients {
     }
 }
 
-async fn wait_for(event: &Event, happened: impl Fn() -> bool) {
+/// Resolves when it has happened, of which `event` tells.
+pub(crate) async fn wait_for(event: &Event, happened: impl Fn() -> bool) {
     while !happened() {
         let listener: EventListener = event.listen();
         if happened() {

@@ -60,6 +60,11 @@ impl Root {
         self.guard
     }
 
+    /// The directory itself.
+    pub(super) fn handle(&self) -> &OwnedFd {
+        &self.fd
+    }
+
     /// Opens `path`, waiting for the disk if need be.
     pub(super) fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd> {
         for _ in 0..TRIES {

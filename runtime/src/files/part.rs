@@ -20,6 +20,7 @@ use rustix::{
 use super::{
     Roots,
     beneath::{fs_error, meta},
+    cache::Cache,
     copy,
     made::{Made, make_parent},
     sweep::PART_SUFFIX,
@@ -115,6 +116,7 @@ impl PartFile {
             let target = Target::look(&self.roots, &self.temp.dir, place)?;
             target.check(expect)?;
             self.temp.put(place.path.name(), &target)?;
+            target.forget(&self.roots.cache);
             target
         };
         self.made.finish(&self.temp, durable)?;
@@ -260,6 +262,13 @@ impl Target {
 
     pub(super) fn is_new(&self) -> bool {
         self.file.is_none()
+    }
+
+    /// Its room is to be free as soon as it is gone.
+    pub(super) fn forget(&self, cache: &Cache) {
+        if let Some((meta, _)) = &self.file {
+            cache.forget(meta);
+        }
     }
 
     pub(super) fn check(&self, expect: Expect) -> Result<(), FsError> {

@@ -15,6 +15,7 @@ use rustix::{
 use super::{
     LOCKS, Roots,
     beneath::{Guard, Root},
+    cache::Cache,
     sweep::sweep,
     sys::LOOK,
 };
@@ -46,7 +47,12 @@ impl Roots {
             }
         }
         let locks = std::array::from_fn::<_, LOCKS, _>(|_| Mutex::default());
-        Ok(Arc::new(Self { roots, locks, hasher: std::hash::RandomState::new() }))
+        Ok(Arc::new(Self {
+            roots,
+            locks,
+            hasher: std::hash::RandomState::new(),
+            cache: Cache::default(),
+        }))
     }
 }
 

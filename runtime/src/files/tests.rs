@@ -3,7 +3,6 @@ mod uploads;
 use std::{
     env,
     fs::{self, File, Permissions},
-    io::Read,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     sync::Arc,
@@ -104,9 +103,10 @@ fn read(roots: &Roots, place: &Place) -> Result<Vec<u8>, FsError> {
         Opened::Ready(done) => done?,
         Opened::WouldBlock => panic!("not asked for"),
     };
-    let mut content = Vec::new();
-    File::from(file).read_to_end(&mut content).unwrap();
-    assert_eq!(content.len() as u64, meta.len);
+    let mut content = vec![0; meta.len as usize + 1];
+    let len = rustix::io::pread(&file, &mut content, 0).unwrap();
+    assert_eq!(len as u64, meta.len);
+    content.truncate(len);
     Ok(content)
 }
 
@@ -275,4 +275,32 @@ fn times_before_the_epoch_are_read() {
     let time = std::time::SystemTime::UNIX_EPOCH - Duration::from_millis(1500);
     File::open(scratch.path().join("www/old")).unwrap().set_modified(time).unwrap();
     assert_eq!(roots.stat(&place(&site, "old")).unwrap().modified, time);
+}
+
+#[test]
+fn a_file_that_is_kept_open_is_never_served_stale() {
+    each_guard(|scratch, roots, place| {
+        let at = |path: &str| scratch.path().join("www").join(path);
+        let dir = place("d/f");
+        fs::create_dir(at("d")).unwrap();
+        fs::write(at("d/f"), "one").unwrap();
+        assert_eq!(read(roots, &dir).unwrap(), b"one");
+        assert_eq!(read(roots, &dir).unwrap(), b"one");
+        // Changed in place, replaced, removed.
+        fs::write(at("d/f"), "longer").unwrap();
+        assert_eq!(read(roots, &dir).unwrap(), b"longer");
+        fs::write(at("d/g"), "other").unwrap();
+        fs::rename(at("d/g"), at("d/f")).unwrap();
+        assert_eq!(read(roots, &dir).unwrap(), b"other");
+        fs::remove_file(at("d/f")).unwrap();
+        assert_eq!(read(roots, &dir), Err(FsError::NotFound));
+        // Moved out with its directory, and linked back.
+        fs::write(at("d/f"), "again").unwrap();
+        assert_eq!(read(roots, &dir).unwrap(), b"again");
+        fs::rename(at("d"), scratch.path().join("moved")).unwrap();
+        symlink(scratch.path().join("moved"), at("d")).unwrap();
+        assert_eq!(read(roots, &dir), Err(FsError::Outside));
+        fs::remove_file(at("d")).unwrap();
+        fs::remove_dir_all(scratch.path().join("moved")).unwrap();
+    });
 }

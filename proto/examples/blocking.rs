@@ -1,0 +1,335 @@
+//! A media server on the standard library alone: what a runtime has to do for a `Session`, in one file.
+//!
+//! ```text
+//! cargo run -p httpout-proto --example blocking -- DIR [PORT]
+//! curl -T film.mp4 http://127.0.0.1:PORT/film.mp4         # and, while that goes on:
+//! curl http://127.0.0.1:PORT/film.mp4 | mpv -
+//! ```
+//!
+//! A connection must wait for its socket and for news of other connections' uploads at once. Here it has two threads for that:
+//! one does nothing but read the socket, when it is told to, and puts what it got into the connection's mailbox; the other
+//! one drives the session and sleeps at the mailbox. Nothing is polled, and no call is needed that the standard library lacks.
+//!
+//! It is made to be read. For production there are `httpout-tokio` and `httpout-smol`: they resolve paths with `openat2`, so
+//! that no symbolic link leads out of the directory (here one does), send files without copying them, keep to one
+//! thread, and sweep away what a crash left behind.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is the side that does I/O")]
+
+use std::{
+    collections::HashMap,
+    env,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+    process,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use httpout_proto::{
+    Config, Done, Effect, FileId, FsError, Hub, Now, OpId, Session, Site, Step, Wait,
+    effect::{Expect, Growth, Meta, Patch, Place},
+    exchange::target::PART_PREFIX,
+    http1::{Piece, Transmit},
+    live::FeedId,
+};
+
+const MOST_CONNECTIONS: usize = 256;
+const BLOCK: usize = 64 << 10;
+
+fn main() -> io::Result<()> {
+    let mut args = env::args_os().skip(1);
+    let dir = args.next().ok_or_else(|| io::Error::other("usage: blocking DIR [PORT]"))?;
+    let port = args.next().and_then(|port| port.to_str()?.parse().ok()).unwrap_or(0);
+
+    let mut config = Config::default();
+    config.rdirs = vec![dir.clone().into()];
+    config.wdir = Some(dir.into());
+    let site = config.check().map_err(io::Error::other)?;
+    let server = Arc::new(Server { site, hub: Mutex::default(), changes: Mutex::default() });
+
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    writeln!(io::stdout(), "http://{}/", listener.local_addr()?)?;
+    loop {
+        let (Ok((socket, _)), server) = (listener.accept(), server.clone()) else {
+            // Out of file descriptors, most likely: some will be free in a moment.
+            thread::sleep(Duration::from_millis(100));
+            continue;
+        };
+        // Where no thread can be had the socket is dropped, which closes it.
+        let _ = thread::Builder::new().spawn(move || serve(socket, server));
+    }
+}
+
+/// What all connections share.
+struct Server {
+    site: Arc<Site>,
+    /// The uploads in progress: by target; the part file; whom to tell.
+    hub: Mutex<Hub<PathBuf, Arc<File>, Follower>>,
+    /// Held by whoever changes what stands under a name, so that what was checked still holds when it is changed.
+    changes: Mutex<()>,
+}
+
+/// A connection that follows an upload, or waits for one.
+#[derive(Clone)]
+struct Follower {
+    connection: u64,
+    op: OpId,
+    mailbox: Sender<Mail>,
+}
+
+impl PartialEq for Follower {
+    fn eq(&self, other: &Self) -> bool {
+        (self.connection, self.op) == (other.connection, other.op)
+    }
+}
+
+impl Follower {
+    fn tell(&self, mail: Mail) {
+        // Nobody is there to be told once the connection is over.
+        let _ = self.mailbox.send(mail);
+    }
+}
+
+/// What wakes a connection.
+enum Mail {
+    /// From its own socket; empty at the end.
+    Received(io::Result<Bytes>),
+    /// The upload that it waited for has begun.
+    Begun(OpId, FeedId, Arc<File>, Growth),
+    /// The upload that it follows went on.
+    Growth(OpId, Growth),
+}
+
+// ---- a connection ----
+
+struct Connection {
+    id: u64,
+    server: Arc<Server>,
+    session: Session,
+    socket: Arc<TcpStream>,
+    mailbox: Receiver<Mail>,
+    /// For those who are to write to the mailbox.
+    address: Sender<Mail>,
+    /// Lets the other thread read once.
+    permits: Sender<()>,
+    /// It was let, and has not answered yet.
+    reading: bool,
+    files: HashMap<FileId, Opened>,
+    /// Own uploads, by their part files.
+    feeds: HashMap<FileId, FeedId>,
+    followings: HashMap<OpId, Following>,
+}
+
+struct Opened {
+    file: Arc<File>,
+    /// Of a part file, its path.
+    part: Option<PathBuf>,
+}
+
+enum Following {
+    Feed(FeedId),
+    Waiting { target: PathBuf, file: FileId },
+}
+
+/// The life of a connection.
+fn serve(socket: TcpStream, server: Arc<Server>) -> io::Result<()> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    socket.set_nodelay(true)?;
+    // A peer that takes nothing holds a write up no longer than this: then the session's deadlines have their turn.
+    socket.set_write_timeout(Some(Duration::from_secs(1)))?;
+    let socket = Arc::new(socket);
+    let (address, mailbox) = mpsc::channel();
+    let (permits, permitted) = mpsc::channel();
+    let reader = (socket.clone(), address.clone());
+    thread::Builder::new().spawn(move || read(&reader.0, &permitted, &reader.1))?;
+
+    // Each connection, and the listener, holds the server once.
+    let crowded = Arc::strong_count(&server) > MOST_CONNECTIONS + 1;
+    let new = if crowded { Session::overloaded } else { Session::new };
+    let mut connection = Connection {
+        id: NEXT.fetch_add(1, Ordering::Relaxed),
+        session: new(server.site.clone()),
+        server,
+        socket,
+        mailbox,
+        address,
+        permits,
+        reading: false,
+        files: HashMap::new(),
+        feeds: HashMap::new(),
+        followings: HashMap::new(),
+    };
+    connection.drive();
+    // This also wakes the other thread, if it still reads. (`Closed::reset` asks for a reset instead, where an answer to
+    // HTTP/1.0 was cut short; the standard library has no call for that.)
+    connection.socket.shutdown(Shutdown::Both)
+}
+
+/// The thread that reads: as often as it is let, until the connection is gone.
+fn read(mut socket: &TcpStream, permitted: &Receiver<()>, mailbox: &Sender<Mail>) {
+    let mut buffer = vec![0; BLOCK];
+    for () in permitted {
+        let received = match socket.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            received => received.map(|len| Bytes::copy_from_slice(&buffer[..len])),
+        };
+        if mailbox.send(Mail::Received(received)).is_err() {
+            return;
+        }
+    }
+}
+
+impl Connection {
+    /// The loop of the crate's front page.
+    fn drive(&mut self) {
+        loop {
+            let now = Now { mono: Instant::now(), wall: SystemTime::now() };
+            let wait = match self.session.poll(now) {
+                Step::Do(effect) => {
+                    self.run(effect);
+                    continue;
+                }
+                Step::Wait(wait) => wait,
+                Step::Closed(_) => return,
+            };
+            // Where `read` is false nobody reads, so the kernel's buffer fills and the peer has to wait.
+            if wait.read && !self.reading {
+                self.reading = self.permits.send(()).is_ok();
+            }
+            if let Some(what) = self.session.transmit() {
+                match self.send(what) {
+                    Ok(sent) => {
+                        self.session.handle_sent(sent);
+                        continue;
+                    }
+                    Err(error) if is_temporary(&error) => {}
+                    Err(error) => self.session.handle_broken(error.kind()),
+                }
+            }
+            self.sleep(wait);
+        }
+    }
+
+    /// Sends a block of what is ready. Returns how much of it the socket took.
+    fn send(&self, what: Transmit<'_>) -> io::Result<u64> {
+        let mut block = Vec::with_capacity(BLOCK);
+        for piece in what {
+            let room = BLOCK - block.len();
+            match piece {
+                Piece::Bytes(bytes) => block.extend_from_slice(&bytes[..bytes.len().min(room)]),
+                Piece::File { file, at, len } => {
+                    let start = block.len();
+                    block.resize(start + room.min(usize::try_from(len).unwrap_or(room)), 0);
+                    // A file that has become shorter than its answer says is an error: the connection breaks.
+                    self.file(file)?.file.read_exact_at(&mut block[start..], at)?;
+                }
+            }
+            if block.len() == BLOCK {
+                break;
+            }
+        }
+        (&*self.socket).write(&block).map(|sent| sent as u64)
+    }
+
+    /// Sleeps until there is mail, or until the deadline.
+    fn sleep(&mut self, wait: Wait) {
+        let patience = match wait.deadline {
+            // Writing was tried, which took its time.
+            _ if wait.write => Duration::ZERO,
+            Some((deadline, _)) => deadline.saturating_duration_since(Instant::now()),
+            None => Duration::MAX,
+        };
+        // An error is the end of patience: the mailbox's address is held here.
+        let Ok(mail) = self.mailbox.recv_timeout(patience) else { return };
+        match mail {
+            Mail::Received(received) => {
+                self.reading = false;
+                match received {
+                    Ok(data) if data.is_empty() => self.session.handle_eof(),
+                    Ok(data) => self.session.handle_data(data),
+                    Err(error) if is_temporary(&error) => {}
+                    Err(error) => self.session.handle_broken(error.kind()),
+                }
+            }
+            Mail::Begun(op, feed, file, growth) => {
+                // If it is no longer waited for, there is nobody to take the file.
+                if let Some(Following::Waiting { file: id, .. }) = self.followings.get(&op) {
+                    self.files.insert(*id, Opened { file, part: None });
+                    self.followings.insert(op, Following::Feed(feed));
+                    self.session.handle_done(op, Ok(Done::Following(growth)));
+                }
+            }
+            Mail::Growth(op, growth) => self.session.handle_growth(op, growth),
+        }
+    }
+
+    fn run(&mut self, effect: Effect) {
+        match effect {
+            Effect::Open { op, file, place } => self.answer(op, |me| me.open(file, &place)),
+            Effect::Stat { op, place } => {
+                self.answer(op, |me| look(&me.server.path(&place)).map(Done::Stat));
+            }
+            // The announced length is of use where room can be reserved.
+            Effect::Create { op, file, place, len: _ } => {
+                self.answer(op, |me| me.create(file, &me.server.path(&place)));
+            }
+            Effect::Write { op, file, at, data } => {
+                self.answer(op, |me| me.write(file, at, &data));
+            }
+            Effect::Commit { op, file, place, expect, durable } => {
+                self.answer(op, |me| me.commit(file, &place, expect, durable, None));
+            }
+            Effect::CommitPatches { op, file, place, expect, durable, create, patches } => {
+                self.answer(op, |me| {
+                    me.commit(file, &place, expect, durable, Some((create, &patches)))
+                });
+            }
+            Effect::Remove { op, place, expect } => {
+                self.answer(op, |me| me.server.remove(&place, expect));
+            }
+            Effect::Close { file } => {
+                if let Some(Opened { part: Some(part), .. }) = self.files.remove(&file) {
+                    self.server.discard(&part);
+                }
+            }
+            Effect::Announce { file, place, len } => self.announce(file, &place, len),
+            Effect::Grown { file, len } => {
+                if let Some(&feed) = self.feeds.get(&file) {
+                    self.server.grown(feed, len);
+                }
+            }
+            Effect::Ended { file, complete } => {
+                if let Some(feed) = self.feeds.remove(&file) {
+                    self.server.ended(feed, complete);
+                }
+            }
+            Effect::Follow { op, file, place, wait } => self.follow(op, file, &place, wait),
+            Effect::Unfollow { op } => self.unfollow(op),
+            Effect::ShutdownWrite => {
+                // If it fails the peer is gone, which reading tells as well.
+                let _ = self.socket.shutdown(Shutdown::Write);
+            }
+        }
+    }
+
+    /// Does what an effect asks for, at once, and answers it.
+    fn answer(&mut self, op: OpId, work: impl FnOnce(&mut Self) -> io::Result<Done>) {
+        let result = work(self).map_err(|error| fs_error(&error));
+        self.session.handle_done(op, result);
+    }
+
+    // ---- files ----
+
+    fn file(&self, id: FileId) -> io::Result<&Opened> {
+        self.files.get(&id).ok_or_else(|| io::Error::other("no such file is open"))
+    }
+}
