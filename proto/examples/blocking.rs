@@ -1,4 +1,5 @@
-//! A media server on the standard library alone: what a runtime has to do for a `Session`, in one file.
+//! A media server on the standard library alone: what a runtime has to do for a `Session`.
+//! The effects on files are in `blocking/disk.rs`, what connections have to tell each other in `blocking/uploads.rs`.
 //!
 //! ```text
 //! cargo run -p httpout-proto --example blocking -- DIR [PORT]
@@ -13,19 +14,27 @@
 //! It is made to be read. For production there are `httpout-tokio` and `httpout-smol`: they resolve paths with `openat2`, so
 //! that no symbolic link leads out of the directory (here one does), send files without copying them, keep to one
 //! thread, and sweep away what a crash left behind.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is the side that does I/O")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "this is the side that does I/O"
+)]
+
+#[path = "blocking/disk.rs"]
+mod disk;
+#[path = "blocking/uploads.rs"]
+mod uploads;
 
 use std::{
     collections::HashMap,
     env,
-    fs::{self, File},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs::File,
+    io::{self, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    process,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, Sender},
     },
@@ -35,12 +44,15 @@ use std::{
 
 use bytes::Bytes;
 use httpout_proto::{
-    Config, Done, Effect, FileId, FsError, Hub, Now, OpId, Session, Site, Step, Wait,
-    effect::{Expect, Growth, Meta, Patch, Place},
-    exchange::target::PART_PREFIX,
+    Done, Effect, FileId, Now, OpId, Session, Site, Step, Wait,
+    effect::Growth,
     http1::{Piece, Transmit},
     live::FeedId,
+    site::Config,
 };
+
+use disk::{Commit, Disk};
+use uploads::{Follower, Uploads};
 
 const MOST_CONNECTIONS: usize = 256;
 const BLOCK: usize = 64 << 10;
@@ -54,7 +66,8 @@ fn main() -> io::Result<()> {
     config.rdirs = vec![dir.clone().into()];
     config.wdir = Some(dir.into());
     let site = config.check().map_err(io::Error::other)?;
-    let server = Arc::new(Server { site, hub: Mutex::default(), changes: Mutex::default() });
+    let disk = Disk::new(site.roots());
+    let server = Arc::new(Server { site, disk, uploads: Uploads::default() });
 
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     writeln!(io::stdout(), "http://{}/", listener.local_addr()?)?;
@@ -72,31 +85,8 @@ fn main() -> io::Result<()> {
 /// What all connections share.
 struct Server {
     site: Arc<Site>,
-    /// The uploads in progress: by target; the part file; whom to tell.
-    hub: Mutex<Hub<PathBuf, Arc<File>, Follower>>,
-    /// Held by whoever changes what stands under a name, so that what was checked still holds when it is changed.
-    changes: Mutex<()>,
-}
-
-/// A connection that follows an upload, or waits for one.
-#[derive(Clone)]
-struct Follower {
-    connection: u64,
-    op: OpId,
-    mailbox: Sender<Mail>,
-}
-
-impl PartialEq for Follower {
-    fn eq(&self, other: &Self) -> bool {
-        (self.connection, self.op) == (other.connection, other.op)
-    }
-}
-
-impl Follower {
-    fn tell(&self, mail: Mail) {
-        // Nobody is there to be told once the connection is over.
-        let _ = self.mailbox.send(mail);
-    }
+    disk: Disk,
+    uploads: Uploads,
 }
 
 /// What wakes a connection.
@@ -137,7 +127,7 @@ struct Opened {
 
 enum Following {
     Feed(FeedId),
-    Waiting { target: PathBuf, file: FileId },
+    Waiting(PathBuf, FileId),
 }
 
 /// The life of a connection.
@@ -178,10 +168,7 @@ fn serve(socket: TcpStream, server: Arc<Server>) -> io::Result<()> {
 fn read(mut socket: &TcpStream, permitted: &Receiver<()>, mailbox: &Sender<Mail>) {
     let mut buffer = vec![0; BLOCK];
     for () in permitted {
-        let received = match socket.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            received => received.map(|len| Bytes::copy_from_slice(&buffer[..len])),
-        };
+        let received = socket.read(&mut buffer).map(|len| Bytes::copy_from_slice(&buffer[..len]));
         if mailbox.send(Mail::Received(received)).is_err() {
             return;
         }
@@ -262,69 +249,61 @@ impl Connection {
             }
             Mail::Begun(op, feed, file, growth) => {
                 // If it is no longer waited for, there is nobody to take the file.
-                if let Some(Following::Waiting { file: id, .. }) = self.followings.get(&op) {
-                    self.files.insert(*id, Opened { file, part: None });
-                    self.followings.insert(op, Following::Feed(feed));
-                    self.session.handle_done(op, Ok(Done::Following(growth)));
+                if let Some(&Following::Waiting(_, id)) = self.followings.get(&op) {
+                    self.following(op, id, feed, file, growth);
                 }
             }
             Mail::Growth(op, growth) => self.session.handle_growth(op, growth),
         }
     }
 
+    /// Does what the session asks for. Here all is done at once; answers may also come later, in any order.
     fn run(&mut self, effect: Effect) {
-        match effect {
-            Effect::Open { op, file, place } => self.answer(op, |me| me.open(file, &place)),
-            Effect::Stat { op, place } => {
-                self.answer(op, |me| look(&me.server.path(&place)).map(Done::Stat));
-            }
-            // The announced length is of use where room can be reserved.
+        let disk = &self.server.disk;
+        let (op, result) = match effect {
+            Effect::Open { op, file, place } => (op, self.open(file, &disk.path(&place))),
+            Effect::Stat { op, place } => (op, disk::look(&disk.path(&place)).map(Done::Stat)),
+            // The announced length is for those who can reserve room.
             Effect::Create { op, file, place, len: _ } => {
-                self.answer(op, |me| me.create(file, &me.server.path(&place)));
+                (op, self.create(file, &disk.path(&place)))
             }
-            Effect::Write { op, file, at, data } => {
-                self.answer(op, |me| me.write(file, at, &data));
-            }
+            Effect::Write { op, file, at, data } => (op, self.write(file, at, &data)),
             Effect::Commit { op, file, place, expect, durable } => {
-                self.answer(op, |me| me.commit(file, &place, expect, durable, None));
+                let target = disk.path(&place);
+                (op, self.commit(file, &Commit { target, expect, durable, patches: None }))
             }
             Effect::CommitPatches { op, file, place, expect, durable, create, patches } => {
-                self.answer(op, |me| {
-                    me.commit(file, &place, expect, durable, Some((create, &patches)))
-                });
+                let (target, patches) = (disk.path(&place), Some((&patches[..], create)));
+                (op, self.commit(file, &Commit { target, expect, durable, patches }))
             }
-            Effect::Remove { op, place, expect } => {
-                self.answer(op, |me| me.server.remove(&place, expect));
+            Effect::Remove { op, place, expect } => (op, disk.remove(&disk.path(&place), expect)),
+            Effect::Close { file } => return self.close(file),
+            Effect::Announce { file, place, len } => {
+                return self.announce(file, disk.path(&place), len);
             }
-            Effect::Close { file } => {
-                if let Some(Opened { part: Some(part), .. }) = self.files.remove(&file) {
-                    self.server.discard(&part);
-                }
-            }
-            Effect::Announce { file, place, len } => self.announce(file, &place, len),
             Effect::Grown { file, len } => {
                 if let Some(&feed) = self.feeds.get(&file) {
-                    self.server.grown(feed, len);
+                    self.server.uploads.grown(feed, len);
                 }
+                return;
             }
             Effect::Ended { file, complete } => {
                 if let Some(feed) = self.feeds.remove(&file) {
-                    self.server.ended(feed, complete);
+                    self.server.uploads.ended(feed, complete);
                 }
+                return;
             }
-            Effect::Follow { op, file, place, wait } => self.follow(op, file, &place, wait),
-            Effect::Unfollow { op } => self.unfollow(op),
+            Effect::Follow { op, file, place, wait } => {
+                return self.follow(op, file, disk.path(&place), wait);
+            }
+            Effect::Unfollow { op } => return self.unfollow(op),
             Effect::ShutdownWrite => {
                 // If it fails the peer is gone, which reading tells as well.
                 let _ = self.socket.shutdown(Shutdown::Write);
+                return;
             }
-        }
-    }
-
-    /// Does what an effect asks for, at once, and answers it.
-    fn answer(&mut self, op: OpId, work: impl FnOnce(&mut Self) -> io::Result<Done>) {
-        let result = work(self).map_err(|error| fs_error(&error));
-        self.session.handle_done(op, result);
+        };
+        self.session.handle_done(op, result.map_err(|error| disk::fs_error(&error)));
     }
 
     // ---- files ----
@@ -332,4 +311,85 @@ impl Connection {
     fn file(&self, id: FileId) -> io::Result<&Opened> {
         self.files.get(&id).ok_or_else(|| io::Error::other("no such file is open"))
     }
+
+    fn open(&mut self, id: FileId, path: &Path) -> io::Result<Done> {
+        let (file, meta) = disk::open(path)?;
+        self.files.insert(id, Opened { file: Arc::new(file), part: None });
+        Ok(Done::Opened(meta))
+    }
+
+    fn create(&mut self, id: FileId, target: &Path) -> io::Result<Done> {
+        let (file, part) = self.server.disk.new_part(target)?;
+        self.files.insert(id, Opened { file: Arc::new(file), part: Some(part) });
+        Ok(Done::Ok)
+    }
+
+    fn write(&self, id: FileId, mut at: u64, data: &[Bytes]) -> io::Result<Done> {
+        for piece in data {
+            self.file(id)?.file.write_all_at(piece, at)?;
+            at += piece.len() as u64;
+        }
+        Ok(Done::Ok)
+    }
+
+    /// Takes the part file from the table, and puts it, or what it changes, in place of the target.
+    fn commit(&mut self, id: FileId, commit: &Commit<'_>) -> io::Result<Done> {
+        match self.files.remove(&id) {
+            Some(Opened { file, part: Some(part) }) => {
+                let done = self.server.disk.replace(&file, &part, commit);
+                // It is still there if it was not renamed.
+                self.server.disk.discard(&part);
+                done
+            }
+            _ => Err(io::Error::other("no such part file is open")),
+        }
+    }
+
+    fn close(&mut self, id: FileId) {
+        if let Some(Opened { part: Some(part), .. }) = self.files.remove(&id) {
+            self.server.disk.discard(&part);
+        }
+    }
+
+    // ---- uploads that others follow ----
+
+    fn announce(&mut self, id: FileId, target: PathBuf, len: Option<u64>) {
+        if let Some(part) = self.files.get(&id) {
+            self.feeds.insert(id, self.server.uploads.begin(target, &part.file, len));
+        }
+    }
+
+    fn follow(&mut self, op: OpId, id: FileId, target: PathBuf, wait: bool) {
+        let follower = Follower { connection: self.id, op, mailbox: self.address.clone() };
+        if let Some((feed, file, growth)) = self.server.uploads.follow(&target, follower, wait) {
+            self.following(op, id, feed, file, growth);
+        } else if wait {
+            self.followings.insert(op, Following::Waiting(target, id));
+        } else {
+            self.session.handle_done(op, Ok(Done::NotGrowing));
+        }
+    }
+
+    fn following(&mut self, op: OpId, id: FileId, feed: FeedId, file: Arc<File>, growth: Growth) {
+        self.files.insert(id, Opened { file, part: None });
+        self.followings.insert(op, Following::Feed(feed));
+        self.session.handle_done(op, Ok(Done::Following(growth)));
+    }
+
+    fn unfollow(&mut self, op: OpId) {
+        let follower = Follower { connection: self.id, op, mailbox: self.address.clone() };
+        match self.followings.remove(&op) {
+            Some(Following::Feed(feed)) => self.server.uploads.unfollow(feed, &follower),
+            Some(Following::Waiting(target, _)) => self.server.uploads.unwait(&target, &follower),
+            None => {}
+        }
+    }
+}
+
+/// Nothing happened; to be tried again.
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    )
 }

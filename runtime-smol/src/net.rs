@@ -52,16 +52,19 @@ impl Transport for Socket {
     fn poll_write<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<(T, bool)>,
     ) -> Poll<io::Result<T>> {
         loop {
             if self.full {
                 ready!(self.stream.poll_writable(cx))?;
             }
-            let result = send(self.stream.as_fd());
-            self.full = result.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
-            if !self.full {
-                return Poll::Ready(result);
+            match send(self.stream.as_fd()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
+                Ok((sent, full)) => {
+                    self.full = full;
+                    return Poll::Ready(Ok(sent));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }

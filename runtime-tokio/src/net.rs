@@ -29,6 +29,12 @@ impl Socket {
     pub(crate) fn new(stream: std::net::TcpStream) -> io::Result<Self> {
         Ok(Self { stream: TcpStream::from_std(stream)?, timer: None })
     }
+
+    /// Saves a call that would only say that the socket is full.
+    fn forget_writable(&self) {
+        let full = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = self.stream.try_io(Interest::WRITABLE, full);
+    }
 }
 
 impl Transport for Socket {
@@ -41,13 +47,19 @@ impl Transport for Socket {
     fn poll_write<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<(T, bool)>,
     ) -> Poll<io::Result<T>> {
         loop {
             ready!(self.stream.poll_write_ready(cx))?;
             match self.stream.try_io(Interest::WRITABLE, || send(self.stream.as_fd())) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
+                Ok((sent, full)) => {
+                    if full {
+                        self.forget_writable();
+                    }
+                    return Poll::Ready(Ok(sent));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }

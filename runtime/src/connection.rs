@@ -22,7 +22,7 @@ use crate::{
     buffers,
     files::{Opened, PartFile},
     mailbox::{Mailbox, Message},
-    output::{self, Sent},
+    output::{self, Sent, Warm},
     server::{Admission, Follower, Following, Shared},
 };
 
@@ -37,14 +37,15 @@ pub trait Transport: Unpin {
     /// Those of the socket, without `WouldBlock`.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Calls `send` when the socket is writable; if that would block, waits and calls it again.
+    /// Calls `send` when the socket is writable; if that would block, waits and calls it again. Where `send` says that the
+    /// socket is full now, it is not called again before the socket is writable anew.
     ///
     /// # Errors
     /// Those of `send`, without `WouldBlock`.
     fn poll_write<T>(
         &mut self,
         cx: &mut Context<'_>,
-        send: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+        send: impl FnMut(BorrowedFd<'_>) -> io::Result<(T, bool)>,
     ) -> Poll<io::Result<T>>;
 
     /// Ready at this time, and not before.
@@ -66,7 +67,9 @@ pub struct Connection<T> {
     followings: Vec<(OpId, Place)>,
     /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for nothing.
     timer: Option<Instant>,
-    fetch: Fetch,
+    /// A cold span is on its way into the page cache.
+    fetching: bool,
+    warm: Warm,
     /// Last, so that the place among the clients is given back when all else is gone.
     admission: Arc<Admission>,
 }
@@ -84,14 +87,6 @@ enum Place {
     Waiting { key: PathBuf, file: FileId },
 }
 
-/// Is a cold span on its way into the page cache?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fetch {
-    No,
-    UnderWay,
-    Done,
-}
-
 impl<T: Transport> Connection<T> {
     /// A connection that was let in.
     pub fn new(transport: T, admission: Admission) -> Self {
@@ -104,7 +99,8 @@ impl<T: Transport> Connection<T> {
             feeds: Vec::new(),
             followings: Vec::new(),
             timer: None,
-            fetch: Fetch::No,
+            fetching: false,
+            warm: Warm::default(),
             admission: Arc::new(admission),
         }
     }
@@ -147,25 +143,29 @@ impl<T: Transport> Connection<T> {
 
     fn send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(what) = self.session.transmit() else { return Poll::Pending };
-        if self.fetch == Fetch::UnderWay {
+        if self.fetching {
             return Poll::Pending;
         }
         let block = self.admission.shared().options.block_size;
-        let patient = self.fetch == Fetch::Done;
-        let files = &self.files;
+        let (files, warm) = (&self.files, &mut self.warm);
         let sent = self.transport.poll_write(cx, |socket| {
-            output::send(socket, what.clone(), block, patient, |id| {
+            let sent = output::send(socket, what.clone(), block, warm, |id| {
                 files.iter().find(|(other, _)| *other == id).map(|(_, file)| file.fd())
-            })
+            })?;
+            let full = matches!(sent, Sent::Bytes { full: true, .. });
+            Ok((sent, full))
         });
         match sent {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(Sent::Bytes(sent))) => {
-                self.fetch = Fetch::No;
-                self.session.handle_sent(sent as u64);
+            Poll::Ready(Ok(Sent::Bytes { count, .. })) => {
+                // What was fetched is used up, or nearly; what follows is looked for again.
+                if self.warm.is_all() {
+                    self.warm = Warm::default();
+                }
+                self.session.handle_sent(count as u64);
             }
             Poll::Ready(Ok(Sent::Cold { file, at, len })) => {
-                self.fetch = Fetch::UnderWay;
+                self.fetching = true;
                 let mailbox = self.mailbox.clone();
                 blocking::unblock(move || {
                     output::fetch(&file, at, len);
@@ -227,7 +227,10 @@ impl<T: Transport> Connection<T> {
                 }
             }
             Message::Growth(op, growth) => self.session.handle_growth(op, growth),
-            Message::Fetched => self.fetch = Fetch::Done,
+            Message::Fetched => {
+                self.fetching = false;
+                self.warm = Warm::ALL;
+            }
             Message::ShutDown => self.session.shut_down(),
             Message::Abort => self.session.handle_broken(io::ErrorKind::ConnectionAborted),
         }

@@ -11,13 +11,15 @@ use httpout_proto::{
     http1::{Piece, Transmit},
 };
 use rustix::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
+    fd::{BorrowedFd, OwnedFd},
     io::{Errno, ReadWriteFlags, preadv, preadv2},
     net::{SendAncillaryBuffer, SendFlags, sendmsg},
 };
 
 /// Most bytes of one `sendfile`.
 const SPAN: u64 = 1 << 20;
+/// The kernel reads at least so far ahead: where the first byte of such a span is cached, the rest is.
+const READ_AHEAD: u64 = 128 << 10;
 /// Most slices of one `sendmsg`.
 const SLICES: usize = 64;
 
@@ -28,15 +30,34 @@ thread_local! {
 /// What became of it.
 #[derive(Debug)]
 pub(crate) enum Sent {
-    /// So many bytes are with the socket.
-    Bytes(usize),
+    /// So many bytes are with the socket; `full`: it would have been offered more, but took no more.
+    Bytes { count: usize, full: bool },
     /// This span of a file is not in the page cache: reading it here would hold up the other connections.
     Cold { file: Arc<OwnedFd>, at: u64, len: u64 },
 }
 
+/// A span that was found in the page cache, so that what is left of it after a short send is not looked for again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Warm {
+    file: Option<FileId>,
+    end: u64,
+}
+
+impl Warm {
+    /// Nothing is to be looked for: the span that is next was just fetched, and if it is cold all the same, fetching it again would
+    /// not help.
+    pub(crate) const ALL: Self = Self { file: None, end: u64::MAX };
+
+    pub(crate) fn is_all(self) -> bool {
+        self.end == u64::MAX
+    }
+
+    fn holds(self, file: FileId, at: u64) -> bool {
+        at < self.end && (self.is_all() || self.file == Some(file))
+    }
+}
+
 /// Sends as much as one call can. Spans of up to `block` bytes are read and sent together with what stands around them.
-/// With `patient` it may wait for the device: the span was just fetched, and if it is cold all the same, fetching it again
-/// would not help.
 ///
 /// # Errors
 /// Those of the socket; `UnexpectedEof` if a file is shorter than it was.
@@ -44,12 +65,12 @@ pub(crate) fn send<'f>(
     socket: BorrowedFd<'_>,
     what: Transmit<'_>,
     block: usize,
-    patient: bool,
+    warm: &mut Warm,
     file: impl Fn(FileId) -> Option<&'f Arc<OwnedFd>>,
 ) -> io::Result<Sent> {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.resize(block, 0);
-        let mut pieces: [Gathered<'_>; SLICES] = [Gathered::Read { start: 0, end: 0 }; SLICES];
+        let mut pieces = [const { Gathered::Read { start: 0, end: 0 } }; SLICES];
         let mut count = 0;
         let mut used = 0;
         let mut more = false;
@@ -62,20 +83,20 @@ pub(crate) fn send<'f>(
                 Piece::Bytes(bytes) => pieces[count] = Gathered::Bytes(bytes),
                 Piece::File { file: id, at, len } => {
                     let open = file(id).ok_or(io::ErrorKind::NotFound)?;
-                    if len > (block - used) as u64 {
+                    let end = used as u64 + len;
+                    if end > block as u64 {
                         if count == 0 {
-                            return send_span(socket, open, at, len.min(SPAN), patient);
+                            return send_span(socket, (id, open), at, len.min(SPAN), warm);
                         }
                         more = true;
                         break;
                     }
-                    let end = used + len as usize;
-                    match read(open.as_fd(), &mut scratch[used..end], at, patient) {
+                    let end = end as usize;
+                    match read(open, &mut scratch[used..end], at, warm.holds(id, at)) {
                         Ok(got) if got == end - used => {}
                         Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                        // Short although more was there once: sendfile tells which.
-                        Ok(_) if count == 0 => return send_span(socket, open, at, len, patient),
-                        Err(Errno::AGAIN) if count == 0 => {
+                        // Cached in part.
+                        Ok(_) | Err(Errno::AGAIN) if count == 0 => {
                             return Ok(Sent::Cold { file: open.clone(), at, len });
                         }
                         Ok(_) | Err(Errno::AGAIN) => {
@@ -90,14 +111,21 @@ pub(crate) fn send<'f>(
             }
             count += 1;
         }
-        let scratch = &scratch[..];
-        let slices = pieces.map(|piece| match piece {
-            Gathered::Bytes(bytes) => IoSlice::new(bytes),
-            Gathered::Read { start, end } => IoSlice::new(&scratch[start..end]),
-        });
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        for (slice, piece) in slices.iter_mut().zip(&pieces[..count]) {
+            *slice = IoSlice::new(match *piece {
+                Gathered::Bytes(bytes) => bytes,
+                Gathered::Read { start, end } => &scratch[start..end],
+            });
+        }
+        let slices = &slices[..count];
         let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
-        let sent = sendmsg(socket, &slices[..count], &mut SendAncillaryBuffer::default(), flags)?;
-        Ok(Sent::Bytes(sent))
+        let sent = match slices {
+            [only] => rustix::net::send(socket, only, flags)?,
+            several => sendmsg(socket, several, &mut SendAncillaryBuffer::default(), flags)?,
+        };
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        Ok(Sent::Bytes { count: sent, full: sent < offered })
     })
 }
 
@@ -109,28 +137,32 @@ enum Gathered<'a> {
 
 fn send_span(
     socket: BorrowedFd<'_>,
-    file: &Arc<OwnedFd>,
+    (id, file): (FileId, &Arc<OwnedFd>),
     at: u64,
     len: u64,
-    patient: bool,
+    warm: &mut Warm,
 ) -> io::Result<Sent> {
-    // Both ends in the page cache: so is, but for rare cases, what lies between.
-    for probe in [at, at + len - 1] {
-        match read(file.as_fd(), &mut [0], probe, patient) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(Errno::AGAIN) => return Ok(Sent::Cold { file: file.clone(), at, len }),
-            Ok(_) | Err(_) => {}
+    if !warm.holds(id, at) {
+        // Both ends in the page cache: so is, but for rare cases, what lies between.
+        let last = if len > READ_AHEAD { Some(at + len - 1) } else { None };
+        for probe in [Some(at), last].into_iter().flatten() {
+            match read(file, &mut [0], probe, false) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(Errno::AGAIN) => return Ok(Sent::Cold { file: file.clone(), at, len }),
+                Ok(_) | Err(_) => {}
+            }
         }
+        *warm = Warm { file: Some(id), end: at + len };
     }
     let mut offset = at;
     match rustix::fs::sendfile(socket, file, Some(&mut offset), len as usize)? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        sent => Ok(Sent::Bytes(sent)),
+        count => Ok(Sent::Bytes { count, full: (count as u64) < len }),
     }
 }
 
 /// Reads; unless `patient`, only what is in the page cache: `AGAIN` if the device would have to be waited for.
-fn read(file: BorrowedFd<'_>, buffer: &mut [u8], at: u64, patient: bool) -> Result<usize, Errno> {
+fn read(file: &OwnedFd, buffer: &mut [u8], at: u64, patient: bool) -> Result<usize, Errno> {
     let mut slices = [io::IoSliceMut::new(buffer)];
     if !patient {
         match preadv2(file, &mut slices, at, ReadWriteFlags::NOWAIT) {
