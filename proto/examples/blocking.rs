@@ -263,10 +263,11 @@ impl Connection {
         let (op, result) = match effect {
             Effect::Open { op, file, place } => (op, self.open(file, &disk.path(&place))),
             Effect::Stat { op, place } => (op, disk::look(&disk.path(&place)).map(Done::Stat)),
-            // The announced length is for those who can reserve room.
-            Effect::Create { op, file, place, len: _ } => {
+            // The announced length is for those who can reserve room, the media type for those who can keep it.
+            Effect::Create { op, file, place, len: _, media_type: _ } => {
                 (op, self.create(file, &disk.path(&place)))
             }
+            Effect::MediaType { op, .. } => (op, Ok(Done::MediaType(None))),
             Effect::Write { op, file, at, data } => (op, self.write(file, at, &data)),
             Effect::Commit { op, file, place, expect, durable } => {
                 let target = disk.path(&place);

@@ -143,6 +143,16 @@ pub enum Effect {
         place: Place,
         /// Announced length in bytes.
         len: Option<u64>,
+        /// Media type to be kept with the file, where the platform can (as the extended attribute
+        /// `user.mime_type`, say), for [`Effect::MediaType`].
+        media_type: Option<String>,
+    },
+    /// The media type that was kept with an open file. Answer: [`Done::MediaType`].
+    MediaType {
+        /// To be answered.
+        op: OpId,
+        /// Which.
+        file: FileId,
     },
     /// Write all of `data`, one after the other, at `at` of the part file. Answer: [`Done::Ok`].
     Write {
@@ -268,6 +278,8 @@ pub enum Done {
         /// The target as it is now.
         meta: Meta,
     },
+    /// The media type kept with the file, if there is one.
+    MediaType(Option<String>),
     /// An upload is in progress, and followed.
     Following(Growth),
     /// No upload is in progress.

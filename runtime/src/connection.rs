@@ -20,7 +20,7 @@ use rustix::{
 
 use crate::{
     buffers,
-    files::{Opened, PartFile},
+    files::{self, Opened, PartFile},
     mailbox::{Mailbox, Message},
     output::{self, Sent, Warm},
     server::{Admission, Follower, Following, Shared},
@@ -257,11 +257,20 @@ impl<T: Transport> Connection<T> {
                     roots.stat(&place).map(|meta| Message::Done(op, Ok(Done::Stat(meta))))
                 });
             }
-            Effect::Create { op, file, place, len } => {
+            Effect::Create { op, file, place, len, media_type } => {
                 let roots = self.shared().roots.clone();
                 self.unblock(op, move || {
-                    roots.create(&place, len).map(|part| Message::Created(op, file, part))
+                    let part = roots.create(&place, len)?;
+                    if let Some(media_type) = media_type {
+                        files::keep_media_type(part.file(), &media_type);
+                    }
+                    Ok(Message::Created(op, file, part))
                 });
+            }
+            Effect::MediaType { op, file } => {
+                let open = self.files.iter().find(|(other, _)| *other == file);
+                let kept = open.and_then(|(_, file)| files::media_type(file.fd()));
+                self.session.handle_done(op, Ok(Done::MediaType(kept)));
             }
             Effect::Write { op, file, at, data } => match self.part(file) {
                 Some(part) => self.unblock(op, move || {

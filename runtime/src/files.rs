@@ -29,7 +29,7 @@ use httpout_proto::{
 };
 use rustix::{
     fd::OwnedFd,
-    fs::{AtFlags, FileType, OFlags, fstat, statat, unlinkat},
+    fs::{AtFlags, FileType, OFlags, XattrFlags, fgetxattr, fsetxattr, fstat, statat, unlinkat},
 };
 
 pub use self::part::PartFile;
@@ -39,6 +39,9 @@ use self::{
     part::Target,
     sys::LOOK,
 };
+
+/// The extended attribute that desktops and web servers agree on for a media type.
+const MEDIA_TYPE: &str = "user.mime_type";
 
 /// Locks for changes of targets; more than there are threads that could hold one.
 const LOCKS: usize = 256;
@@ -177,4 +180,19 @@ impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Roots").field("roots", &self.roots).finish_non_exhaustive()
     }
+}
+
+/// Keeps an upload's media type with the file. Where the file system has no extended attributes, it is lost: the file
+/// is then served as of unknown type.
+pub(crate) fn keep_media_type(file: &OwnedFd, media_type: &str) {
+    if let Err(error) = fsetxattr(file, MEDIA_TYPE, media_type.as_bytes(), XattrFlags::empty()) {
+        tracing::debug!(%error, "a media type cannot be kept with its file");
+    }
+}
+
+/// The media type kept with a file.
+pub(crate) fn media_type(file: &OwnedFd) -> Option<String> {
+    let mut value = [0; 256];
+    let len = fgetxattr(file, MEDIA_TYPE, &mut value).ok()?;
+    String::from_utf8(value[..len].to_vec()).ok()
 }

@@ -24,12 +24,16 @@ use crate::{
 ///     +-----------+----------+--> Holding --> Streaming -----+
 ///                 ^                  |
 ///                 +--(upload over)---+
+///
+///  Before an answer, where the name does not tell the media type: Describing.
 /// ```
 #[derive(Debug)]
 pub(crate) struct Get {
     request: Box<RequestHead>,
     target: Target,
     place: Place,
+    /// `None`: the name does not tell, and the file was not asked.
+    media_type: Option<String>,
     state: State,
 }
 
@@ -39,6 +43,8 @@ enum State {
     Looking { op: OpId, file: FileId },
     /// The file on disk is being opened.
     Opening { op: OpId, file: FileId, otherwise: Otherwise },
+    /// The file is asked for its media type.
+    Describing { op: OpId, then: Then },
     /// There is nothing; an upload may begin.
     Missing { awaited: Awaited },
     /// An upload is in progress, and what was asked for is not all there.
@@ -60,6 +66,13 @@ enum Otherwise {
     Growing(Followed),
     /// An upload may begin.
     Awaited(Awaited),
+}
+
+/// What is to be answered with.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    File(FileId, Meta),
+    Growing(Followed),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +109,9 @@ impl Get {
         place: Place,
         cx: &mut Cx<'_>,
     ) -> Self {
-        let mut get = Self { request, target, place, state: State::Answered { file: None } };
+        let media_type = media::media_type(place.path.as_str()).map(Into::into);
+        let state = State::Answered { file: None };
+        let mut get = Self { request, target, place, media_type, state };
         get.look(cx);
         get
     }
@@ -125,13 +140,21 @@ impl Get {
                     if media::is_manifest(self.place.path.as_str()) {
                         self.open(Otherwise::Growing(followed), cx);
                     } else {
-                        self.follow(followed, cx);
+                        self.describe(Then::Growing(followed), cx);
                     }
                 }
                 Ok(Done::NotGrowing | Done::Ok | Done::Opened(_) | Done::Stat(_))
-                | Ok(Done::Committed { .. })
+                | Ok(Done::Committed { .. } | Done::MediaType(_))
                 | Err(_) => self.open(Otherwise::Nothing, cx),
             },
+            &State::Describing { op, then } if op == done => {
+                let kept = match result {
+                    Ok(Done::MediaType(kept)) => kept,
+                    Ok(_) | Err(_) => None,
+                };
+                self.media_type = Some(kept.unwrap_or_else(|| media::UNKNOWN.into()));
+                self.describe(then, cx);
+            }
             &State::Missing { awaited } if awaited.op == done => self.begun(awaited, result, cx),
             State::Opening { op, file, otherwise } => {
                 let file = *file;
@@ -149,12 +172,37 @@ impl Get {
                 self.state = State::Answered { file: None };
             }
             State::Looking { .. }
+            | State::Describing { .. }
             | State::Missing { .. }
             | State::Holding { .. }
             | State::Streaming { .. }
             | State::Answered { .. }
             | State::Gone { .. } => {}
         }
+    }
+
+    /// Answers with this, once its media type is known.
+    fn describe(&mut self, then: Then, cx: &mut Cx<'_>) {
+        if self.media_type.is_some() {
+            return match then {
+                Then::File(file, meta) => {
+                    self.state = State::Answered { file: Some(file) };
+                    self.answer_file(file, &meta, cx);
+                }
+                Then::Growing(followed) => self.follow(followed, cx),
+            };
+        }
+        let op = cx.op();
+        let file = match then {
+            Then::File(file, _) => file,
+            Then::Growing(followed) => followed.file,
+        };
+        cx.effect(Effect::MediaType { op, file });
+        self.state = State::Describing { op, then };
+    }
+
+    fn media_type(&self) -> &str {
+        self.media_type.as_deref().unwrap_or(media::UNKNOWN)
     }
 
     /// The upload that was waited for has begun.
@@ -164,11 +212,12 @@ impl Get {
         match &mut self.state {
             State::Opening { otherwise, .. } => *otherwise = Otherwise::Growing(followed),
             State::Looking { .. }
+            | State::Describing { .. }
             | State::Missing { .. }
             | State::Holding { .. }
             | State::Streaming { .. }
             | State::Answered { .. }
-            | State::Gone { .. } => self.follow(followed, cx),
+            | State::Gone { .. } => self.describe(Then::Growing(followed), cx),
         }
     }
 
@@ -179,10 +228,11 @@ impl Get {
         match (result, otherwise) {
             (Ok(Done::Opened(meta)), otherwise) => {
                 otherwise.give_up(cx);
-                self.state = State::Answered { file: Some(file) };
-                self.answer_file(file, &meta, cx);
+                self.describe(Then::File(file, meta), cx);
             }
-            (Err(FsError::NotFound), Otherwise::Growing(followed)) => self.follow(followed, cx),
+            (Err(FsError::NotFound), Otherwise::Growing(followed)) => {
+                self.describe(Then::Growing(followed), cx);
+            }
             (Err(FsError::NotFound), Otherwise::Awaited(awaited)) => {
                 self.state = State::Missing { awaited };
             }
@@ -218,6 +268,7 @@ impl Get {
             State::Missing { awaited } => Some(awaited.deadline),
             State::Looking { .. }
             | State::Opening { .. }
+            | State::Describing { .. }
             | State::Holding { .. }
             | State::Streaming { .. }
             | State::Answered { .. }
@@ -278,7 +329,7 @@ impl Get {
                 return refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
             }
         }
-        let media_type = media::for_path(self.place.path.as_str());
+        let media_type = self.media_type();
         let ranges = self
             .ranges(cx)
             .filter(|_| conditional::range_applies(fields, &validators, cx.now.wall));
@@ -345,9 +396,11 @@ impl Get {
         let followed = match &mut self.state {
             State::Holding { followed, .. }
             | State::Streaming { followed, .. }
+            | State::Describing { then: Then::Growing(followed), .. }
             | State::Opening { otherwise: Otherwise::Growing(followed), .. } => followed,
             State::Looking { .. }
             | State::Opening { .. }
+            | State::Describing { .. }
             | State::Missing { .. }
             | State::Answered { .. }
             | State::Gone { .. } => return,
@@ -394,6 +447,7 @@ impl Get {
             }
             State::Looking { .. }
             | State::Opening { .. }
+            | State::Describing { .. }
             | State::Missing { .. }
             | State::Answered { .. }
             | State::Gone { .. } => {}
@@ -403,7 +457,7 @@ impl Get {
     /// Nothing is answered yet: can it be now?
     fn hold(&mut self, followed: Followed, plan: Plan, cx: &mut Cx<'_>) {
         let Growth { len, total, state } = followed.growth;
-        let media_type = media::for_path(self.place.path.as_str());
+        let media_type = self.media_type();
         match state {
             GrowthState::Growing => {}
             // It is a file now, with validators.
@@ -467,6 +521,10 @@ impl Get {
                 self.state = State::Gone { op, file };
             }
             State::Missing { awaited } => cx.effect(Effect::Unfollow { op: awaited.op }),
+            State::Describing { then: Then::File(file, _), .. } => {
+                cx.effect(Effect::Close { file })
+            }
+            State::Describing { then: Then::Growing(followed), .. } => followed.give_up(cx),
             State::Holding { followed, .. } | State::Streaming { followed, .. } => {
                 followed.give_up(cx);
             }

@@ -68,7 +68,8 @@ const TEXT: &[(&str, &str)] = &[
 const MANIFESTS: &[&str] = &["mpd", "m3u8", "m3u", "xml", "json", "vtt", "txt"];
 
 /// Says nothing about the content (RFC 2046 §4.5.1).
-const UNKNOWN: &str = "application/octet-stream";
+/// Where nothing is known (RFC 9110 §8.3).
+pub const UNKNOWN: &str = "application/octet-stream";
 
 /// The media type of a path by its extension, without regard to case: the value of `Content-Type`. `None`
 /// for an unknown extension.
@@ -81,11 +82,6 @@ pub fn media_type(path: &str) -> Option<&'static str> {
         let general = mime_guess::from_ext(extension).first_raw()?;
         find(TEXT, general).or(Some(general))
     })
-}
-
-/// As [`media_type`], `application/octet-stream` where nothing is known.
-pub fn for_path(path: &str) -> &'static str {
-    media_type(path).unwrap_or(UNKNOWN)
 }
 
 /// True for a path whose readers must never see half of it: the old content is served until the new one is
@@ -158,11 +154,11 @@ mod tests {
             ("a.pdf", "application/pdf"),
         ] {
             assert_eq!(media_type(path), Some(expected), "{path}");
-            assert_eq!(for_path(path), expected, "{path}");
+            assert_eq!(media_type(path), Some(expected), "{path}");
         }
         for path in ["", "a", "a.", "a.mp4/b", ".mp4", "d/.mpd", "a.unheard-of", "mp4", ")", "a)"] {
             assert_eq!(media_type(path), None, "{path}");
-            assert_eq!(for_path(path), "application/octet-stream", "{path}");
+            assert_eq!(media_type(path), None, "{path}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     answer::{described, error_head, fs_status, head, refuse, refuse_last, say},
     byteranges,
     conditional::{self, Validators, Verdict},
-    content_range,
+    content_range, media,
     patch::{self, Parser},
     range::{RangeSpec, Ranges},
     target,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     effect::{Done, Effect, Expect, FileId, Meta, OpId, Patch, Place},
     error::{FsError, PeerError},
-    http1::{Incoming, Method, RequestHead, Status},
+    http1::{Incoming, Method, RequestHead, Status, is_field_value},
 };
 
 /// ```text
@@ -31,6 +31,8 @@ pub(crate) struct Upload {
     expect: Expect,
     /// Announced length of the body.
     announced: Option<u64>,
+    /// Its media type, where the name does not tell.
+    media_type: Option<String>,
     state: State,
     /// Received and not yet being written.
     pending: Vec<Bytes>,
@@ -97,6 +99,7 @@ impl Upload {
         let content = content(request, cx)?;
         let conditional = conditional::is_conditional(&request.fields);
         let mut upload = Self {
+            media_type: media_type(request, &place),
             place,
             content,
             expect: Expect::Any,
@@ -121,7 +124,8 @@ impl Upload {
     fn create(&mut self, cx: &mut Cx<'_>) {
         let (op, file) = (cx.op(), cx.file());
         let (place, len) = (self.place.clone(), self.announced);
-        cx.effect(Effect::Create { op, file, place, len });
+        let media_type = self.media_type.take();
+        cx.effect(Effect::Create { op, file, place, len, media_type });
         self.state = State::Creating { op, file };
     }
 
@@ -386,9 +390,22 @@ impl Upload {
     }
 }
 
+/// In bytes (RFC 6838 §4.2 allows 127 for each of type and subtype).
+const LONGEST_MEDIA_TYPE: usize = 255;
 /// Length of a run that ends where the body ends.
 const OPEN: u64 = u64::MAX;
 const COUNT: &str = "the body has more or fewer bytes than the ranges";
+
+/// The media type that the request gives (RFC 9110 §8.3), if the target's name tells none and it says something.
+fn media_type(request: &RequestHead, place: &Place) -> Option<String> {
+    if request.method == Method::Patch || media::media_type(place.path.as_str()).is_some() {
+        return None;
+    }
+    let given = request.fields.get("content-type")?;
+    let fine =
+        given.len() <= LONGEST_MEDIA_TYPE && is_field_value(given) && !media::is_generic(given);
+    fine.then(|| String::from_utf8_lossy(given).into_owned())
+}
 
 /// What the body is, by method and fields; `None` if it was refused.
 fn content(request: &RequestHead, cx: &mut Cx<'_>) -> Option<Content> {

@@ -9,7 +9,7 @@ use httpout_proto::{
 
 use super::{
     beneath::fs_error,
-    copy,
+    copy, keep_media_type, media_type,
     part::{PartFile, Target, Temp},
 };
 
@@ -45,6 +45,10 @@ impl PartFile {
             if let Some((old, _)) = &old {
                 copy::copy_whole(old, &copy.file, len)?;
             }
+            let described = old.as_ref().map_or(&*spool.file, |(old, _)| old);
+            if let Some(media_type) = media_type(described) {
+                keep_media_type(&copy.file, &media_type);
+            }
             let mut at = 0;
             for patch in patches {
                 copy::copy_run(&spool.file, at, &copy.file, patch.at, patch.len)?;
@@ -54,6 +58,7 @@ impl PartFile {
                 copy.flush()?;
             }
             copy.put(place.path.name(), &target)?;
+            target.forget(&self.roots.cache);
             (target, copy)
         };
         self.made.finish(&copy, durable)?;
