@@ -77,6 +77,10 @@ pub(crate) fn start(request: Box<RequestHead>, cx: &mut Cx<'_>) -> Option<Task> 
         }
         Method::Put | Method::Post | Method::Patch => {
             let place = writable(&target, cx)?;
+            if target.directory {
+                refuse(cx, Status::CONFLICT, "a file's URL does not end in a slash");
+                return None;
+            }
             Upload::start(&request, place, cx).map(|upload| Task::Upload(Box::new(upload)))
         }
         Method::Delete => {

@@ -1,5 +1,7 @@
 //! Media types by file extension.
 
+use crate::http1::{is_field_value, is_tchar};
+
 /// Media types where the general table is wrong or silent: those of DASH-IF Live Media Ingest (table 6),
 /// and what else encoders write and players read.
 const MEDIA: &[(&str, &str)] = &[
@@ -92,6 +94,15 @@ pub fn is_manifest(path: &str) -> bool {
     })
 }
 
+/// True for `type "/" subtype`, perhaps with parameters (RFC 9110 §8.3.1): something that a field can carry.
+pub fn is_media_type(value: &[u8]) -> bool {
+    let essence = value.split(|&b| b == b';').next().unwrap_or_default().trim_ascii_end();
+    let mut names = essence.split(|&b| b == b'/');
+    let mut name =
+        || names.next().is_some_and(|name| !name.is_empty() && name.iter().all(|&b| is_tchar(b)));
+    name() && name() && names.next().is_none() && is_field_value(value)
+}
+
 /// True for the `Content-Type` of an upload that tells nothing: empty, `*`, `*/*`,
 /// `application/octet-stream`.
 pub fn is_generic(content_type: &[u8]) -> bool {
@@ -110,6 +121,17 @@ fn extension(path: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn only_what_is_a_media_type_is_one() {
+        for fine in ["a/b", "application/x-own+xml; q=\"1\"", "video/mp4 ;a=b"] {
+            assert!(super::is_media_type(fine.as_bytes()), "{fine}");
+        }
+        for bad in ["", "nonsense", "/", "a/", "a/b/c", "a b/c", "a/b\r\nX: y", "a/b\u{7f}", "ä/b"]
+        {
+            assert!(!super::is_media_type(bad.as_bytes()), "{bad}");
+        }
+    }
+
     use super::*;
 
     #[test]

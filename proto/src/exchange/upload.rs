@@ -16,7 +16,7 @@ use super::{
 use crate::{
     effect::{Done, Effect, Expect, FileId, Meta, OpId, Patch, Place},
     error::{FsError, PeerError},
-    http1::{Incoming, Method, RequestHead, Status, is_field_value},
+    http1::{Incoming, Method, RequestHead, Status},
 };
 
 /// ```text
@@ -402,8 +402,9 @@ fn media_type(request: &RequestHead, place: &Place) -> Option<String> {
         return None;
     }
     let given = request.fields.get("content-type")?;
-    let fine =
-        given.len() <= LONGEST_MEDIA_TYPE && is_field_value(given) && !media::is_generic(given);
+    let fine = given.len() <= LONGEST_MEDIA_TYPE
+        && media::is_media_type(given)
+        && !media::is_generic(given);
     fine.then(|| String::from_utf8_lossy(given).into_owned())
 }
 

@@ -1,0 +1,336 @@
+//! One running server, and a server with a directory to serve.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Client, Kind, PATIENCE, Request, Response, Tree, binary, until};
+
+/// A server process, killed on drop. A server that panicked or died during a test fails it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    outputs: Option<Outputs>,
+    ended: bool,
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub struct Exit {
+    /// Its exit status; nothing after a signal.
+    pub code: Option<i32>,
+    /// All of its standard output.
+    pub stdout: String,
+    /// All of its standard error.
+    pub stderr: String,
+}
+
+impl Server {
+    /// Starts a server on a free loopback port, and waits for its banner.
+    #[track_caller]
+    pub fn start(kind: Kind, args: &[&str]) -> Self {
+        Self::launch(kind, &[&["--port", "auto", "--ifce", "127.0.0.1"], args].concat())
+    }
+
+    /// Starts a server with exactly this command line, and waits for its banner.
+    #[track_caller]
+    pub fn launch(kind: Kind, args: &[&str]) -> Self {
+        let (mut child, outputs) = spawn(kind, args);
+        let Some(address) = outputs.address() else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("{} {args:?} printed no URL: {:?}", kind.program(), outputs.collect());
+        };
+        Self { child, address, outputs: Some(outputs), ended: false }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of a path on it.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A new connection.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// One request on a connection of its own, and the whole answer.
+    #[track_caller]
+    pub fn ask(&self, request: &Request) -> Response {
+        self.client().ask(request)
+    }
+
+    /// Sends raw bytes that must be refused with this status: exactly one answer, which announces the close, then the close in order;
+    /// what is sent behind the refused request is never read as one.
+    #[track_caller]
+    pub fn refuses(&self, raw: impl AsRef<[u8]>, status: u16) -> Response {
+        let mut client = self.client();
+        let canary = b"GET /canary HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        client.send([raw.as_ref(), canary].concat());
+        let answer = client.response("");
+        let shown = String::from_utf8_lossy(raw.as_ref()).chars().take(300).collect::<String>();
+        assert_eq!(answer.status, status, "to {shown:?}: {answer:?}");
+        assert!(
+            answer.lists("connection", "close"),
+            "no Connection: close to {shown:?}: {answer:?}"
+        );
+        client.closed_in_order();
+        answer
+    }
+
+    /// Waits until new connections are refused.
+    #[track_caller]
+    pub fn refuses_connections(&self) {
+        until("new connections are refused", || {
+            TcpStream::connect_timeout(&self.address, PATIENCE).is_err().then_some(())
+        });
+    }
+
+    /// Sends SIGTERM.
+    #[track_caller]
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the server is there to be signalled");
+    }
+
+    /// Waits for the end of the process.
+    #[track_caller]
+    pub fn exit(mut self) -> Exit {
+        let status =
+            until("the server ends", || self.child.try_wait().expect("a child can be waited for"));
+        self.ended = true;
+        let (stdout, stderr) = self.outputs.take().map(Outputs::collect).unwrap_or_default();
+        assert!(!stderr.contains("panicked at"), "the server panicked:\n{stderr}");
+        Exit { code: status.code(), stdout, stderr }
+    }
+
+    /// Sends SIGTERM, and fails unless the process ends with status 0.
+    #[track_caller]
+    pub fn stop(self) -> Exit {
+        self.terminate();
+        let exit = self.exit();
+        assert_eq!(exit.code, Some(0), "{exit:?}");
+        exit
+    }
+
+    /// Ends the process as a crash would.
+    #[track_caller]
+    pub fn kill(self) {
+        self.signal(Signal::KILL);
+        let exit = self.exit();
+        assert_eq!(exit.code, None, "{exit:?}");
+    }
+
+    /// Starts a server that is expected to end by itself, such as one with a wrong option.
+    #[track_caller]
+    pub fn fails(kind: Kind, args: &[&str]) -> Exit {
+        let (child, outputs) = spawn(kind, args);
+        let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        Self { child, address, outputs: Some(outputs), ended: false }.exit()
+    }
+
+    /// The memory the process holds, in KiB.
+    #[track_caller]
+    pub fn memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("the server is alive");
+        let line =
+            status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("a process has VmRSS");
+        line.trim().trim_end_matches(" kB").parse().expect("VmRSS is a number")
+    }
+
+    /// How many descriptors the process has open.
+    #[track_caller]
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the server is alive").count()
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let died = self.child.try_wait().ok().flatten();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let (stdout, stderr) = self.outputs.take().map(Outputs::collect).unwrap_or_default();
+        if thread::panicking() {
+            show(&stdout, &stderr);
+            return;
+        }
+        assert!(died.is_none(), "the server died during the test, {died:?}:\n{stderr}");
+        assert!(!stderr.contains("panicked at"), "the server panicked:\n{stderr}");
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "shown by the test runner with a failed test")]
+fn show(stdout: &str, stderr: &str) {
+    eprintln!("--- the server's output\n{stdout}--- and its errors\n{stderr}---");
+}
+
+/// The process's two outputs, read by threads so that it never blocks on them.
+#[derive(Debug)]
+struct Outputs {
+    urls: Receiver<SocketAddr>,
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<String>,
+}
+
+impl Outputs {
+    /// The address of the first URL that is printed.
+    fn address(&self) -> Option<SocketAddr> {
+        self.urls.recv_timeout(PATIENCE).ok()
+    }
+
+    fn collect(self) -> (String, String) {
+        (self.stdout.join().unwrap_or_default(), self.stderr.join().unwrap_or_default())
+    }
+}
+
+fn spawn(kind: Kind, args: &[&str]) -> (Child, Outputs) {
+    let program = binary(kind);
+    let mut command = Command::new(&program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("start {}: {e}", program.display()));
+    let stdout = child.stdout.take().expect("piped");
+    let mut stderr = child.stderr.take().expect("piped");
+    let (found, urls) = mpsc::channel();
+    let stdout = thread::spawn(move || {
+        let mut all = String::new();
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if let Some(address) = url_address(&line) {
+                let _ = found.send(address);
+            }
+            all.push_str(&line);
+            all.push('\n');
+        }
+        all
+    });
+    let stderr = thread::spawn(move || {
+        let mut all = Vec::new();
+        let _ = stderr.read_to_end(&mut all);
+        String::from_utf8_lossy(&all).into_owned()
+    });
+    (child, Outputs { urls, stdout, stderr })
+}
+
+/// The address in a line such as `  http://127.0.0.1:8080/`.
+fn url_address(line: &str) -> Option<SocketAddr> {
+    let rest = line.trim().strip_prefix("http://")?;
+    let mut address: SocketAddr = rest.split('/').next()?.parse().ok()?;
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    Some(address)
+}
+
+/// A server whose read and write directory is one directory, `www`, of a temporary tree.
+#[derive(Debug)]
+pub struct Site {
+    /// The server.
+    pub server: Server,
+    /// The tree; what is served lies in its `www`.
+    pub tree: Tree,
+}
+
+impl Site {
+    /// Reading and writing, with the default options but for the numbers of connections.
+    #[track_caller]
+    pub fn new(kind: Kind) -> Self {
+        Self::with(kind, &[])
+    }
+
+    /// The same with more options.
+    #[track_caller]
+    pub fn with(kind: Kind, args: &[&str]) -> Self {
+        Self::over(Tree::new(), kind, args)
+    }
+
+    /// The same over a tree that has been filled before.
+    #[track_caller]
+    pub fn over(tree: Tree, kind: Kind, args: &[&str]) -> Self {
+        tree.dir("www");
+        let www = tree.arg("www");
+        let server = Server::start(
+            kind,
+            &[&["--rdirs", &www, "--wdir", &www, "--maxc", "0", "--maxp", "0"], args].concat(),
+        );
+        Self { server, tree }
+    }
+
+    /// Without a write directory.
+    #[track_caller]
+    pub fn read_only(kind: Kind, args: &[&str]) -> Self {
+        let tree = Tree::new();
+        tree.dir("www");
+        let server = Server::start(
+            kind,
+            &[&["--rdirs", &tree.arg("www"), "--maxc", "0", "--maxp", "0"], args].concat(),
+        );
+        Self { server, tree }
+    }
+
+    /// A new connection.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        self.server.client()
+    }
+
+    /// One request on a connection of its own, and the whole answer.
+    #[track_caller]
+    pub fn ask(&self, request: &Request) -> Response {
+        self.server.ask(request)
+    }
+
+    /// Puts a file where it is served.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        self.tree.write(&format!("www/{name}"), bytes);
+    }
+
+    /// Reads a served file from the disk.
+    pub fn read(&self, name: &str) -> Option<Vec<u8>> {
+        self.tree.read(&format!("www/{name}"))
+    }
+
+    /// Whether anything has that name on the disk.
+    pub fn has(&self, name: &str) -> bool {
+        self.tree.has(&format!("www/{name}"))
+    }
+
+    /// Waits until no unfinished part of an upload is left on the disk.
+    #[track_caller]
+    pub fn no_parts_left(&self) {
+        until("the unfinished parts of uploads are removed", || {
+            self.tree.parts().is_empty().then_some(())
+        });
+    }
+
+    /// Fails unless the server still answers a plain request.
+    #[track_caller]
+    pub fn is_well(&self) {
+        self.ask(&Request::new("OPTIONS", "*")).status_in(&[200, 204]);
+    }
+}

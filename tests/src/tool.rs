@@ -1,0 +1,81 @@
+//! Running other programs: real clients, and the raw cases.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long such a program may run; they work through many events.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// What a program did.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit status; nothing after a signal.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Fails unless the program ended with status 0; returns its output as text.
+    #[track_caller]
+    pub fn ok(&self) -> String {
+        let stdout = String::from_utf8_lossy(&self.stdout).into_owned();
+        assert_eq!(self.code, Some(0), "--- output\n{stdout}\n--- errors\n{}", self.stderr);
+        stdout
+    }
+}
+
+/// Runs a program to its end with `input` on its standard input. A program that is not installed fails the test.
+#[track_caller]
+pub fn run(program: &str, args: &[&str], input: &[u8]) -> Ran {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child =
+        command.spawn().unwrap_or_else(|e| panic!("the tests need {program}; install it ({e})"));
+    let mut child = Killed(child);
+    let stdin = child.0.stdin.take();
+    let (stdout, stderr) = (child.0.stdout.take(), child.0.stderr.take());
+    thread::scope(|scope| {
+        scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(input)));
+        let stdout = scope.spawn(move || read(stdout));
+        let stderr = scope.spawn(move || read(stderr));
+        let limit = Instant::now() + LONGEST;
+        let status = loop {
+            if let Some(status) = child.0.try_wait().expect("a child can be waited for") {
+                break Some(status);
+            }
+            if Instant::now() > limit {
+                let _ = child.0.kill();
+                break None;
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let stdout = stdout.join().unwrap_or_default();
+        let stderr = String::from_utf8_lossy(&stderr.join().unwrap_or_default()).into_owned();
+        let status = status
+            .unwrap_or_else(|| panic!("{program} {args:?} did not end in {LONGEST:?}:\n{stderr}"));
+        Ran { code: status.code(), stdout, stderr }
+    })
+}
+
+/// A child that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn read(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut all = Vec::new();
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.read_to_end(&mut all);
+    }
+    all
+}
