@@ -47,28 +47,41 @@ impl fmt::Display for Timer {
 
 /// A deadline for each [`Timer`].
 #[derive(Debug, Default)]
-pub(crate) struct Timers([Option<Instant>; 6]);
+pub(crate) struct Timers {
+    at: [Option<Instant>; 6],
+    /// None is earlier, so that most polls need not look at each.
+    earliest: Option<Instant>,
+}
 
 impl Timers {
     pub(crate) fn set(&mut self, timer: Timer, at: Option<Instant>) {
-        self.0[timer as usize] = at;
+        self.at[timer as usize] = at;
+        if let Some(at) = at {
+            self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
+        }
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
-        self.0[timer as usize] = None;
+        self.at[timer as usize] = None;
     }
 
     pub(crate) fn is_set(&self, timer: Timer) -> bool {
-        self.0[timer as usize].is_some()
+        self.at[timer as usize].is_some()
     }
 
     /// The earliest deadline.
-    pub(crate) fn next(&self) -> Option<(Instant, Timer)> {
-        ALL.iter().filter_map(|&timer| self.0[timer as usize].map(|at| (at, timer))).min()
+    pub(crate) fn next(&mut self) -> Option<(Instant, Timer)> {
+        let next =
+            ALL.iter().filter_map(|&timer| self.at[timer as usize].map(|at| (at, timer))).min();
+        self.earliest = next.map(|(at, _)| at);
+        next
     }
 
     /// Takes one deadline that is due.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
+        if self.earliest.is_none_or(|earliest| earliest > now) {
+            return None;
+        }
         let (at, timer) = self.next()?;
         (at <= now).then(|| {
             self.stop(timer);

@@ -1,10 +1,6 @@
-//! Sends what a session shows: small pieces together in one `sendmsg`, large spans of files by `sendfile`.
+//! Sends what a session shows: small pieces together in one `send`, large spans of files by `sendfile`.
 
-use std::{
-    cell::RefCell,
-    io::{self, IoSlice},
-    sync::Arc,
-};
+use std::{cell::RefCell, io, sync::Arc};
 
 use httpout_proto::{
     FileId,
@@ -13,15 +9,15 @@ use httpout_proto::{
 use rustix::{
     fd::{BorrowedFd, OwnedFd},
     io::{Errno, ReadWriteFlags, preadv, preadv2},
-    net::{SendAncillaryBuffer, SendFlags, sendmsg},
+    net::SendFlags,
 };
 
 /// Most bytes of one `sendfile`.
 const SPAN: u64 = 1 << 20;
 /// The kernel reads at least so far ahead: where the first byte of such a span is cached, the rest is.
 const READ_AHEAD: u64 = 128 << 10;
-/// Most slices of one `sendmsg`.
-const SLICES: usize = 64;
+/// Room for heads, beside that for what is read from files.
+const HEADS: usize = 4 << 10;
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -57,7 +53,8 @@ impl Warm {
     }
 }
 
-/// Sends as much as one call can. Spans of up to `block` bytes are read and sent together with what stands around them.
+/// Sends as much as one call can. Small pieces, and spans of up to `block` bytes, are put together: to copy them costs less than
+/// to hand the kernel a list.
 ///
 /// # Errors
 /// Those of the socket; `UnexpectedEof` if a file is shorter than it was.
@@ -69,34 +66,37 @@ pub(crate) fn send<'f>(
     file: impl Fn(FileId) -> Option<&'f Arc<OwnedFd>>,
 ) -> io::Result<Sent> {
     SCRATCH.with_borrow_mut(|scratch| {
-        scratch.resize(block, 0);
-        let mut pieces = [const { Gathered::Read { start: 0, end: 0 } }; SLICES];
-        let mut count = 0;
+        scratch.resize(block + HEADS, 0);
         let mut used = 0;
         let mut more = false;
         for piece in what {
-            if count == SLICES {
-                more = true;
-                break;
-            }
+            let room = &mut scratch[used..];
             match piece {
-                Piece::Bytes(bytes) => pieces[count] = Gathered::Bytes(bytes),
+                Piece::Bytes(bytes) if bytes.len() <= room.len() => {
+                    room[..bytes.len()].copy_from_slice(bytes);
+                    used += bytes.len();
+                }
+                Piece::Bytes(bytes) if used == 0 => return send_bytes(socket, bytes, false),
+                Piece::Bytes(_) => {
+                    more = true;
+                    break;
+                }
                 Piece::File { file: id, at, len } => {
                     let open = file(id).ok_or(io::ErrorKind::NotFound)?;
-                    let end = used as u64 + len;
-                    if end > block as u64 {
-                        if count == 0 {
+                    if len > block.min(room.len()) as u64 {
+                        if used == 0 {
                             return send_span(socket, (id, open), at, len.min(SPAN), warm);
                         }
-                        more = true;
+                        // A head and a short span fill few packets together; in front of a long one the kernel cuts all
+                        // that follows less well, and the peer waits longer for the head.
+                        more = len <= READ_AHEAD;
                         break;
                     }
-                    let end = end as usize;
-                    match read(open, &mut scratch[used..end], at, warm.holds(id, at)) {
-                        Ok(got) if got == end - used => {}
+                    match read(open, &mut room[..len as usize], at, warm.holds(id, at)) {
+                        Ok(got) if got as u64 == len => used += got,
                         Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                         // Cached in part.
-                        Ok(_) | Err(Errno::AGAIN) if count == 0 => {
+                        Ok(_) | Err(Errno::AGAIN) if used == 0 => {
                             return Ok(Sent::Cold { file: open.clone(), at, len });
                         }
                         Ok(_) | Err(Errno::AGAIN) => {
@@ -105,34 +105,17 @@ pub(crate) fn send<'f>(
                         }
                         Err(error) => return Err(error.into()),
                     }
-                    pieces[count] = Gathered::Read { start: used, end };
-                    used = end;
                 }
             }
-            count += 1;
         }
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        for (slice, piece) in slices.iter_mut().zip(&pieces[..count]) {
-            *slice = IoSlice::new(match *piece {
-                Gathered::Bytes(bytes) => bytes,
-                Gathered::Read { start, end } => &scratch[start..end],
-            });
-        }
-        let slices = &slices[..count];
-        let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
-        let sent = match slices {
-            [only] => rustix::net::send(socket, only, flags)?,
-            several => sendmsg(socket, several, &mut SendAncillaryBuffer::default(), flags)?,
-        };
-        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-        Ok(Sent::Bytes { count: sent, full: sent < offered })
+        send_bytes(socket, &scratch[..used], more)
     })
 }
 
-#[derive(Clone, Copy)]
-enum Gathered<'a> {
-    Bytes(&'a [u8]),
-    Read { start: usize, end: usize },
+fn send_bytes(socket: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<Sent> {
+    let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+    let count = rustix::net::send(socket, bytes, flags)?;
+    Ok(Sent::Bytes { count, full: count < bytes.len() })
 }
 
 fn send_span(

@@ -121,18 +121,18 @@ fn extension(path: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn only_what_is_a_media_type_is_one() {
         for fine in ["a/b", "application/x-own+xml; q=\"1\"", "video/mp4 ;a=b"] {
-            assert!(super::is_media_type(fine.as_bytes()), "{fine}");
+            assert!(is_media_type(fine.as_bytes()), "{fine}");
         }
         for bad in ["", "nonsense", "/", "a/", "a/b/c", "a b/c", "a/b\r\nX: y", "a/b\u{7f}", "ä/b"]
         {
-            assert!(!super::is_media_type(bad.as_bytes()), "{bad}");
+            assert!(!is_media_type(bad.as_bytes()), "{bad}");
         }
     }
-
-    use super::*;
 
     #[test]
     fn types_by_extension() {
@@ -192,7 +192,7 @@ mod tests {
                 "{extension} twice"
             );
             assert!(media.split_once('/').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty()));
-            assert!(crate::http1::is_field_value(media.as_bytes()), "{media}");
+            assert!(is_field_value(media.as_bytes()), "{media}");
         }
     }
 

@@ -74,7 +74,7 @@ enum State {
     /// The part file takes its place.
     Committing { op: OpId, file: FileId },
     /// The peer is gone, or was refused; this effect is under way, and the file is then to be closed.
-    Gone { op: OpId, file: FileId },
+    Gone { op: OpId, file: FileId, announced: bool },
     /// Answered.
     Over,
 }
@@ -172,9 +172,10 @@ impl Upload {
                 }
             }
             State::Committing { op, file } if op == done => self.committed(file, result, cx),
-            State::Gone { op, file } if op == done => {
-                // A commit that was under way when the peer left has closed the file.
-                self.end(file, matches!(result, Ok(Done::Committed { .. })), cx);
+            State::Gone { op, file, announced } if op == done => {
+                if announced {
+                    self.end(file, matches!(result, Ok(Done::Committed { .. })), cx);
+                }
                 cx.effect(Effect::Close { file });
             }
             state @ (State::Looking { .. }
@@ -367,10 +368,11 @@ impl Upload {
         self.pending = Vec::new();
         self.state = match std::mem::replace(&mut self.state, State::Over) {
             State::Looking { .. } | State::Over => State::Over,
-            State::Creating { op, file }
-            | State::Committing { op, file }
-            | State::Receiving { file, writing: Some((op, _)) }
-            | State::Gone { op, file } => State::Gone { op, file },
+            State::Creating { op, file } => State::Gone { op, file, announced: false },
+            State::Committing { op, file } | State::Receiving { file, writing: Some((op, _)) } => {
+                State::Gone { op, file, announced: true }
+            }
+            gone @ State::Gone { .. } => gone,
             State::Receiving { file, writing: None } => {
                 self.end(file, false, cx);
                 cx.effect(Effect::Close { file });

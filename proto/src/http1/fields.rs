@@ -10,32 +10,36 @@ pub struct Fields {
     lines: Vec<Line>,
 }
 
-/// Where a line lies in `raw`.
+/// Where a line lies in the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Line {
+pub(crate) struct Line {
     name: (u32, u32),
     value: (u32, u32),
 }
 
-impl Fields {
-    pub(crate) fn with_capacity(raw: Bytes, lines: usize) -> Self {
-        Self { raw, lines: Vec::with_capacity(lines) }
-    }
-
-    /// Adds a line whose name and value lie at these offsets of `raw`.
-    pub(crate) fn push(&mut self, name: (usize, usize), value: (usize, usize)) {
+impl Line {
+    /// From the offsets of the name's and the value's start and end; a head is shorter than 4 GiB.
+    pub(crate) fn new(name: (usize, usize), value: (usize, usize)) -> Self {
         let short = |(start, end): (usize, usize)| (start as u32, end as u32);
-        self.lines.push(Line { name: short(name), value: short(value) });
+        Self { name: short(name), value: short(value) }
+    }
+}
+
+impl Fields {
+    /// Lines whose names and values lie at these offsets of `raw`.
+    pub(crate) fn new(raw: Bytes, at: Vec<Line>) -> Self {
+        Self { raw, lines: at }
     }
 
     /// The value of the first line of this name.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.lines().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 
     /// The values of all lines of this name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let name = name.as_bytes();
+        self.lines().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// The members of a comma-separated list (RFC 9110 §5.6.1) over all lines of this name, without empty
@@ -49,9 +53,14 @@ impl Fields {
 
     /// All lines, as name and value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let text = |name| std::str::from_utf8(name).unwrap_or_default();
+        self.lines().map(move |(name, value)| (text(name), value))
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines.iter().map(|line| {
             let slice = |(start, end): (u32, u32)| &self.raw[start as usize..end as usize];
-            (std::str::from_utf8(slice(line.name)).unwrap_or_default(), slice(line.value))
+            (slice(line.name), slice(line.value))
         })
     }
 
@@ -75,13 +84,9 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Fields {
             raw.extend_from_slice(name.as_bytes());
             let middle = raw.len();
             raw.extend_from_slice(value.as_bytes());
-            at.push(((start, middle), (middle, raw.len())));
+            at.push(Line::new((start, middle), (middle, raw.len())));
         }
-        let mut fields = Self::with_capacity(raw.into(), at.len());
-        for (name, value) in at {
-            fields.push(name, value);
-        }
-        fields
+        Self::new(raw.into(), at)
     }
 }
 

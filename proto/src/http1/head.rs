@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 use memchr::memchr;
 
 use super::{
-    fields::Fields,
+    fields::{Fields, Line},
     message::{Incoming, Method, RequestHead, Target},
 };
 use crate::{error::PeerError, limits::Limits};
@@ -40,7 +40,7 @@ impl HeadReader {
             bytes.truncate(end);
             let scan = partial.scan;
             self.partial = None;
-            return parse(&Bytes::from(bytes), scan).map(Some);
+            return parse(bytes.into(), scan).map(Some);
         }
         let mut scan = Scan::default();
         let Some(end) = scan.run(data, limits)? else {
@@ -53,7 +53,7 @@ impl HeadReader {
         // A copy, so that a small head does not keep a large read buffer alive.
         let bytes = Bytes::copy_from_slice(&data[..end]);
         data.advance(end);
-        parse(&bytes, scan).map(Some)
+        parse(bytes, scan).map(Some)
     }
 
     /// True if a part of a head is held.
@@ -172,13 +172,15 @@ impl<'a> RequestLine<'a> {
     }
 }
 
-fn parse(bytes: &Bytes, scan: Scan) -> Result<RequestHead, PeerError> {
+fn parse(bytes: Bytes, scan: Scan) -> Result<RequestHead, PeerError> {
     let line = RequestLine::parse(&bytes[scan.start..scan.fields - 2])?;
-    let fields = parse_fields(bytes, scan.fields, scan.count)?;
     let minor = line.minor.min(1);
+    let method = Method::from_token(line.method);
+    let target = method.map(|method| parse_target(line.target, method));
+    let fields = parse_fields(bytes, scan.fields, scan.count)?;
     check_host(&fields, minor)?;
-    let method = Method::from_token(line.method).ok_or(PeerError::Method)?;
-    let target = parse_target(line.target, method)?;
+    let (Some(method), Some(target)) = (method, target) else { return Err(PeerError::Method) };
+    let target = target?;
     let body = body_length(&fields, minor)?;
     let expect_continue = expects_continue(&fields, minor)? && body != Incoming::None;
     let has = |option: &[u8]| fields.list("connection").any(|m| m.eq_ignore_ascii_case(option));
@@ -187,24 +189,26 @@ fn parse(bytes: &Bytes, scan: Scan) -> Result<RequestHead, PeerError> {
 }
 
 /// Reads the field lines that begin at `start`, up to and with the empty line.
-fn parse_fields(bytes: &Bytes, start: usize, count: usize) -> Result<Fields, PeerError> {
-    let mut lines = [httparse::EMPTY_HEADER; Limits::MOST_FIELDS];
-    let section = &bytes[start..];
-    let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(section, &mut lines)
-    else {
-        return Err(PeerError::Malformed("a field line is not name, colon, value"));
-    };
+fn parse_fields(bytes: Bytes, start: usize, count: usize) -> Result<Fields, PeerError> {
     let base = bytes.as_ptr() as usize;
     let range = |part: &[u8]| {
         let start = part.as_ptr() as usize - base;
         (start, start + part.len())
     };
-    let mut fields = Fields::with_capacity(bytes.clone(), count);
-    for line in lines {
-        let value = if line.value.is_empty() { (0, 0) } else { range(line.value) };
-        fields.push(range(line.name.as_bytes()), value);
+    let mut at = Vec::with_capacity(count);
+    {
+        let mut lines = [httparse::EMPTY_HEADER; Limits::MOST_FIELDS];
+        let Ok(httparse::Status::Complete((_, lines))) =
+            httparse::parse_headers(&bytes[start..], &mut lines)
+        else {
+            return Err(PeerError::Malformed("a field line is not name, colon, value"));
+        };
+        for line in lines {
+            let value = if line.value.is_empty() { (0, 0) } else { range(line.value) };
+            at.push(Line::new(range(line.name.as_bytes()), value));
+        }
     }
-    Ok(fields)
+    Ok(Fields::new(bytes, at))
 }
 
 /// Checks a trailer section, with its empty line, by the grammar of field lines.

@@ -217,7 +217,8 @@ impl ResponseHead {
 
     fn push(&mut self, name: &'static str, value: &[u8]) {
         let framing = ["connection", "content-length", "date", "transfer-encoding"];
-        if framing.iter().any(|own| name.eq_ignore_ascii_case(own)) || !is_field_value(value) {
+        let is = |own: &&str| own.len() == name.len() && name.eq_ignore_ascii_case(own);
+        if framing.iter().any(is) || !is_field_value(value) {
             return;
         }
         for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
