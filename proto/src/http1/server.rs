@@ -603,6 +603,9 @@ impl Server {
     fn expire(&mut self, timer: Timer) {
         match timer {
             Timer::Head => self.refuse(PeerError::Timeout(timer)),
+            // What came before the deadline was noticed counts.
+            Timer::RequestBody if !self.inbox.is_empty() => {}
+            Timer::Send if self.sent_some => {}
             Timer::RequestBody => self.abort_body(PeerError::Timeout(timer)),
             Timer::Send => self.cut(PeerError::Timeout(timer)),
             Timer::Idle | Timer::Linger | Timer::Missing => self.close(),

@@ -1,0 +1,412 @@
+//! A session on a virtual clock: each deadline and each bound, with its answer (the table of limits in SPEC §3).
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use httpout_proto::{
+    Closed, Config, Done, Effect, FsError, Limits, Now, OpId, PeerError, Session, Site, Step,
+    Timer, Wait,
+    effect::{Growth, GrowthState, Meta},
+    http1::Piece,
+};
+
+/// A session with its clock, what it sent, and what it wants done and was not answered.
+struct Rig {
+    session: Session,
+    now: Now,
+    sent: String,
+    open: Vec<Effect>,
+    shut: bool,
+    closed: Option<Closed>,
+    /// False: the peer takes nothing.
+    takes: bool,
+}
+
+impl Rig {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with(Session::new(site(change)))
+    }
+
+    fn with(session: Session) -> Self {
+        let now = Now { mono: Instant::now(), wall: SystemTime::UNIX_EPOCH + secs(1_700_000_000) };
+        let (sent, open) = (String::new(), Vec::new());
+        Self { session, now, sent, open, shut: false, closed: None, takes: true }
+    }
+
+    fn feed(&mut self, text: &str) -> Option<Wait> {
+        self.session.handle_data(Bytes::copy_from_slice(text.as_bytes()));
+        self.run()
+    }
+
+    /// Runs until it rests.
+    fn run(&mut self) -> Option<Wait> {
+        loop {
+            match self.session.poll(self.now) {
+                Step::Do(Effect::ShutdownWrite) => self.shut = true,
+                Step::Do(effect) => self.open.push(effect),
+                Step::Wait(wait) => {
+                    assert_eq!(wait.write, self.session.transmit().is_some());
+                    assert!(wait.deadline.is_none_or(|(at, _)| at > self.now.mono));
+                    let pieces: Vec<_> = self.session.transmit().into_iter().flatten().collect();
+                    if pieces.is_empty() || !self.takes {
+                        return Some(wait);
+                    }
+                    let mut count = 0;
+                    for piece in pieces {
+                        count += match piece {
+                            Piece::Bytes(bytes) => {
+                                self.sent.push_str(std::str::from_utf8(bytes).unwrap());
+                                bytes.len() as u64
+                            }
+                            Piece::File { len, .. } => {
+                                self.sent.push_str(&"#".repeat(len as usize));
+                                len
+                            }
+                        };
+                    }
+                    self.session.handle_sent(count);
+                }
+                Step::Closed(how) => {
+                    self.closed = Some(how);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Lets time pass.
+    fn after(&mut self, time: Duration) -> Option<Wait> {
+        self.now.mono += time;
+        self.now.wall += time;
+        self.run()
+    }
+
+    /// Answers the effect that `pick` recognizes.
+    fn answer(
+        &mut self,
+        pick: impl Fn(&Effect) -> Option<OpId>,
+        result: Result<Done, FsError>,
+    ) -> Option<Wait> {
+        let at =
+            self.open.iter().position(|effect| pick(effect).is_some()).expect("no such effect");
+        let op = pick(&self.open.remove(at)).unwrap();
+        self.session.handle_done(op, result);
+        self.run()
+    }
+
+    fn statuses(&self) -> Vec<&str> {
+        self.sent.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
+    }
+
+    fn put_is_under_way(&mut self, head: &str) -> Option<Wait> {
+        self.feed(head);
+        self.answer(create, Ok(Done::Ok))
+    }
+}
+
+fn site(change: impl FnOnce(&mut Config)) -> Arc<Site> {
+    let mut config = Config::default();
+    config.rdirs = vec!["www".into()];
+    config.wdir = Some("www".into());
+    change(&mut config);
+    config.check().unwrap()
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn create(effect: &Effect) -> Option<OpId> {
+    if let Effect::Create { op, .. } = effect { Some(*op) } else { None }
+}
+
+fn write(effect: &Effect) -> Option<OpId> {
+    if let Effect::Write { op, .. } = effect { Some(*op) } else { None }
+}
+
+fn follow(effect: &Effect) -> Option<OpId> {
+    if let Effect::Follow { op, .. } = effect { Some(*op) } else { None }
+}
+
+fn open(effect: &Effect) -> Option<OpId> {
+    if let Effect::Open { op, .. } = effect { Some(*op) } else { None }
+}
+
+fn commit(effect: &Effect) -> Option<OpId> {
+    if let Effect::Commit { op, .. } = effect { Some(*op) } else { None }
+}
+
+fn meta(len: u64) -> Meta {
+    Meta { len, modified: SystemTime::UNIX_EPOCH + secs(1_600_000_000), inode: 7 }
+}
+
+const GET: &str = "GET /a.bin HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn a_slow_head_gets_408() {
+    let mut rig = Rig::new(|_| {});
+    let wait = rig.feed("GET / HT").unwrap();
+    assert_eq!(wait.deadline.unwrap().1, Timer::Head);
+    // A byte now and then does not help.
+    for _ in 0..9 {
+        rig.after(secs(1));
+        rig.session.handle_data(Bytes::from_static(b"x"));
+    }
+    rig.after(secs(1));
+    assert_eq!(rig.statuses(), ["408"]);
+    assert!(rig.shut && rig.sent.contains("Connection: close"));
+    rig.session.handle_eof();
+    rig.run();
+    assert!(rig.closed.is_some());
+}
+
+#[test]
+fn a_resting_connection_is_closed_without_a_word() {
+    let mut rig = Rig::new(|_| {});
+    assert_eq!(rig.run().unwrap().deadline.unwrap().1, Timer::Idle);
+    assert!(rig.after(secs(29)).is_some());
+    rig.after(secs(1));
+    assert_eq!((rig.closed.map(|how| how.why), rig.sent.as_str()), (Some(None), ""));
+
+    let mut rig = Rig::new(|config| config.limits.idle_time = None);
+    assert_eq!(rig.run().unwrap().deadline, None);
+}
+
+#[test]
+fn a_body_that_stops_gets_408_and_leaves_nothing() {
+    let mut rig = Rig::new(|_| {});
+    let wait =
+        rig.put_is_under_way("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n").unwrap();
+    assert_eq!(wait.deadline.unwrap().1, Timer::RequestBody);
+    rig.after(secs(30));
+    assert_eq!(rig.statuses(), ["408"]);
+    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Ended { complete: false, .. })));
+    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Close { .. })));
+}
+
+#[test]
+fn a_body_that_trickles_gets_408_unless_it_keeps_the_rate() {
+    let trickle = |bytes: usize| {
+        let mut rig = Rig::new(|_| {});
+        rig.put_is_under_way("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+        for second in 0.. {
+            if second == 100 || !rig.statuses().is_empty() {
+                return second;
+            }
+            rig.feed(&"x".repeat(bytes));
+            rig.answer(write, Ok(Done::Ok));
+            rig.after(secs(1));
+        }
+        unreachable!()
+    };
+    assert_eq!(trickle(500), 100);
+    assert!((30..40).contains(&trickle(20)), "{}", trickle(20));
+}
+
+#[test]
+fn a_slow_disk_is_not_the_senders_fault() {
+    let mut rig = Rig::new(|config| config.limits.upload_window = 4);
+    rig.put_is_under_way("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+    let wait = rig.feed("12345").unwrap();
+    assert_eq!((wait.read, wait.deadline), (false, None), "the window is full");
+    rig.after(secs(3600));
+    assert!(rig.statuses().is_empty());
+    let wait = rig.answer(write, Ok(Done::Ok)).unwrap();
+    assert!(wait.read);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_cut() {
+    let mut rig = Rig::new(|_| {});
+    rig.takes = false;
+    rig.feed(GET);
+    rig.answer(follow, Ok(Done::NotGrowing));
+    let wait = rig.answer(open, Ok(Done::Opened(meta(1 << 20)))).unwrap();
+    assert_eq!(wait.deadline.unwrap().1, Timer::Send);
+    rig.after(secs(20));
+    rig.session.handle_sent(1);
+    rig.after(secs(20));
+    assert!(rig.closed.is_none(), "one byte is progress");
+    rig.after(secs(10));
+    assert_eq!(rig.closed.unwrap().why, Some(PeerError::Timeout(Timer::Send)));
+    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Close { .. })));
+}
+
+#[test]
+fn lingering_is_bounded_in_time_and_bytes() {
+    let refused = || {
+        let mut rig = Rig::new(|_| {});
+        rig.feed("GET / HTTP/9.9\r\n\r\n");
+        assert_eq!((rig.statuses(), rig.shut), (vec!["505"], true));
+        rig
+    };
+    let mut rig = refused();
+    rig.after(secs(2));
+    assert!(rig.closed.is_some());
+    let mut rig = refused();
+    for _ in 0..64 {
+        rig.feed(&"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(40)[..1024]);
+    }
+    assert!(rig.closed.is_none());
+    rig.feed("x");
+    assert!(rig.closed.is_some());
+    assert_eq!(rig.statuses().len(), 1, "nothing after an error is read as a request");
+}
+
+#[test]
+fn a_connection_serves_so_many_requests_for_so_long() {
+    let options = "OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut rig = Rig::new(|config| config.limits.requests = 3);
+    rig.feed(&options.repeat(9));
+    assert_eq!(rig.statuses(), ["200"; 3]);
+    assert_eq!(rig.sent.matches("Connection: close").count(), 1);
+
+    let mut rig = Rig::new(|config| config.limits.idle_time = None);
+    rig.feed(options);
+    rig.after(secs(3600));
+    rig.feed(options);
+    assert_eq!(rig.sent.matches("Connection: close").count(), 1);
+}
+
+#[test]
+fn errors_in_a_row_close_the_connection() {
+    let bad = "PUT /a HTTP/1.1\r\nHost: a\r\n\r\n";
+    let good = "OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut rig = Rig::new(|config| config.limits.client_errors = 3);
+    for request in [bad, bad, good, bad, bad, bad, good] {
+        rig.feed(request);
+    }
+    assert_eq!(rig.statuses(), ["411", "411", "200", "411", "411", "411"]);
+}
+
+#[test]
+fn pipelined_requests_are_held_back() {
+    let mut rig = Rig::new(|config| config.limits.pipelined = 100);
+    assert!(rig.feed(GET).unwrap().read);
+    assert!(rig.feed(GET).unwrap().read);
+    assert!(!rig.feed(&GET.repeat(4)).unwrap().read, "more than is held");
+    for _ in 0..6 {
+        rig.answer(follow, Ok(Done::NotGrowing));
+        rig.answer(open, Err(FsError::NotFound));
+    }
+    assert_eq!(rig.statuses(), ["404"; 6]);
+    assert!(rig.run().unwrap().read);
+}
+
+#[test]
+fn a_server_that_goes_down_answers_what_runs() {
+    let mut rig = Rig::new(|_| {});
+    rig.session.shut_down();
+    rig.run();
+    assert!(rig.closed.is_some(), "it rested");
+
+    let mut rig = Rig::new(|_| {});
+    rig.feed(GET);
+    rig.session.shut_down();
+    assert!(rig.run().is_some());
+    rig.answer(follow, Ok(Done::NotGrowing));
+    rig.answer(open, Ok(Done::Opened(meta(3))));
+    assert_eq!(rig.statuses(), ["200"]);
+    assert!(rig.closed.is_some() && rig.sent.contains("Connection: close"));
+}
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let mut rig = Rig::with(Session::overloaded(site(|_| {})));
+    rig.run();
+    assert_eq!(rig.statuses(), ["503"]);
+    assert!(rig.sent.contains("Retry-After: 1\r\n") && rig.shut);
+}
+
+#[test]
+fn a_missing_path_is_waited_for_so_long() {
+    let mut rig = Rig::new(|config| config.wait_missing = secs(3));
+    rig.feed(GET);
+    rig.answer(follow, Ok(Done::NotGrowing));
+    rig.answer(open, Err(FsError::NotFound));
+    // Looked for once more, now that an upload would be noticed.
+    let wait = rig.answer(open, Err(FsError::NotFound)).unwrap();
+    assert_eq!(wait.deadline.unwrap().1, Timer::Missing);
+    rig.after(secs(3));
+    assert_eq!(rig.statuses(), ["404"]);
+    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Unfollow { .. })));
+}
+
+#[test]
+fn where_the_end_of_a_body_is_the_connections_giving_up_resets_it() {
+    let grow = |version: &str| {
+        let mut rig = Rig::new(|_| {});
+        rig.feed(&format!("GET /a.bin {version}\r\nHost: a\r\n\r\n"));
+        let Some(&Effect::Follow { op, .. }) = rig.open.first() else { panic!("no follow") };
+        let growth = Growth { len: 5, total: None, state: GrowthState::Growing };
+        rig.answer(follow, Ok(Done::Following(growth)));
+        assert!(rig.sent.contains("#####"));
+        rig.session.handle_growth(op, Growth { state: GrowthState::Aborted, ..growth });
+        rig.run();
+        assert!(!rig.sent.contains("0\r\n\r\n"));
+        rig.closed.unwrap().reset
+    };
+    assert!(grow("HTTP/1.0"));
+    assert!(!grow("HTTP/1.1"));
+}
+
+#[test]
+fn a_commit_is_told_although_its_uploader_has_left() {
+    let mut rig = Rig::new(|_| {});
+    rig.put_is_under_way("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");
+    rig.answer(write, Ok(Done::Ok));
+    rig.session.handle_broken(io::ErrorKind::ConnectionReset);
+    let wait = rig.run().expect("the commit is under way");
+    assert!(!wait.read && !wait.write);
+    rig.answer(commit, Ok(Done::Committed { created: true, meta: meta(2) }));
+    assert!(rig.closed.is_some());
+    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Ended { complete: true, .. })));
+}
+
+#[test]
+fn a_clock_that_is_set_ends_nothing() {
+    let mut rig = Rig::new(|_| {});
+    rig.feed(GET);
+    rig.now.wall -= secs(3600);
+    rig.answer(follow, Ok(Done::NotGrowing));
+    rig.now.wall += secs(7200);
+    rig.answer(open, Ok(Done::Opened(meta(3))));
+    assert_eq!(rig.statuses(), ["200"]);
+    assert!(rig.closed.is_none());
+}
+
+#[test]
+fn after_the_end_everything_is_a_no_op() {
+    let mut rig = Rig::new(|_| {});
+    rig.feed(GET);
+    let Some(&Effect::Follow { op, .. }) = rig.open.first() else { panic!("no follow") };
+    rig.session.handle_broken(io::ErrorKind::BrokenPipe);
+    assert!(rig.run().is_some(), "an answer is awaited: it may bring an open file");
+    rig.answer(follow, Ok(Done::NotGrowing));
+    let closed = rig.closed.unwrap();
+    rig.open.clear();
+    rig.session.handle_data(Bytes::from_static(GET.as_bytes()));
+    rig.session.handle_eof();
+    rig.session.handle_sent(9);
+    rig.session.handle_done(op, Ok(Done::Ok));
+    rig.session.shut_down();
+    rig.after(secs(9999));
+    assert_eq!((rig.closed, rig.open.len(), rig.sent.as_str()), (Some(closed), 0, ""));
+}
+
+#[test]
+fn the_defaults_are_those_of_the_table() {
+    let limits = Limits::default();
+    assert_eq!((limits.request_line, limits.field_line, limits.head), (16384, 16384, 32768));
+    assert_eq!((limits.fields, limits.chunk_extensions, limits.trailers), (100, 16384, 8192));
+    assert_eq!((limits.trailer_fields, limits.requests, limits.client_errors), (32, 10_000, 20));
+    assert_eq!((limits.head_time, limits.idle_time), (secs(10), Some(secs(30))));
+    assert_eq!((limits.body_time, limits.body_rate, limits.send_time), (secs(30), 500, secs(30)));
+    assert_eq!((limits.linger_time, limits.linger_bytes, limits.age), (secs(2), 65536, secs(3600)));
+}
