@@ -17,6 +17,7 @@ mod sys;
 mod tests;
 
 use std::{
+    collections::HashSet,
     fmt,
     hash::{BuildHasher as _, RandomState},
     path::PathBuf,
@@ -25,7 +26,7 @@ use std::{
 
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, Place, RelPath},
+    effect::{Expect, Meta, Place, RelPath, RootId},
 };
 use rustix::{
     fd::OwnedFd,
@@ -56,6 +57,9 @@ pub struct Roots {
     locks: [Mutex<()>; LOCKS],
     hasher: RandomState,
     cache: Cache,
+    /// Directories that go when they are empty and an upload into them is given up: made for uploads none of which is
+    /// complete, or left over by a removal.
+    provisional: Mutex<HashSet<(RootId, RelPath)>>,
 }
 
 /// What became of an open.
@@ -142,18 +146,12 @@ impl Roots {
             }
             unlinkat(&dir, name, AtFlags::empty()).map_err(fs_error)?;
         }
-        self.remove_empty(place, parent);
+        self.remove_empty(place.root, &parent, |_| true);
         Ok(())
     }
 
-    fn remove_empty(&self, place: &Place, mut path: RelPath) {
-        while let Some(parent) = path.parent() {
-            let Ok(dir) = self.root(place).directory(parent.as_str()) else { return };
-            if unlinkat(dir, path.name(), AtFlags::REMOVEDIR).is_err() {
-                return;
-            }
-            path = parent;
-        }
+    fn provisional(&self) -> MutexGuard<'_, HashSet<(RootId, RelPath)>> {
+        self.provisional.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn root(&self, place: &Place) -> &Root {

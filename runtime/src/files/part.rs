@@ -69,12 +69,11 @@ impl Roots {
         Ok(part)
     }
 
-    fn try_create(&self, place: &Place) -> Result<(Temp, Made), FsError> {
-        let (dir, made) =
-            make_parent(self.root(place), &place.path).map_err(|error| match error {
-                Errno::NOTDIR => FsError::NotRegular,
-                other => fs_error(other),
-            })?;
+    fn try_create(self: &Arc<Self>, place: &Place) -> Result<(Temp, Made), FsError> {
+        let (dir, made) = make_parent(self, place).map_err(|error| match error {
+            Errno::NOTDIR => FsError::NotRegular,
+            other => fs_error(other),
+        })?;
         Target::look(self, &dir, place)?;
         let temp = Temp::create(Arc::new(dir)).map_err(fs_error)?;
         Ok((temp, made))

@@ -52,6 +52,7 @@ impl Roots {
             locks,
             hasher: std::hash::RandomState::new(),
             cache: Cache::default(),
+            provisional: Mutex::default(),
         }))
     }
 }

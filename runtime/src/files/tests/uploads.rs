@@ -331,3 +331,24 @@ fn stale_part_files_are_swept_and_living_ones_kept() {
     assert!(!scratch.path().join("www/.httpout-1111111111111111.part").exists());
     assert_eq!(read(&roots, &place(&site, "d/live")), Ok(b"x".to_vec()));
 }
+
+#[test]
+fn the_last_of_several_uploads_given_up_removes_the_directory() {
+    let (scratch, roots, site) = rig();
+    let (x, y) = (place(&site, "d/e/x"), place(&site, "d/e/y"));
+    let first = create(&roots, &x, b"x");
+    let second = create(&roots, &y, b"y");
+    drop(first);
+    assert!(scratch.tree().iter().any(|name| name == "d/e"));
+    drop(second);
+    assert!(scratch.tree().is_empty(), "{:?}", scratch.tree());
+    // One that is complete keeps it, for the other as well; a removal leaves it to the upload under way.
+    let (first, second) = (create(&roots, &x, b"x"), create(&roots, &y, b"y"));
+    first.commit(&x, Expect::Any, false).unwrap();
+    drop(second);
+    assert_eq!(scratch.tree(), ["d", "d/e", "d/e/x"]);
+    let second = create(&roots, &y, b"y");
+    roots.remove(&x, Expect::Any).unwrap();
+    drop(second);
+    assert!(scratch.tree().is_empty(), "{:?}", scratch.tree());
+}
