@@ -357,6 +357,21 @@ fn where_the_end_of_a_body_is_the_connections_giving_up_resets_it() {
 }
 
 #[test]
+fn a_body_that_ends_with_the_connection_and_is_cut_resets_it() {
+    let mut rig = Rig::new(|_| {});
+    rig.feed("GET /a.bin HTTP/1.0\r\nHost: a\r\n\r\n");
+    let Some(&Effect::Follow { op, .. }) = rig.open.first() else { panic!("no follow") };
+    let growth = Growth { len: 5, total: None, state: GrowthState::Growing };
+    rig.answer(follow, Ok(Done::Following(growth)));
+    rig.takes = false;
+    rig.session.handle_growth(op, Growth { len: 9, state: GrowthState::Complete, ..growth });
+    rig.run();
+    rig.session.handle_broken(io::ErrorKind::UnexpectedEof);
+    rig.run();
+    assert!(rig.closed.unwrap().reset, "a file that became shorter must not look whole");
+}
+
+#[test]
 fn a_commit_is_told_although_its_uploader_has_left() {
     let mut rig = Rig::new(|_| {});
     rig.put_is_under_way("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");

@@ -462,12 +462,12 @@ impl Get {
             GrowthState::Growing => {}
             // It is a file now, with validators.
             GrowthState::Complete => {
-                followed.give_up(cx);
+                self.forget(followed, cx);
                 return self.open(Otherwise::Nothing, cx);
             }
             // What the path showed before is what it shows again.
             GrowthState::Aborted => {
-                followed.give_up(cx);
+                self.forget(followed, cx);
                 return self.look(cx);
             }
         }
@@ -507,6 +507,12 @@ impl Get {
         }
         self.state = State::Streaming { followed, pushed: first, starved: false };
         self.on_writable(cx);
+    }
+
+    /// What was learned of this upload does not hold for what comes instead.
+    fn forget(&mut self, followed: Followed, cx: &mut Cx<'_>) {
+        followed.give_up(cx);
+        self.media_type = media::media_type(self.place.path.as_str()).map(Into::into);
     }
 
     /// Gives everything back.

@@ -125,6 +125,8 @@ struct Current {
     keep_alive: bool,
     /// `100 Continue` is awaited.
     expect: bool,
+    /// The end of the answer's body is the end of the connection.
+    until_close: bool,
 }
 
 impl Server {
@@ -146,6 +148,7 @@ impl Server {
                 minor: 1,
                 keep_alive: true,
                 expect: false,
+                until_close: false,
             },
             next_id: 0,
             opened: None,
@@ -272,6 +275,7 @@ impl Server {
             None if chunked && self.current.minor > 0 => (Announce::Chunked, Framing::Chunked),
             None => {
                 self.current.keep_alive = false;
+                self.current.until_close = true;
                 (Announce::Nothing, Framing::Close)
             }
         };
@@ -496,6 +500,7 @@ impl Server {
             minor: head.minor,
             keep_alive: head.keep_alive && !self.last_request,
             expect: head.expect_continue,
+            until_close: false,
         };
         self.reading = Body::new(head.body).map_or(Reading::Held, Reading::Body);
         self.writing = Writing::Due;
@@ -510,8 +515,14 @@ impl Server {
     /// No request is read: one answer, and nothing that follows is read as a request.
     pub(crate) fn refuse(&mut self, why: PeerError) {
         let exchange = self.next_exchange();
-        self.current =
-            Current { id: exchange.id, head: false, minor: 1, keep_alive: false, expect: false };
+        self.current = Current {
+            id: exchange.id,
+            head: false,
+            minor: 1,
+            keep_alive: false,
+            expect: false,
+            until_close: false,
+        };
         self.stop_reading();
         self.writing = Writing::Due;
         self.events.push_back(Event::Refused { why, exchange });
@@ -596,7 +607,7 @@ impl Server {
         if answering {
             self.events.push_back(Event::Aborted { id: self.current.id, why });
         }
-        self.end.why = Some(why);
+        self.end = Closed { why: Some(why), reset: answering && self.current.until_close };
         self.close();
     }
 
