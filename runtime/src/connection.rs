@@ -20,9 +20,9 @@ use rustix::{
 
 use crate::{
     buffers,
-    files::{self, Opened, PartFile},
+    files::{self, OpenFile, Opened, PartFile},
     mailbox::{Mailbox, Message},
-    output::{self, Sent, Warm},
+    output::{self, Sent, Source, Warm},
     server::{Admission, Follower, Following, Shared},
 };
 
@@ -76,7 +76,7 @@ pub struct Connection<T> {
 
 #[derive(Debug)]
 enum File {
-    Open(Arc<OwnedFd>),
+    Open(OpenFile),
     Part(Arc<PartFile>),
 }
 
@@ -150,7 +150,7 @@ impl<T: Transport> Connection<T> {
         let (files, warm) = (&self.files, &mut self.warm);
         let sent = self.transport.poll_write(cx, |socket| {
             let sent = output::send(socket, what.clone(), block, warm, |id| {
-                files.iter().find(|(other, _)| *other == id).map(|(_, file)| file.fd())
+                files.iter().find(|(other, _)| *other == id).map(|(_, file)| file.source())
             })?;
             let full = matches!(sent, Sent::Bytes { full: true, .. });
             Ok((sent, full))
@@ -208,8 +208,8 @@ impl<T: Transport> Connection<T> {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Done(op, result) => self.session.handle_done(op, result),
-            Message::Opened(op, file, fd, meta) => {
-                self.files.push((file, File::Open(fd)));
+            Message::Opened(op, file, open, meta) => {
+                self.files.push((file, File::Open(open)));
                 self.session.handle_done(op, Ok(Done::Opened(meta)));
             }
             Message::Created(op, file, part) => {
@@ -222,7 +222,7 @@ impl<T: Transport> Connection<T> {
                     && let &mut Place::Waiting { file, .. } = place
                 {
                     *place = Place::Feed(feed);
-                    self.files.push((file, File::Open(fd)));
+                    self.files.push((file, File::Open(OpenFile { fd, content: None })));
                     self.session.handle_done(op, Ok(Done::Following(growth)));
                 }
             }
@@ -324,7 +324,7 @@ impl<T: Transport> Connection<T> {
                 match self.shared().follow(&place, follower, wait) {
                     Following::Feed(feed, fd, growth) => {
                         self.followings.push((op, Place::Feed(feed)));
-                        self.files.push((file, File::Open(fd)));
+                        self.files.push((file, File::Open(OpenFile { fd, content: None })));
                         self.session.handle_done(op, Ok(Done::Following(growth)));
                     }
                     Following::Waiting(key) => {
@@ -442,9 +442,17 @@ impl Place {
 impl File {
     fn fd(&self) -> &Arc<OwnedFd> {
         match self {
-            Self::Open(fd) => fd,
+            Self::Open(open) => &open.fd,
             Self::Part(part) => part.file(),
         }
+    }
+
+    fn source(&self) -> Source<'_> {
+        let content = match self {
+            Self::Open(open) => open.content.as_deref(),
+            Self::Part(_) => None,
+        };
+        Source { fd: self.fd(), content }
     }
 
     /// To remove a part file may take a while, since the room that it held is given back; the server does not end before

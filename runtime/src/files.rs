@@ -33,13 +33,13 @@ use rustix::{
     fs::{AtFlags, FileType, OFlags, XattrFlags, fgetxattr, fsetxattr, fstat, statat, unlinkat},
 };
 
-pub use self::part::PartFile;
 use self::{
     beneath::{Root, fs_error, meta},
     cache::Cache,
     part::Target,
     sys::LOOK,
 };
+pub use self::{cache::OpenFile, part::PartFile};
 
 /// The extended attribute that desktops and web servers agree on for a media type.
 const MEDIA_TYPE: &str = "user.mime_type";
@@ -66,7 +66,7 @@ pub struct Roots {
 #[derive(Debug)]
 pub enum Opened {
     /// It is open, or it failed.
-    Ready(Result<(Arc<OwnedFd>, Meta), FsError>),
+    Ready(Result<(OpenFile, Meta), FsError>),
     /// It cannot be told without waiting for the disk: to be opened once more, not `cached`, where that does no harm.
     WouldBlock,
 }
@@ -93,9 +93,9 @@ impl Roots {
         Opened::Ready(match opened {
             Ok(None) => return Opened::WouldBlock,
             Ok(Some(file)) => fstat(&file).map_err(fs_error).and_then(|stat| {
-                let (file, meta) = (Arc::new(file), meta(&stat)?);
-                self.cache.put(place, &file, &stat);
-                Ok((file, meta))
+                let (fd, meta) = (Arc::new(file), meta(&stat)?);
+                self.cache.put(place, &fd, &stat);
+                Ok((OpenFile { fd, content: None }, meta))
             }),
             Err(error) => Err(fs_error(error)),
         })

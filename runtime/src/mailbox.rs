@@ -12,7 +12,7 @@ use httpout_proto::{
 };
 use rustix::fd::OwnedFd;
 
-use crate::files::PartFile;
+use crate::files::{OpenFile, PartFile};
 
 /// A message to a connection.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) enum Message {
     /// An effect is done.
     Done(OpId, Result<Done, FsError>),
     /// A file was opened.
-    Opened(OpId, FileId, Arc<OwnedFd>, Meta),
+    Opened(OpId, FileId, OpenFile, Meta),
     /// A part file was made.
     Created(OpId, FileId, PartFile),
     /// An upload that was waited for has begun.

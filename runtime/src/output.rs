@@ -23,6 +23,14 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Where a file's bytes come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'f> {
+    pub(crate) fd: &'f Arc<OwnedFd>,
+    /// All of it, if it is small and kept.
+    pub(crate) content: Option<&'f [u8]>,
+}
+
 /// What became of it.
 #[derive(Debug)]
 pub(crate) enum Sent {
@@ -63,7 +71,7 @@ pub(crate) fn send<'f>(
     what: Transmit<'_>,
     block: usize,
     warm: &mut Warm,
-    file: impl Fn(FileId) -> Option<&'f Arc<OwnedFd>>,
+    file: impl Fn(FileId) -> Option<Source<'f>>,
 ) -> io::Result<Sent> {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.resize(block + HEADS, 0);
@@ -82,22 +90,30 @@ pub(crate) fn send<'f>(
                     break;
                 }
                 Piece::File { file: id, at, len } => {
-                    let open = file(id).ok_or(io::ErrorKind::NotFound)?;
+                    let Source { fd, content } = file(id).ok_or(io::ErrorKind::NotFound)?;
                     if len > block.min(room.len()) as u64 {
                         if used == 0 {
-                            return send_span(socket, (id, open), at, len.min(SPAN), warm);
+                            return send_span(socket, (id, fd), at, len.min(SPAN), warm);
                         }
                         // A head and a short span fill few packets together; in front of a long one the kernel cuts all
                         // that follows less well, and the peer waits longer for the head.
                         more = len <= READ_AHEAD;
                         break;
                     }
-                    match read(open, &mut room[..len as usize], at, warm.holds(id, at)) {
+                    let room = &mut room[..len as usize];
+                    if let Some(span) =
+                        content.and_then(|all| all.get(at as usize..)?.get(..room.len()))
+                    {
+                        room.copy_from_slice(span);
+                        used += room.len();
+                        continue;
+                    }
+                    match read(fd, room, at, warm.holds(id, at)) {
                         Ok(got) if got as u64 == len => used += got,
                         Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                         // Cached in part.
                         Ok(_) | Err(Errno::AGAIN) if used == 0 => {
-                            return Ok(Sent::Cold { file: open.clone(), at, len });
+                            return Ok(Sent::Cold { file: fd.clone(), at, len });
                         }
                         Ok(_) | Err(Errno::AGAIN) => {
                             more = true;
