@@ -308,12 +308,12 @@ impl Session {
                 wire.respond(exchange, &head, body, now);
                 Turn::Said
             }
-            (Answer::Live(head, len), Turn::Due(exchange)) => {
+            (Answer::Live(head), Turn::Due(exchange)) => {
                 self.errors_in_a_row = 0;
                 if self.site.config.close {
                     wire.shut_down();
                 }
-                Turn::Live(wire.respond_live(exchange, &head, len, self.site.config.cte, now))
+                Turn::Live(wire.respond_live(exchange, &head, None, self.site.config.cte, now))
             }
             (Answer::Part(part), Turn::Live(live)) => {
                 wire.push(&live, part);

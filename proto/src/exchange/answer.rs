@@ -24,8 +24,8 @@ pub(crate) enum Answer {
     Whole(ResponseHead, Vec<Part>),
     /// The whole answer, after which the connection closes.
     Last(ResponseHead, Vec<Part>),
-    /// The head of an answer whose body goes on; its length if known.
-    Live(ResponseHead, Option<u64>),
+    /// The head of an answer whose body goes on.
+    Live(ResponseHead),
     /// More of that body.
     Part(Part),
     /// Its end.

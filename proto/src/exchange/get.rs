@@ -471,9 +471,10 @@ impl Get {
                 return self.look(cx);
             }
         }
-        let (first, head, answer_len) = match plan {
+        // No Content-Length, even where it is known: the end of the answer is to say that the upload was stored.
+        let (first, head) = match plan {
             Plan::Whole if len > 0 => {
-                (0, head(cx.site, Status::OK).field("Content-Type", media_type), None)
+                (0, head(cx.site, Status::OK).field("Content-Type", media_type))
             }
             Plan::From { first, last } if len > first => {
                 let content_range = match (last, total) {
@@ -483,7 +484,7 @@ impl Get {
                 let head = head(cx.site, Status::PARTIAL_CONTENT)
                     .field("Content-Type", media_type)
                     .field("Content-Range", content_range);
-                (first, head, total.filter(|_| last.is_none()).map(|total| total - first))
+                (first, head)
             }
             Plan::Closed(span) if len >= span.end => {
                 let total = total.map_or_else(|| "*".into(), |total| total.to_string());
@@ -499,7 +500,7 @@ impl Get {
             }
             Plan::Whole | Plan::From { .. } | Plan::Closed(_) | Plan::AtEnd => return,
         };
-        cx.answer(Answer::Live(head, answer_len));
+        cx.answer(Answer::Live(head));
         if self.request.method == Method::Head {
             followed.give_up(cx);
             self.state = State::Answered { file: None };
@@ -572,10 +573,14 @@ impl Plan {
             (Some(RangeSpec::Closed { first, last }), None) if last >= VERY_LARGE => {
                 Self::From { first, last: Some(last) }
             }
-            (Some(RangeSpec::Closed { first, .. }), Some(total)) if first >= total => Self::AtEnd,
-            (Some(RangeSpec::Closed { first, last }), total) => {
-                let end = last.saturating_add(1).min(total.unwrap_or(u64::MAX));
-                Self::Closed(Span { start: first, end })
+            // With the last byte goes the word that the upload was stored.
+            (Some(RangeSpec::Closed { last, .. }), Some(total))
+                if last.saturating_add(1) >= total =>
+            {
+                Self::AtEnd
+            }
+            (Some(RangeSpec::Closed { first, last }), _) => {
+                Self::Closed(Span { start: first, end: last.saturating_add(1) })
             }
             (Some(RangeSpec::Suffix { len }), Some(total)) if len > 0 && total > 0 => {
                 Self::From { first: total.saturating_sub(len), last: None }
