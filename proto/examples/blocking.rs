@@ -199,7 +199,7 @@ impl Connection {
                         continue;
                     }
                     Err(error) if is_temporary(&error) => {}
-                    Err(error) => self.session.handle_broken(error.kind()),
+                    Err(error) => self.session.handle_unsendable(error.kind()),
                 }
             }
             self.sleep(wait);

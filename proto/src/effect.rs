@@ -211,7 +211,7 @@ pub enum Effect {
         /// What must hold of it.
         expect: Expect,
     },
-    /// Close a file. A part file that was not committed is removed, with the directories made for it.
+    /// Close a file, if it is open. A part file that was not committed is removed, with the directories made for it.
     Close {
         /// Which.
         file: FileId,

@@ -91,9 +91,20 @@ impl Session {
         self.wire.handle_sent(sent);
     }
 
-    /// The socket failed.
+    /// Nothing can be sent any more. What the peer sent before is still read and obeyed, above all its uploads.
+    pub fn handle_unsendable(&mut self, why: io::ErrorKind) {
+        self.wire.handle_unsendable(why);
+    }
+
+    /// The socket failed: nothing can be sent or received any more. What was received is still obeyed.
     pub fn handle_broken(&mut self, why: io::ErrorKind) {
         self.wire.handle_broken(why);
+    }
+
+    /// Ends the connection at once, in the middle of whatever is under way: a file that is being sent turned out shorter, say, or
+    /// the server waits no longer.
+    pub fn abort(&mut self, why: io::ErrorKind) {
+        self.wire.abort_all(why);
     }
 
     /// An effect is answered. Answers that nobody waits for are ignored.
@@ -219,7 +230,7 @@ impl Session {
                 self.ask(now, |task, cx| task.on_sent(cx));
                 self.retire();
             }
-            Event::Aborted { id, why } if self.is_current(id) => self.abort(why, now),
+            Event::Aborted { id, why } if self.is_current(id) => self.give_up(why, now),
             Event::ShutdownWrite => self.effects.push_back(Effect::ShutdownWrite),
             Event::Data { .. }
             | Event::End { .. }
@@ -234,7 +245,7 @@ impl Session {
     }
 
     /// The body cannot be had, or the answer not be delivered.
-    fn abort(&mut self, why: PeerError, now: Now) {
+    fn give_up(&mut self, why: PeerError, now: Now) {
         self.ask(now, |task, cx| task.on_abort(cx));
         let due = self.active.as_ref().is_some_and(|active| matches!(active.turn, Turn::Due(_)));
         let active = self.active.take();

@@ -366,7 +366,7 @@ fn a_body_that_ends_with_the_connection_and_is_cut_resets_it() {
     rig.takes = false;
     rig.session.handle_growth(op, Growth { len: 9, state: GrowthState::Complete, ..growth });
     rig.run();
-    rig.session.handle_broken(io::ErrorKind::UnexpectedEof);
+    rig.session.abort(io::ErrorKind::UnexpectedEof);
     rig.run();
     assert!(rig.closed.unwrap().reset, "a file that became shorter must not look whole");
 }
@@ -424,4 +424,42 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!((limits.head_time, limits.idle_time), (secs(10), Some(secs(30))));
     assert_eq!((limits.body_time, limits.body_rate, limits.send_time), (secs(30), 500, secs(30)));
     assert_eq!((limits.linger_time, limits.linger_bytes, limits.age), (secs(2), 65536, secs(3600)));
+}
+
+#[test]
+fn what_was_sent_whole_before_a_reset_is_obeyed() {
+    let put =
+        "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n";
+    let half = "PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf";
+    for sending in [true, false] {
+        let mut rig = Rig::new(|_| {});
+        rig.feed(&[put, GET, put, half].concat());
+        if sending {
+            rig.session.handle_unsendable(io::ErrorKind::BrokenPipe);
+            rig.run();
+            rig.session.handle_eof();
+        } else {
+            rig.session.handle_broken(io::ErrorKind::ConnectionReset);
+        }
+        rig.run();
+        for _ in 0..2 {
+            rig.answer(create, Ok(Done::Ok));
+            rig.answer(write, Ok(Done::Ok));
+            rig.answer(commit, Ok(Done::Committed { created: true, meta: meta(5) }));
+            // The GET between them is given up, at once or when its first effect is answered.
+            if rig.open.iter().any(|effect| follow(effect).is_some()) {
+                rig.answer(follow, Ok(Done::NotGrowing));
+            }
+        }
+        rig.answer(create, Ok(Done::Ok));
+        if rig.open.iter().any(|effect| write(effect).is_some()) {
+            rig.answer(write, Ok(Done::Ok));
+        }
+        let ended = |complete| {
+            let is = |effect: &&Effect| matches!(effect, Effect::Ended { complete: c, .. } if *c == complete);
+            rig.open.iter().filter(is).count()
+        };
+        assert_eq!((ended(true), rig.sent.as_str()), (2, ""));
+        assert!(rig.closed.is_some());
+    }
 }

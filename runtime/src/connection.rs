@@ -173,7 +173,8 @@ impl<T: Transport> Connection<T> {
                 })
                 .detach();
             }
-            Poll::Ready(Err(error)) => self.session.handle_broken(error.kind()),
+            Poll::Ready(Ok(Sent::Lost(why))) => self.session.abort(why),
+            Poll::Ready(Err(error)) => self.session.handle_unsendable(error.kind()),
         }
         Poll::Ready(())
     }
@@ -232,7 +233,7 @@ impl<T: Transport> Connection<T> {
                 self.warm = Warm::ALL;
             }
             Message::ShutDown => self.session.shut_down(),
-            Message::Abort => self.session.handle_broken(io::ErrorKind::ConnectionAborted),
+            Message::Abort => self.session.abort(io::ErrorKind::ConnectionAborted),
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Source<'f> {
 pub(crate) enum Sent {
     /// So many bytes are with the socket; `full`: it would have been offered more, but took no more.
     Bytes { count: usize, full: bool },
+    /// A file is not what it was; what is announced of it cannot be sent.
+    Lost(io::ErrorKind),
     /// This span of a file is not in the page cache: reading it here would hold up the other connections.
     Cold { file: Arc<OwnedFd>, at: u64, len: u64 },
 }
@@ -65,7 +67,7 @@ impl Warm {
 /// to hand the kernel a list.
 ///
 /// # Errors
-/// Those of the socket; `UnexpectedEof` if a file is shorter than it was.
+/// Those of the socket.
 pub(crate) fn send<'f>(
     socket: BorrowedFd<'_>,
     what: Transmit<'_>,
@@ -90,7 +92,9 @@ pub(crate) fn send<'f>(
                     break;
                 }
                 Piece::File { file: id, at, len } => {
-                    let Source { fd, content } = file(id).ok_or(io::ErrorKind::NotFound)?;
+                    let Some(Source { fd, content }) = file(id) else {
+                        return Ok(Sent::Lost(io::ErrorKind::NotFound));
+                    };
                     if len > block.min(room.len()) as u64 {
                         if used == 0 {
                             return send_span(socket, (id, fd), at, len.min(SPAN), warm);
@@ -110,7 +114,7 @@ pub(crate) fn send<'f>(
                     }
                     match read(fd, room, at, warm.holds(id, at)) {
                         Ok(got) if got as u64 == len => used += got,
-                        Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                        Ok(0) => return Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
                         // Cached in part.
                         Ok(_) | Err(Errno::AGAIN) if used == 0 => {
                             return Ok(Sent::Cold { file: fd.clone(), at, len });
@@ -119,7 +123,7 @@ pub(crate) fn send<'f>(
                             more = true;
                             break;
                         }
-                        Err(error) => return Err(error.into()),
+                        Err(error) => return Ok(Sent::Lost(error.kind())),
                     }
                 }
             }
@@ -146,7 +150,7 @@ fn send_span(
         let last = if len > READ_AHEAD { Some(at + len - 1) } else { None };
         for probe in [Some(at), last].into_iter().flatten() {
             match read(file, &mut [0], probe, false) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => return Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
                 Err(Errno::AGAIN) => return Ok(Sent::Cold { file: file.clone(), at, len }),
                 Ok(_) | Err(_) => {}
             }
@@ -155,7 +159,7 @@ fn send_span(
     }
     let mut offset = at;
     match rustix::fs::sendfile(socket, file, Some(&mut offset), len as usize)? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        0 => Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
         count => Ok(Sent::Bytes { count, full: (count as u64) < len }),
     }
 }

@@ -24,7 +24,7 @@ pub use message::{Head, Response};
 pub use request::{Request, delete, get, head, patch, post, put};
 pub use server::{Exit, Server, Site};
 pub use tap::{Pushed, Tap};
-pub use tool::{Ran, run};
+pub use tool::{Ran, Traced, run};
 pub use tree::{Mounted, Tree};
 pub use wait::{PATIENCE, until, until_within};
 

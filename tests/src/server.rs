@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::{Client, Kind, PATIENCE, Request, Response, Tree, binary, until};
 
@@ -160,6 +160,29 @@ impl Server {
     #[track_caller]
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the server is alive").count()
+    }
+
+    /// How many connections the server has open, by the kernel's table.
+    #[track_caller]
+    pub fn connections(&self) -> usize {
+        let SocketAddr::V4(address) = self.address else { panic!("{} is not IPv4", self.address) };
+        let local =
+            format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
+        let table = fs::read_to_string("/proc/net/tcp").expect("the kernel's table of connections");
+        let is_open = |line: &&str| {
+            let columns: Vec<_> = line.split_whitespace().collect();
+            // The local address, the state (0A listens), and the socket file, which is 0 once the process has closed it.
+            matches!(columns[..], [_, at, _, state, _, _, _, _, _, file, ..] if at == local && state != "0A" && file != "0")
+        };
+        table.lines().filter(is_open).count()
+    }
+
+    /// Lets the process open at most so many descriptors from now on.
+    #[track_caller]
+    pub fn limit_descriptors(&self, most: usize) {
+        let limit = Some(most as u64);
+        let limits = Rlimit { current: limit, maximum: limit };
+        prlimit(Some(self.pid()), Resource::Nofile, limits).expect("a parent may limit its child");
     }
 
     /// The process's number.

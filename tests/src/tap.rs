@@ -1,9 +1,14 @@
 //! A tap between a real client and the server: passes all bytes on, and keeps what the client sent.
+//!
+//! Encoders do not wait for answers, and use several connections, so what reaches the server first is a matter of chance: a DELETE may overtake
+//! the upload that it is for. The tap takes this chance away: it passes a new connection on only when the server has answered
+//! all that was sent before it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::body::Framing;
 use crate::{PATIENCE, Piece};
@@ -12,14 +17,20 @@ use crate::{PATIENCE, Piece};
 #[derive(Debug)]
 pub struct Tap {
     address: SocketAddr,
-    streams: Arc<Mutex<Vec<Recorded>>>,
+    connections: Arc<Mutex<Vec<Connection>>>,
 }
 
-/// What one connection carried towards the server.
-#[derive(Clone, Debug, Default)]
-struct Recorded {
-    bytes: Vec<u8>,
-    over: bool,
+/// A client's connection and its continuation to the server.
+#[derive(Debug)]
+struct Connection {
+    client: TcpStream,
+    server: TcpStream,
+    /// All that the client sent.
+    sent: Vec<u8>,
+    client_ended: bool,
+    /// All that came back.
+    answered: Vec<u8>,
+    server_ended: bool,
 }
 
 /// One request of a real client, as recorded.
@@ -38,24 +49,32 @@ pub struct Pushed {
 }
 
 impl Tap {
-    /// A tap in front of a server. Its threads end with the connections; the listener's with the test process.
+    /// A tap in front of a server, with a thread that ends soon after the tap is dropped.
     pub fn new(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free loopback port");
+        listener.set_nonblocking(true).expect("a listener can be non-blocking");
         let address = listener.local_addr().expect("a listener has an address");
-        let streams = Arc::new(Mutex::new(Vec::new()));
-        let tap = Self { address, streams: Arc::clone(&streams) };
+        let connections = Arc::new(Mutex::new(Vec::<Connection>::new()));
+        let shared = Arc::downgrade(&connections);
         thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect_timeout(&server, PATIENCE) else { continue };
-                let index = {
-                    let mut streams = streams.lock().unwrap_or_else(PoisonError::into_inner);
-                    streams.push(Recorded::default());
-                    streams.len() - 1
-                };
-                pass(client, server, index, &streams);
+            let mut waiting = None;
+            while let Some(connections) = shared.upgrade() {
+                let mut connections = connections.lock().unwrap_or_else(PoisonError::into_inner);
+                // First whom to let in, then what the others have sent: so all of that was sent before.
+                waiting = waiting.or_else(|| listener.accept().ok());
+                let moved =
+                    connections.iter_mut().map(Connection::pass).filter(|moved| *moved).count();
+                if waiting.is_some() && connections.iter().all(Connection::is_settled) {
+                    let client = waiting.take().map(|(client, _)| client);
+                    connections.extend(client.and_then(|client| Connection::new(client, server)));
+                }
+                drop(connections);
+                if moved == 0 {
+                    thread::sleep(Duration::from_millis(1));
+                }
             }
         });
-        tap
+        Self { address, connections }
     }
 
     /// The URL of a path behind the tap.
@@ -63,48 +82,88 @@ impl Tap {
         format!("http://{}{path}", self.address)
     }
 
-    /// All requests of all connections, in the order of the connections, once every client has gone.
+    /// All requests of all connections, in the order of the connections, once everything has been answered.
     #[track_caller]
     pub fn pushed(&self) -> Vec<Pushed> {
-        let streams = crate::until("all connections through the tap end", || {
-            let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-            streams.iter().all(|s| s.over).then(|| streams.clone())
-        });
-        streams.iter().flat_map(|stream| requests(&stream.bytes)).collect()
+        crate::until("all connections through the tap end", || {
+            let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+            let over = connections.iter().all(|c| c.client_ended && c.server_ended);
+            over.then(|| connections.iter().flat_map(|c| requests(&c.sent)).collect())
+        })
     }
 }
 
-/// Starts the two directions of a connection.
-fn pass(client: TcpStream, server: TcpStream, index: usize, streams: &Arc<Mutex<Vec<Recorded>>>) {
-    let (Ok(mut from_server), Ok(mut to_client)) = (server.try_clone(), client.try_clone()) else {
-        return;
-    };
-    thread::spawn(move || {
-        let _ = std::io::copy(&mut from_server, &mut to_client);
-        let _ = to_client.shutdown(Shutdown::Write);
-    });
-    let streams = Arc::clone(streams);
-    let (mut client, mut server) = (client, server);
-    thread::spawn(move || {
-        let mut room = vec![0; 64 * 1024];
-        loop {
-            let n = match client.read(&mut room) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => break,
-            };
-            streams.lock().unwrap_or_else(PoisonError::into_inner)[index]
-                .bytes
-                .extend_from_slice(&room[..n]);
-            if server.write_all(&room[..n]).is_err() {
-                break;
+impl Connection {
+    fn new(client: TcpStream, server: SocketAddr) -> Option<Self> {
+        let server = TcpStream::connect_timeout(&server, PATIENCE).ok()?;
+        for stream in [&client, &server] {
+            stream.set_nonblocking(true).ok()?;
+            stream.set_nodelay(true).ok()?;
+        }
+        Some(Self {
+            client,
+            server,
+            sent: Vec::new(),
+            client_ended: false,
+            answered: Vec::new(),
+            server_ended: false,
+        })
+    }
+
+    /// Whether the server has answered all that was asked whole, and closed if the client has.
+    fn is_settled(&self) -> bool {
+        if self.client_ended {
+            return self.server_ended;
+        }
+        let is_final =
+            |line: &&[u8]| line.starts_with(b"HTTP/1.1 ") && !line.starts_with(b"HTTP/1.1 1");
+        let answers = self.answered.split(|&b| b == b'\n').filter(is_final).count();
+        requests(&self.sent).iter().filter(|r| r.whole).count() <= answers
+    }
+
+    /// Passes on what there is in both directions; whether there was anything.
+    fn pass(&mut self) -> bool {
+        let mut moved = false;
+        while !self.client_ended {
+            let Some(bytes) = received(&mut self.client) else { break };
+            moved = true;
+            self.client_ended = bytes.is_empty();
+            self.sent.extend_from_slice(&bytes);
+            // A client that resets has still sent all that came before: the server gets it, then an end in order.
+            if bytes.is_empty() || write_all(&mut self.server, &bytes).is_err() {
+                let _ = self.server.shutdown(Shutdown::Write);
             }
         }
-        // A client that resets has still sent all that came before: the server gets it, then an end in order.
-        let _ = server.shutdown(Shutdown::Write);
-        streams.lock().unwrap_or_else(PoisonError::into_inner)[index].over = true;
-    });
+        while !self.server_ended {
+            let Some(bytes) = received(&mut self.server) else { break };
+            moved = true;
+            self.server_ended = bytes.is_empty();
+            self.answered.extend_from_slice(&bytes);
+            // It may have gone without reading its answers.
+            if bytes.is_empty() || write_all(&mut self.client, &bytes).is_err() {
+                let _ = self.client.shutdown(Shutdown::Write);
+            }
+        }
+        moved
+    }
+}
+
+/// What has come; nothing at the end, however the end came; `None` when there is nothing yet.
+fn received(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut room = [0; 64 * 1024];
+    match stream.read(&mut room) {
+        Ok(n) => Some(room[..n].to_vec()),
+        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
+        Err(_) => Some(Vec::new()),
+    }
+}
+
+/// Writes all, waiting where it must.
+fn write_all(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(bytes)?;
+    stream.set_nonblocking(true)
 }
 
 /// Cuts a recorded stream into requests.

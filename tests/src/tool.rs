@@ -1,9 +1,16 @@
-//! Running other programs: real clients, and the raw cases.
+//! Running other programs: real clients, the raw cases, and strace.
 
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{PATIENCE, Tree, until};
 
 /// How long such a program may run; they work through many events.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -63,6 +70,7 @@ pub fn run(program: &str, args: &[&str], input: &[u8]) -> Ran {
 }
 
 /// A child that does not outlive its test.
+#[derive(Debug)]
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -78,4 +86,53 @@ fn read(pipe: Option<impl Read>) -> Vec<u8> {
         let _ = pipe.read_to_end(&mut all);
     }
     all
+}
+
+/// A look at a process's system calls through strace, which can make them fail too.
+#[derive(Debug)]
+pub struct Traced {
+    strace: Killed,
+    log: PathBuf,
+    tree: Tree,
+}
+
+impl Traced {
+    /// Attaches to a process; returns when every thread of it is watched. `args` choose the calls (`-e trace=…`, `-e inject=…`).
+    #[track_caller]
+    pub fn attach(pid: Pid, args: &[&str]) -> Self {
+        let tree = Tree::new();
+        let log = tree.path("calls");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-s", "64", "-p", &pid.to_string(), "-o"]).arg(&log).args(args);
+        let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut strace =
+            Killed(child.unwrap_or_else(|e| panic!("the tests need strace; install it ({e})")));
+        let stderr = strace.0.stderr.take().expect("piped");
+        let (said, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = said.send(line);
+            }
+        });
+        loop {
+            let line = lines
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|e| panic!("strace does not attach: {e}"));
+            assert!(!line.contains("not permitted"), "strace is not allowed here: {line}");
+            if line.contains("attached") {
+                break;
+            }
+        }
+        Self { strace, log, tree }
+    }
+
+    /// Detaches; the calls that were seen, one a line.
+    #[track_caller]
+    pub fn finish(mut self) -> Vec<String> {
+        kill_process(Pid::from_child(&self.strace.0), Signal::TERM).expect("strace is there");
+        until("strace ends", || self.strace.0.try_wait().expect("a child can be waited for"));
+        let log = fs::read_to_string(&self.log).expect("strace writes its log");
+        drop(self.tree);
+        log.lines().map(str::to_owned).collect()
+    }
 }

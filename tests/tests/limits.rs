@@ -18,9 +18,8 @@ both! {
     limits_an_idle_connection_is_closed,
     limits_a_slow_head_is_cut,
     limits_a_silent_connection_is_closed,
-    limits_a_stalled_upload_is_cut,
+    limits_stalled_uploads_and_downloads_are_cut,
     limits_a_trickled_upload_is_not_idle,
-    limits_a_reader_that_does_not_read_is_cut,
     limits_timeout_0_never_closes_an_idle_connection,
     limits_maxc_answers_503_and_closes,
     limits_maxp_answers_503_and_closes,
@@ -154,9 +153,12 @@ fn limits_a_silent_connection_is_closed(kind: Kind) {
     is_cut_or_408(&mut half);
 }
 
-fn limits_a_stalled_upload_is_cut(kind: Kind) {
+fn limits_stalled_uploads_and_downloads_are_cut(kind: Kind) {
     let site = site(kind, &[]);
     site.write("a.bin", "old");
+    site.tree.sparse("www/big.bin", 1 << 30);
+    let mut reader = site.client();
+    reader.begin(&get("/big.bin")).status_is(200);
     let requests =
         [Request::new("PUT", "/a.bin").announce(100), Request::new("PUT", "/a.bin").chunked()];
     let mut uploads = requests.map(|request| {
@@ -168,6 +170,11 @@ fn limits_a_stalled_upload_is_cut(kind: Kind) {
     uploads.iter_mut().for_each(is_cut_or_408);
     site.no_parts_left();
     assert_eq!(site.read("a.bin").as_deref(), Some(&b"old"[..]));
+    // The reader has not read all the while.
+    let closed = || (site.server.connections() == 0).then_some(());
+    until_within(DEADLINE, "the stalled download's connection is closed", closed);
+    let (length, end) = reader.count();
+    assert!(length < 1 << 30 && end.is_some(), "{length} bytes, then {end:?}");
 }
 
 fn limits_a_trickled_upload_is_not_idle(kind: Kind) {
@@ -182,20 +189,6 @@ fn limits_a_trickled_upload_is_not_idle(kind: Kind) {
     upload.send_last_chunk();
     upload.response("PUT").status_is(201);
     assert_eq!(site.read("a.bin"), Some(vec![7; 10_000]));
-}
-
-fn limits_a_reader_that_does_not_read_is_cut(kind: Kind) {
-    let site = site(kind, &[]);
-    site.tree.sparse("www/big.bin", 1 << 30);
-    // With the first answer, the server has opened all it needs.
-    site.ask(&get("/none")).status_is(404);
-    let before = site.server.descriptors();
-    let mut reader = site.client();
-    reader.begin(&get("/big.bin")).status_is(200);
-    let closed = || (site.server.descriptors() <= before).then_some(());
-    until_within(DEADLINE, "the stalled download's connection and file are closed", closed);
-    let (length, end) = reader.count();
-    assert!(length < 1 << 30 && end.is_some(), "{length} bytes, then {end:?}");
 }
 
 fn limits_timeout_0_never_closes_an_idle_connection(kind: Kind) {

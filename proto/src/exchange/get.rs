@@ -278,7 +278,7 @@ impl Get {
 
     pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
         if let State::Missing { awaited } = self.state {
-            cx.effect(Effect::Unfollow { op: awaited.op });
+            awaited.give_up(cx);
             self.state = State::Answered { file: None };
             refuse(cx, Status::NOT_FOUND, "no such file, and no upload of it began");
         }
@@ -527,7 +527,7 @@ impl Get {
                 otherwise.give_up(cx);
                 self.state = State::Gone { op, file };
             }
-            State::Missing { awaited } => cx.effect(Effect::Unfollow { op: awaited.op }),
+            State::Missing { awaited } => awaited.give_up(cx),
             State::Describing { then: Then::File(file, _), .. } => {
                 cx.effect(Effect::Close { file })
             }
@@ -545,6 +545,14 @@ impl Get {
     }
 }
 
+impl Awaited {
+    /// The upload may have begun just now, and its file be open.
+    fn give_up(self, cx: &mut Cx<'_>) {
+        cx.effect(Effect::Unfollow { op: self.op });
+        cx.effect(Effect::Close { file: self.file });
+    }
+}
+
 impl Followed {
     fn give_up(self, cx: &mut Cx<'_>) {
         cx.effect(Effect::Unfollow { op: self.op });
@@ -557,7 +565,7 @@ impl Otherwise {
         match self {
             Self::Nothing => {}
             Self::Growing(followed) => followed.give_up(cx),
-            Self::Awaited(awaited) => cx.effect(Effect::Unfollow { op: awaited.op }),
+            Self::Awaited(awaited) => awaited.give_up(cx),
         }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     chunked::Decoded,
     head::HeadReader,
-    message::{Method, Part, RequestHead, ResponseHead},
+    message::{Incoming, Method, Part, RequestHead, ResponseHead},
     queue::{Queue, Transmit},
     reader::{Body, Reading},
     writer::{self, Announce, Framing, Persistence, Writing},
@@ -112,6 +112,8 @@ pub struct Server {
     next_id: u32,
     opened: Option<Instant>,
     last_request: bool,
+    /// Nothing that is queued would reach the peer.
+    silent: bool,
     end: Closed,
 }
 
@@ -127,6 +129,8 @@ struct Current {
     expect: bool,
     /// The end of the answer's body is the end of the connection.
     until_close: bool,
+    /// The request has a body.
+    has_body: bool,
 }
 
 impl Server {
@@ -149,10 +153,12 @@ impl Server {
                 keep_alive: true,
                 expect: false,
                 until_close: false,
+                has_body: false,
             },
             next_id: 0,
             opened: None,
             last_request: false,
+            silent: false,
             end: Closed::default(),
         }
     }
@@ -179,9 +185,16 @@ impl Server {
         self.sent_some |= sent > 0;
     }
 
-    /// The socket failed.
+    /// Nothing can be sent any more. What the peer sent before is still read and obeyed: an encoder that ends without reading
+    /// its answers resets the connection behind its last upload.
+    pub fn handle_unsendable(&mut self, why: io::ErrorKind) {
+        self.silence(PeerError::Broken(why));
+    }
+
+    /// The socket failed: nothing can be sent or received any more. What was received is still obeyed.
     pub fn handle_broken(&mut self, why: io::ErrorKind) {
-        self.cut(PeerError::Broken(why));
+        self.eof = true;
+        self.silence(PeerError::Broken(why));
     }
 
     // ---- the one drain and the one peek ----
@@ -225,10 +238,15 @@ impl Server {
         }
         if let (Reading::Body(body), Writing::Due) = (&mut self.reading, &self.writing) {
             body.credit = bytes;
-            if std::mem::take(&mut self.current.expect) {
+            if std::mem::take(&mut self.current.expect) && !self.silent {
                 writer::hundred_continue(&mut self.queue);
             }
         }
+    }
+
+    /// Ends the connection at once, in the middle of whatever is under way.
+    pub fn abort_all(&mut self, why: io::ErrorKind) {
+        self.cut(PeerError::Broken(why));
     }
 
     /// No request is taken after the one under way, whose answer says so.
@@ -254,6 +272,7 @@ impl Server {
             }
         }
         self.writing = Writing::Flushing;
+        self.give_up_if_silent();
     }
 
     /// Answers with a body that goes on: of `len` bytes, or chunked, or (HTTP/1.0, or not `chunked`) until the connection closes.
@@ -283,6 +302,7 @@ impl Server {
         writer::head(&mut self.queue, head, announce, persistence, now.wall);
         let framing = if self.current.head { Framing::Muted } else { framing };
         self.writing = Writing::Live { framing, starved: false };
+        self.give_up_if_silent();
         live
     }
 
@@ -344,6 +364,33 @@ impl Server {
         }
     }
 
+    /// From now on, nothing is sent.
+    fn silence(&mut self, why: PeerError) {
+        if !self.silent && !matches!(self.writing, Writing::Closed) {
+            self.silent = true;
+            self.end.why = Some(why);
+            self.give_up_if_silent();
+        }
+    }
+
+    /// An answer that cannot be sent need not be made; unless it comes with the obeying of an upload.
+    fn give_up_if_silent(&mut self) {
+        if !self.silent {
+            return;
+        }
+        self.queue.clear();
+        match self.writing {
+            Writing::Due if self.current.has_body => {}
+            Writing::Due | Writing::Live { .. } => {
+                let why = self.end.why.unwrap_or(PeerError::Truncated);
+                self.events.push_back(Event::Aborted { id: self.current.id, why });
+                self.writing = Writing::Flushing;
+            }
+            Writing::Lingering { .. } => self.close(),
+            Writing::Idle | Writing::Flushing | Writing::Closed => {}
+        }
+    }
+
     fn after_answer(&mut self, now: Now) {
         if self.current.keep_alive {
             self.writing = Writing::Idle;
@@ -355,7 +402,7 @@ impl Server {
         // A peer that is still sending would lose the answer to a reset (RFC 9112 §9.6).
         let may_send = !matches!(self.reading, Reading::Held) || !self.inbox.is_empty();
         self.reading = Reading::Stopped;
-        if may_send && !self.eof {
+        if may_send && !self.eof && !self.silent {
             self.writing = Writing::Lingering { left: self.limits.linger_bytes };
             self.timers.set(Timer::Linger, Some(now.mono + self.limits.linger_time));
             self.events.push_back(Event::ShutdownWrite);
@@ -501,10 +548,12 @@ impl Server {
             keep_alive: head.keep_alive && !self.last_request,
             expect: head.expect_continue,
             until_close: false,
+            has_body: head.body != Incoming::None,
         };
         self.reading = Body::new(head.body).map_or(Reading::Held, Reading::Body);
         self.writing = Writing::Due;
         self.events.push_back(Event::Request { head: Box::new(head), exchange });
+        self.give_up_if_silent();
     }
 
     fn next_exchange(&mut self) -> Exchange {
@@ -522,6 +571,7 @@ impl Server {
             keep_alive: false,
             expect: false,
             until_close: false,
+            has_body: false,
         };
         self.stop_reading();
         self.writing = Writing::Due;
