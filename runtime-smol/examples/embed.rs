@@ -6,7 +6,7 @@
 
 use std::{error::Error, io, net::TcpListener, sync::Arc};
 
-use httpout_smol::{Config, Options, Server};
+use httpout_smol::{Config, Options, Server, serve};
 use smol::Executor;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -27,6 +27,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         handle.shut_down();
     });
     let executor = Arc::new(Executor::new());
-    smol::block_on(executor.run(server.serve(executor.clone())))?;
+    smol::block_on(executor.run(serve(server, executor.clone())))?;
     Ok(())
 }

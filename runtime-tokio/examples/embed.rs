@@ -6,7 +6,7 @@
 
 use std::{error::Error, io, net::TcpListener};
 
-use httpout_tokio::{Config, Options, Server};
+use httpout_tokio::{Config, Options, Server, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -26,6 +26,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let _ = io::stdin().read_line(&mut String::new());
         handle.shut_down();
     });
-    server.serve().await?;
+    serve(server).await?;
     Ok(())
 }

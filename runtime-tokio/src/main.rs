@@ -2,16 +2,16 @@
 
 use std::{future::pending, io, process::ExitCode, thread};
 
-use httpout_runtime::{Bound, entry};
-use httpout_tokio::Server;
+use httpout_runtime::entry;
+use httpout_tokio::{Server, serve_on};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
-    entry::run(serve)
+    entry::run(run)
 }
 
 /// One single-threaded runtime for each processor; the first one accepts.
-fn serve(bound: Bound) -> io::Result<()> {
+fn run(server: Server) -> io::Result<()> {
     let first = runtime()?;
     let mut workers = vec![first.handle().clone()];
     for number in 1..entry::processors() {
@@ -20,7 +20,7 @@ fn serve(bound: Bound) -> io::Result<()> {
         let worker = thread::Builder::new().name(format!("worker-{number}"));
         worker.spawn(move || runtime.block_on(pending::<()>()))?;
     }
-    first.block_on(Server::from(bound).serve_on(workers))
+    first.block_on(serve_on(server, workers))
 }
 
 fn runtime() -> io::Result<Runtime> {

@@ -20,12 +20,12 @@ use crate::{
     ConfigError,
     cli::{self, Options},
     listen,
-    serve::{Bound, Handle},
+    serve::{Handle, Server},
 };
 
 /// Reads the command line, binds, prints the banner and calls `serve`, which returns when the server has ended. The exit status
 /// is 0 then; 1 if it could not start or serve, 2 if the command line is wrong.
-pub fn run(serve: impl FnOnce(Bound) -> io::Result<()>) -> ExitCode {
+pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = io::stderr().is_terminal();
     fmt()
@@ -59,13 +59,13 @@ pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-fn bind(options: &Options) -> Result<Bound, ConfigError> {
+fn bind(options: &Options) -> Result<Server, ConfigError> {
     let config = options.config()?;
     let listeners: Vec<TcpListener> = listen::bind(options.ifce(), options.port())?;
-    Bound::new(config, options.runtime(), listeners)
+    Server::bind(config, options.runtime(), listeners)
 }
 
-fn start(bound: &Bound, options: &Options) -> io::Result<()> {
+fn start(bound: &Server, options: &Options) -> io::Result<()> {
     let banner = cli::banner(&listen::urls(bound.listeners()), bound.site());
     // A closed standard output is no reason not to serve.
     let _ = io::stdout().lock().write_all(banner.as_bytes());

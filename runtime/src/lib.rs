@@ -14,5 +14,5 @@ mod server;
 
 pub use connection::{Connection, Transport};
 pub use httpout_proto::{Config, ConfigError, Limits, site::Multirange};
-pub use serve::{Acceptor, Bound, Handle, accept};
+pub use serve::{Acceptor, Handle, Server, accept};
 pub use server::{Admission, Options, Shared};

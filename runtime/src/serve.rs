@@ -34,7 +34,7 @@ pub trait Acceptor {
 
 /// A server that is bound to its addresses and does not serve yet.
 #[derive(Debug)]
-pub struct Bound {
+pub struct Server {
     shared: Arc<Shared>,
     listeners: Vec<TcpListener>,
 }
@@ -43,12 +43,12 @@ pub struct Bound {
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Shared>);
 
-impl Bound {
+impl Server {
     /// Checks the options, opens the directories and takes the listening sockets.
     ///
     /// # Errors
     /// An option that cannot be obeyed.
-    pub fn new(
+    pub fn bind(
         config: Config,
         options: Options,
         listeners: Vec<TcpListener>,

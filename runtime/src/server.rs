@@ -167,8 +167,14 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 
+    /// Resolves when it was [shut down](Self::shut_down) and no connection is left.
+    pub async fn over(&self) {
+        self.stopped().await;
+        wait_for(&self.drained, || lock(&self.clients).is_empty()).await;
+    }
+
     /// Resolves once [`shut_down`](Self::shut_down) was called.
-    pub async fn stopped(&self) {
+    async fn stopped(&self) {
         wait_for(&self.stop, || self.is_stopping()).await;
     }
 
@@ -182,11 +188,6 @@ impl Shared {
             }
         };
         future::or(self.stopped(), sweeping).await;
-    }
-
-    /// Resolves when no connection is left.
-    pub async fn drained(&self) {
-        wait_for(&self.drained, || lock(&self.clients).is_empty()).await;
     }
 
     /// Number of connections.
