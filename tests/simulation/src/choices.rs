@@ -111,7 +111,9 @@ pub(crate) fn bytes(number: u64, len: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len + 8);
     let mut at = 0;
     while bytes.len() < len {
-        bytes.extend_from_slice(&mix(number.wrapping_mul(0x1_0000_0001).wrapping_add(at)).to_le_bytes());
+        bytes.extend_from_slice(
+            &mix(number.wrapping_mul(0x1_0000_0001).wrapping_add(at)).to_le_bytes(),
+        );
         at += 1;
     }
     bytes.truncate(len);

@@ -79,7 +79,11 @@ impl Reader {
                     match *framing {
                         Framing::Chunk(0) => *framing = Framing::ChunkEnd,
                         Framing::Length(0) => break,
-                        _ => return Ok(None),
+                        Framing::Length(_)
+                        | Framing::Chunk(_)
+                        | Framing::ChunkSize
+                        | Framing::ChunkEnd
+                        | Framing::Close => return Ok(None),
                     }
                 }
                 Framing::ChunkSize => {
@@ -124,24 +128,11 @@ impl Reader {
         Ok(whole.map(Heard::Whole))
     }
 
-    /// The connection ended: the answer that was under way.
-    pub(crate) fn end(&mut self, end: End) -> Result<Option<Reply>, String> {
-        let rest = self.bytes.len() - self.at;
-        match self.current.take() {
-            Some((reply, framing)) => {
-                let whole = framing == Framing::Close && end == End::Fin;
-                Ok(Some(Reply { whole, ..reply }))
-            }
-            None if rest > 0 && end == End::Fin => {
-                Err("the connection ended in order within the head of an answer".into())
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// Something of an answer is there that is not whole.
-    pub(crate) fn is_amidst(&self) -> bool {
-        self.current.is_some() || self.at < self.bytes.len()
+    /// The connection ended: the answer that was under way, if its head was there.
+    pub(crate) fn end(&mut self, end: End) -> Option<Reply> {
+        let (reply, framing) = self.current.take()?;
+        let whole = framing == Framing::Close && end == End::Fin;
+        Some(Reply { whole, ..reply })
     }
 
     fn head(&mut self, to_head: bool) -> Result<Option<Heard>, String> {
@@ -150,9 +141,14 @@ impl Reader {
             return Ok(None);
         }
         if self.last {
-            return Err(format!("bytes after the last answer: {:?}", String::from_utf8_lossy(rest)));
+            return Err(format!(
+                "bytes after the last answer: {:?}",
+                String::from_utf8_lossy(rest)
+            ));
         }
-        let Some(end) = rest.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+        let Some(end) = rest.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return Ok(None);
+        };
         let head = std::str::from_utf8(&rest[..end]).map_err(|_| "a head that is not ASCII")?;
         self.at += end + 4;
         let (reply, framing) = parse(head, to_head)?;
@@ -200,7 +196,11 @@ fn parse(head: &str, to_head: bool) -> Result<(Reply, Framing), String> {
         return wrong("a wrong framing");
     }
     if status == 100 {
-        return if reply.fields.is_empty() { Ok((reply, Framing::Length(0))) } else { wrong("a field") };
+        return if reply.fields.is_empty() {
+            Ok((reply, Framing::Length(0)))
+        } else {
+            wrong("a field")
+        };
     }
     if reply.field("date").is_none() {
         return wrong("no date");
@@ -212,7 +212,8 @@ fn parse(head: &str, to_head: bool) -> Result<(Reply, Framing), String> {
             }
             Framing::Length(0)
         }
-        _ if to_head => Framing::Length(0),
+        // What was not read to its end is not known to be a HEAD.
+        _ if to_head && !matches!(status, 400 | 408) => Framing::Length(0),
         (Some(_), _) => Framing::ChunkSize,
         (None, Some(length)) => Framing::Length(length),
         (None, None) if reply.closes() => Framing::Close,
