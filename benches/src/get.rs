@@ -28,7 +28,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report> {
         format!("get: {CONNECTIONS} connections, {} rounds of {:?}", plan.rounds, plan.seconds),
         &["file", "server", "requests/CPU s", "× nginx", "requests/s", "× nginx"],
     );
-    let files = FILES.map(|(name, len, _)| (name.replace(' ', ""), len));
+    let files = FILES.map(|(name, len, _)| (format!("{}.bin", name.replace(' ', "")), len));
     let files: Vec<(&str, u64)> = files.iter().map(|(name, len)| (name.as_str(), *len)).collect();
     let kinds = [Kind::Nginx].into_iter().chain(plan.ours.iter().copied());
     let servers = Server::start_all(kinds, &plan.lab, &files)?;

@@ -193,21 +193,23 @@ impl Connection {
                 self.reading = self.permits.send(()).is_ok();
             }
             if let Some(what) = self.session.transmit() {
-                match self.send(what) {
-                    Ok(sent) => {
-                        self.session.handle_sent(sent);
+                match self.block(what).map(|block| (&*self.socket).write(&block)) {
+                    Ok(Ok(sent)) => {
+                        self.session.handle_sent(sent as u64);
                         continue;
                     }
-                    Err(error) if is_temporary(&error) => {}
-                    Err(error) => self.session.handle_unsendable(error.kind()),
+                    Ok(Err(error)) if is_temporary(&error) => {}
+                    Ok(Err(error)) => self.session.handle_unsendable(error.kind()),
+                    // A file cannot be read, or is shorter than its answer says: that answer cannot be mended.
+                    Err(error) => self.session.abort(error.kind()),
                 }
             }
             self.sleep(wait);
         }
     }
 
-    /// Sends a block of what is ready. Returns how much of it the socket took.
-    fn send(&self, what: Transmit<'_>) -> io::Result<u64> {
+    /// The front of what is ready to be sent.
+    fn block(&self, what: Transmit<'_>) -> io::Result<Vec<u8>> {
         let mut block = Vec::with_capacity(BLOCK);
         for piece in what {
             let room = BLOCK - block.len();
@@ -216,7 +218,6 @@ impl Connection {
                 Piece::File { file, at, len } => {
                     let start = block.len();
                     block.resize(start + room.min(usize::try_from(len).unwrap_or(room)), 0);
-                    // A file that has become shorter than its answer says is an error: the connection breaks.
                     self.file(file)?.file.read_exact_at(&mut block[start..], at)?;
                 }
             }
@@ -224,7 +225,7 @@ impl Connection {
                 break;
             }
         }
-        (&*self.socket).write(&block).map(|sent| sent as u64)
+        Ok(block)
     }
 
     /// Sleeps until there is mail, or until the deadline.

@@ -33,6 +33,8 @@ pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
         .with_ansi(colours)
         .with_target(false)
         .with_writer(io::stderr)
+        // A standard error that nobody reads any more is no reason to panic.
+        .log_internal_errors(false)
         .init();
     let options = match Options::parse_args(std::env::args_os().collect::<Vec<OsString>>()) {
         Ok(options) => options,
@@ -86,8 +88,8 @@ fn end_by_signal(signals: &mut Signals, handle: &Handle, grace: Duration) {
             handle.abort();
             continue;
         }
-        tracing::info!(connections = handle.connections(), "ending: no more requests are taken");
         handle.shut_down();
+        tracing::info!(connections = handle.connections(), "ending: no more requests are taken");
         let handle = handle.clone();
         // The process ends before, if all requests are answered.
         let patience = thread::Builder::new().name("grace".into());

@@ -31,6 +31,7 @@ use httpout_proto::{
 use rustix::{
     fd::OwnedFd,
     fs::{AtFlags, FileType, OFlags, XattrFlags, fgetxattr, fsetxattr, fstat, statat, unlinkat},
+    io::Errno,
 };
 
 use self::{
@@ -44,7 +45,7 @@ pub use self::{cache::OpenFile, part::PartFile};
 /// The extended attribute that desktops and web servers agree on for a media type.
 const MEDIA_TYPE: &str = "user.mime_type";
 
-/// Locks for changes of targets; more than there are threads that could hold one.
+/// Locks for changes of targets; so many that two of them seldom share one.
 const LOCKS: usize = 256;
 
 /// Reading, without waiting for the writer of a FIFO.
@@ -88,8 +89,17 @@ impl Roots {
         if let Some(open) = self.cache.get(root, place) {
             return Opened::Ready(Ok(open));
         }
-        let opened =
-            if cached { root.open_cached(path, READ) } else { root.open(path, READ).map(Some) };
+        let open = || {
+            if cached { root.open_cached(path, READ) } else { root.open(path, READ).map(Some) }
+        };
+        let opened = match open() {
+            // What is kept open for others is not needed as much.
+            Err(Errno::MFILE | Errno::NFILE) => {
+                self.cache.clear();
+                open()
+            }
+            done => done,
+        };
         Opened::Ready(match opened {
             Ok(None) => return Opened::WouldBlock,
             Ok(Some(file)) => fstat(&file).map_err(fs_error).and_then(|stat| {
@@ -99,6 +109,11 @@ impl Roots {
             }),
             Err(error) => Err(fs_error(error)),
         })
+    }
+
+    /// Closes the files that are kept open for the next request.
+    pub fn clear_cache(&self) {
+        self.cache.clear();
     }
 
     /// Closes files that are kept open for the next request and were not asked for since the last sweep: while they are

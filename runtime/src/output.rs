@@ -19,6 +19,10 @@ const READ_AHEAD: u64 = 128 << 10;
 /// Room for heads, beside that for what is read from files.
 const HEADS: usize = 4 << 10;
 
+/// What `sendfile` says of the file, not of the socket.
+const FILE_ERRORS: [Errno; 6] =
+    [Errno::IO, Errno::INVAL, Errno::OVERFLOW, Errno::STALE, Errno::NODEV, Errno::ACCESS];
+
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -112,10 +116,14 @@ pub(crate) fn send<'f>(
                         used += room.len();
                         continue;
                     }
-                    match read(fd, room, at, warm.holds(id, at)) {
+                    let patient = warm.holds(id, at);
+                    match read(fd, room, at, patient) {
                         Ok(got) if got as u64 == len => used += got,
                         Ok(0) => return Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
-                        // Cached in part.
+                        Ok(_) if patient && used == 0 => {
+                            return Ok(Sent::Lost(io::ErrorKind::UnexpectedEof));
+                        }
+                        // Cached in part, or shorter than it was.
                         Ok(_) | Err(Errno::AGAIN) if used == 0 => {
                             return Ok(Sent::Cold { file: fd.clone(), at, len });
                         }
@@ -158,9 +166,11 @@ fn send_span(
         *warm = Warm { file: Some(id), end: at + len };
     }
     let mut offset = at;
-    match rustix::fs::sendfile(socket, file, Some(&mut offset), len as usize)? {
-        0 => Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
-        count => Ok(Sent::Bytes { count, full: (count as u64) < len }),
+    match rustix::fs::sendfile(socket, file, Some(&mut offset), len as usize) {
+        Ok(0) => Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
+        Ok(count) => Ok(Sent::Bytes { count, full: (count as u64) < len }),
+        Err(error) if FILE_ERRORS.contains(&error) => Ok(Sent::Lost(error.kind())),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -108,29 +108,37 @@ pub async fn accept<A: Acceptor>(
     mut spawn: impl FnMut(TcpStream, Admission),
 ) {
     let mut upkeep = pin!(shared.upkeep(A::sleep));
+    let mut rest = None;
     loop {
-        let accepted = future::poll_fn(|cx| acceptor.poll_accept(cx));
-        let next = future::or(async { Some(accepted.await) }, async {
+        let accepted = async {
+            if let Some(until) = rest.take() {
+                A::sleep(until).await;
+            }
+            Some(future::poll_fn(|cx| acceptor.poll_accept(cx)).await)
+        };
+        let ended = async {
             (&mut upkeep).await;
             None
-        });
-        let error = match next.await {
+        };
+        // The end goes first, or a flood of connections would keep it off.
+        match future::or(ended, accepted).await {
             None => return,
             Some(Ok((stream, peer))) => {
                 let ready = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
                 if let (Ok(()), Some(admission)) = (ready, shared.admit(peer)) {
                     spawn(stream, admission);
                 }
-                continue;
             }
-            Some(Err(error)) => error,
-        };
-        if ran_out(&error) {
-            tracing::warn!(%error, "cannot accept connections; raise the limit of open files (ulimit -n)");
-            A::sleep(Instant::now() + REST).await;
-        } else {
+            Some(Err(error)) if ran_out(&error) => {
+                tracing::warn!(
+                    %error,
+                    "cannot accept connections; raise the limit of open files (ulimit -n)"
+                );
+                shared.roots.clear_cache();
+                rest = Some(Instant::now() + REST);
+            }
             // That connection was lost before it was taken.
-            tracing::debug!(%error, "accept");
+            Some(Err(error)) => tracing::debug!(%error, "accept"),
         }
     }
 }

@@ -27,6 +27,8 @@ use crate::{
 
 /// Connections beyond the limit that are told so at a time; more are closed without a word.
 const REFUSED_AT_ONCE: usize = 256;
+/// Larger blocks would be copied for nothing, and each thread has one.
+const LARGEST_BLOCK: usize = 1 << 20;
 /// How long a file that nobody asks for may be kept open, twice over.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -39,7 +41,7 @@ pub struct Options {
     /// Most connections of one peer address (`maxp`); 0: no limit.
     pub maxp: usize,
     /// Files, and pieces of files, up to this size in bytes are read and sent together with their head in one call
-    /// (`block_size`); larger ones go by `sendfile`.
+    /// (`block_size`, at most 1 MiB); larger ones go by `sendfile`.
     pub block_size: usize,
     /// Stop when the last client is gone (`quit`).
     pub quit: bool,
@@ -88,6 +90,8 @@ struct Clients {
     peers: HashMap<IpAddr, usize>,
     admitted: usize,
     refused: usize,
+    /// A client was let in.
+    had_one: bool,
 }
 
 /// A connection's place among the clients; given back when it is dropped.
@@ -104,7 +108,8 @@ impl Shared {
     ///
     /// # Errors
     /// A directory that cannot be had.
-    pub fn new(site: Arc<Site>, options: Options) -> Result<Arc<Self>, ConfigError> {
+    pub fn new(site: Arc<Site>, mut options: Options) -> Result<Arc<Self>, ConfigError> {
+        options.block_size = options.block_size.min(LARGEST_BLOCK);
         Ok(Arc::new(Self {
             roots: Roots::open(&site)?,
             site,
@@ -139,6 +144,7 @@ impl Shared {
             clients.refused += 1;
         } else {
             clients.admitted += 1;
+            clients.had_one = true;
             *clients.peers.entry(peer).or_default() += 1;
         }
         clients.next += 1;
@@ -211,10 +217,9 @@ impl Shared {
 
     pub(crate) fn grown(&self, feed: FeedId, len: u64) {
         let mut hub = lock(&self.hub);
-        hub.grow(feed, len);
-        let Some((_, growth)) = hub.get(feed) else { return };
+        let Some((_, before)) = hub.get(feed) else { return };
         for follower in hub.grow(feed, len) {
-            follower.mailbox.post(Message::Growth(follower.op, growth));
+            follower.mailbox.post(Message::Growth(follower.op, Growth { len, ..before }));
         }
     }
 
@@ -297,7 +302,7 @@ impl Drop for Admission {
             None => clients.refused -= 1,
         }
         if clients.is_empty() {
-            let quit = self.shared.options.quit && self.peer.is_some();
+            let quit = self.shared.options.quit && clients.had_one;
             drop(clients);
             self.shared.drained.notify(usize::MAX);
             if quit {

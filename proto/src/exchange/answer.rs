@@ -90,6 +90,9 @@ pub(crate) fn start(request: Box<RequestHead>, cx: &mut Cx<'_>) -> Option<Task> 
     }
 }
 
+/// Segments of a path that may be written to: each may cost a directory.
+const DEEPEST: usize = 64;
+
 /// Where a request that changes something leads; `None` if it was refused.
 fn writable(target: &Target, cx: &mut Cx<'_>) -> Option<Place> {
     let Some(root) = cx.site.write_root() else {
@@ -99,6 +102,10 @@ fn writable(target: &Target, cx: &mut Cx<'_>) -> Option<Place> {
     };
     if target.is_reserved() {
         refuse(cx, Status::FORBIDDEN, "this name is reserved");
+        return None;
+    }
+    if target.path.as_str().matches('/').count() >= DEEPEST {
+        refuse(cx, Status::BAD_REQUEST, "the path has too many segments");
         return None;
     }
     Some(Place { root, path: target.path.clone() })

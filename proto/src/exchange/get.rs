@@ -34,6 +34,8 @@ pub(crate) struct Get {
     place: Place,
     /// `None`: the name does not tell, and the file was not asked.
     media_type: Option<String>,
+    /// The time to wait for an upload is over.
+    waited: bool,
     state: State,
 }
 
@@ -111,13 +113,13 @@ impl Get {
     ) -> Self {
         let media_type = media::media_type(place.path.as_str()).map(Into::into);
         let state = State::Answered { file: None };
-        let mut get = Self { request, target, place, media_type, state };
+        let mut get = Self { request, target, place, media_type, waited: false, state };
         get.look(cx);
         get
     }
 
     fn look(&mut self, cx: &mut Cx<'_>) {
-        if cx.site.write_root().is_none() {
+        if cx.site.write_root().is_none() || self.target.directory {
             return self.open(Otherwise::Nothing, cx);
         }
         let (op, file) = (cx.op(), cx.file());
@@ -249,7 +251,8 @@ impl Get {
     }
 
     fn may_wait(&self, cx: &Cx<'_>) -> bool {
-        !cx.site.config.wait_missing.is_zero()
+        !self.waited
+            && !cx.site.config.wait_missing.is_zero()
             && !self.target.directory
             && cx.site.may_be_uploaded(&self.place)
     }
@@ -279,8 +282,9 @@ impl Get {
     pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
         if let State::Missing { awaited } = self.state {
             awaited.give_up(cx);
-            self.state = State::Answered { file: None };
-            refuse(cx, Status::NOT_FOUND, "no such file, and no upload of it began");
+            // It may have come otherwise than by an upload.
+            self.waited = true;
+            self.open(Otherwise::Nothing, cx);
         }
     }
 
@@ -575,6 +579,12 @@ impl Plan {
         match (ranges.single(), total) {
             // Without a length there is no Content-Range for the whole; players that always ask for `bytes=0-` take a 200.
             (Some(RangeSpec::From { first: 0 }), None) => Self::Whole,
+            // RFC 8673 §3 asks for what is to come, which ends here.
+            (Some(RangeSpec::Closed { first, last }), Some(total))
+                if last >= VERY_LARGE && first < total =>
+            {
+                Self::From { first, last: None }
+            }
             (Some(RangeSpec::From { first }), Some(total)) if first >= total => Self::AtEnd,
             (Some(RangeSpec::From { first }), _) => Self::From { first, last: None },
             // RFC 8673 §3: the peer says with a very large number that it wants what is to come.

@@ -70,7 +70,7 @@ enum State {
     /// The part file is being made.
     Creating { op: OpId, file: FileId },
     /// The body comes in; `writing` holds the write under way and its number of bytes.
-    Receiving { file: FileId, writing: Option<(OpId, u64)> },
+    Receiving { file: FileId, writing: Option<Writing> },
     /// The part file takes its place.
     Committing { op: OpId, file: FileId },
     /// The peer is gone, or was refused; this effect is under way, and the file is then to be closed.
@@ -79,12 +79,22 @@ enum State {
     Over,
 }
 
+/// A write under way.
+#[derive(Clone, Copy, Debug)]
+struct Writing {
+    op: OpId,
+    len: u64,
+    /// What it takes of the window.
+    weight: u64,
+}
+
 impl Upload {
     /// `None` if it was refused.
     pub(super) fn start(request: &RequestHead, place: Place, cx: &mut Cx<'_>) -> Option<Self> {
         let announced = match request.body {
             Incoming::None => {
-                refuse(cx, Status::LENGTH_REQUIRED, &PeerError::LengthRequired.to_string());
+                // Who sends no length may yet send a body, which must not be read as requests.
+                refuse_last(cx, Status::LENGTH_REQUIRED, &PeerError::LengthRequired.to_string());
                 return None;
             }
             Incoming::Length(len) => Some(len),
@@ -155,7 +165,7 @@ impl Upload {
                 }
                 Err(error) => refuse_upload(error, cx),
             },
-            State::Receiving { file, writing: Some((op, len)) } if op == done => {
+            State::Receiving { file, writing: Some(Writing { op, len, .. }) } if op == done => {
                 self.state = State::Receiving { file, writing: None };
                 match result {
                     Ok(_) => {
@@ -283,15 +293,17 @@ impl Upload {
         let file = *file;
         if writing.is_none() && self.pending_len > 0 {
             let op = cx.op();
+            let weight = weight(&self.pending, self.pending_len);
             let data = std::mem::take(&mut self.pending);
             cx.effect(Effect::Write { op, file, at: self.written, data });
-            *writing = Some((op, std::mem::take(&mut self.pending_len)));
+            *writing = Some(Writing { op, len: std::mem::take(&mut self.pending_len), weight });
         }
-        let under_way = writing.map_or(0, |(_, len)| len);
+        let under_way = writing.map_or(0, |writing| writing.weight);
+        let waiting = weight(&self.pending, self.pending_len);
         match (self.body_is_whole, writing) {
             (false, _) => {
                 let window = cx.site.config.limits.upload_window;
-                cx.answer(Answer::Grant(window.saturating_sub(under_way + self.pending_len)));
+                cx.answer(Answer::Grant(window.saturating_sub(under_way + waiting)));
             }
             (true, None) => self.commit(file, cx),
             (true, Some(_)) => {}
@@ -369,7 +381,8 @@ impl Upload {
         self.state = match std::mem::replace(&mut self.state, State::Over) {
             State::Looking { .. } | State::Over => State::Over,
             State::Creating { op, file } => State::Gone { op, file, announced: false },
-            State::Committing { op, file } | State::Receiving { file, writing: Some((op, _)) } => {
+            State::Committing { op, file }
+            | State::Receiving { file, writing: Some(Writing { op, .. }) } => {
                 State::Gone { op, file, announced: true }
             }
             gone @ State::Gone { .. } => gone,
@@ -394,6 +407,8 @@ impl Upload {
 
 /// In bytes (RFC 6838 §4.2 allows 127 for each of type and subtype).
 const LONGEST_MEDIA_TYPE: usize = 255;
+/// Bytes of memory that a piece takes, with what its allocation costs.
+const PIECE: u64 = 64;
 /// Length of a run that ends where the body ends.
 const OPEN: u64 = u64::MAX;
 const COUNT: &str = "the body has more or fewer bytes than the ranges";
@@ -408,6 +423,11 @@ fn media_type(request: &RequestHead, place: &Place) -> Option<String> {
         && media::is_media_type(given)
         && !media::is_generic(given);
     fine.then(|| String::from_utf8_lossy(given).into_owned())
+}
+
+/// What pieces take of the window: many small ones take more memory than their bytes.
+fn weight(pieces: &[Bytes], len: u64) -> u64 {
+    len + pieces.len() as u64 * PIECE
 }
 
 /// What the body is, by method and fields; `None` if it was refused.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     chunked::Decoded,
     head::HeadReader,
-    message::{Incoming, Method, Part, RequestHead, ResponseHead},
+    message::{Method, Part, RequestHead, ResponseHead},
     queue::{Queue, Transmit},
     reader::{Body, Reading},
     writer::{self, Announce, Framing, Persistence, Writing},
@@ -129,8 +129,10 @@ struct Current {
     expect: bool,
     /// The end of the answer's body is the end of the connection.
     until_close: bool,
-    /// The request has a body.
-    has_body: bool,
+    /// The request is obeyed although its answer cannot be sent.
+    obeyed: bool,
+    /// The request itself says that it is the last one.
+    asked_to_close: bool,
 }
 
 impl Server {
@@ -153,7 +155,8 @@ impl Server {
                 keep_alive: true,
                 expect: false,
                 until_close: false,
-                has_body: false,
+                obeyed: false,
+                asked_to_close: false,
             },
             next_id: 0,
             opened: None,
@@ -373,14 +376,14 @@ impl Server {
         }
     }
 
-    /// An answer that cannot be sent need not be made; unless it comes with the obeying of an upload.
+    /// An answer that cannot be sent need not be made; unless it comes with a change that is to be made.
     fn give_up_if_silent(&mut self) {
         if !self.silent {
             return;
         }
         self.queue.clear();
         match self.writing {
-            Writing::Due if self.current.has_body => {}
+            Writing::Due if self.current.obeyed => {}
             Writing::Due | Writing::Live { .. } => {
                 let why = self.end.why.unwrap_or(PeerError::Truncated);
                 self.events.push_back(Event::Aborted { id: self.current.id, why });
@@ -400,7 +403,8 @@ impl Server {
             return;
         }
         // A peer that is still sending would lose the answer to a reset (RFC 9112 §9.6).
-        let may_send = !matches!(self.reading, Reading::Held) || !self.inbox.is_empty();
+        let rests = matches!(self.reading, Reading::Held) && self.inbox.is_empty();
+        let may_send = !(rests && self.current.asked_to_close);
         self.reading = Reading::Stopped;
         if may_send && !self.eof && !self.silent {
             self.writing = Writing::Lingering { left: self.limits.linger_bytes };
@@ -548,7 +552,8 @@ impl Server {
             keep_alive: head.keep_alive && !self.last_request,
             expect: head.expect_continue,
             until_close: false,
-            has_body: head.body != Incoming::None,
+            obeyed: !matches!(head.method, Method::Get | Method::Head | Method::Options),
+            asked_to_close: !head.keep_alive,
         };
         self.reading = Body::new(head.body).map_or(Reading::Held, Reading::Body);
         self.writing = Writing::Due;
@@ -571,7 +576,8 @@ impl Server {
             keep_alive: false,
             expect: false,
             until_close: false,
-            has_body: false,
+            obeyed: false,
+            asked_to_close: false,
         };
         self.stop_reading();
         self.writing = Writing::Due;
@@ -683,7 +689,12 @@ impl Server {
         };
         for (timer, active, time) in [
             (Timer::Head, in_head, Some(limits.head_time)),
-            (Timer::Idle, resting, limits.idle_time),
+            // Of a peer that cannot be answered, only what is on its way is waited for.
+            (
+                Timer::Idle,
+                resting,
+                if self.silent { Some(limits.head_time) } else { limits.idle_time },
+            ),
         ] {
             if !active {
                 self.timers.stop(timer);

@@ -107,10 +107,15 @@ impl<K: Clone + Eq + Hash, F: Clone, W: Clone + PartialEq> Hub<K, F, W> {
         }
     }
 
-    /// No longer waits for an upload to `key`.
+    /// No longer waits for an upload to `key`; nor follows the one that has begun meanwhile.
     pub fn unwait(&mut self, key: &K, waiter: &W) {
         if let Some(target) = self.targets.get_mut(key) {
             target.waiters.retain(|other| other != waiter);
+            for id in &target.feeds {
+                if let Some(feed) = self.feeds.get_mut(id) {
+                    feed.followers.retain(|other| other != waiter);
+                }
+            }
         }
         self.forget_if_unused(key);
     }

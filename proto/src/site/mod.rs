@@ -184,7 +184,11 @@ impl Site {
             parts.filter(|part| !matches!(part, Component::CurDir)).collect()
         };
         let place_dir = plain(place.root).join(place.path.as_str());
-        self.write.is_some_and(|write| place_dir.starts_with(plain(write)))
+        self.write.is_some_and(|write| {
+            let write = plain(write);
+            // An absolute and a relative name cannot be compared: better to wait once too often.
+            place_dir.is_absolute() != write.is_absolute() || place_dir.starts_with(write)
+        })
     }
 
     pub(crate) fn resolve(&self, path: &RelPath) -> Resolved {

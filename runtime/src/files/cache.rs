@@ -114,6 +114,11 @@ impl Cache {
         self.lock().retain(|_, entry| std::mem::take(&mut entry.used));
     }
 
+    /// Closes all.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
     /// Resolves when there is something to sweep.
     pub(super) async fn filled(&self) {
         wait_for(&self.filled, || !self.lock().is_empty()).await;

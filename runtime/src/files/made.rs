@@ -1,6 +1,6 @@
 //! Directories that are made for an upload, and go again if nothing comes of it.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use httpout_proto::effect::{Place, RelPath, RootId};
 use rustix::{
@@ -19,8 +19,8 @@ pub(super) struct Made {
     root: RootId,
     /// The directory of the target.
     dir: RelPath,
-    /// The directories in which a new entry was made.
-    parents: Vec<OwnedFd>,
+    /// Those in which a new entry was made.
+    parents: Vec<RelPath>,
     kept: bool,
 }
 
@@ -35,8 +35,9 @@ impl Made {
     }
 
     /// The directories in which a new entry was made.
-    pub(super) fn parents(&self) -> impl Iterator<Item = &OwnedFd> {
-        self.parents.iter()
+    pub(super) fn parents(&self) -> impl Iterator<Item = Result<OwnedFd>> {
+        let root = &self.roots.roots[self.root.index()];
+        self.parents.iter().map(|dir| root.directory(dir.as_str()))
     }
 }
 
@@ -111,10 +112,11 @@ pub(super) fn make_parent(roots: &Arc<Roots>, place: &Place) -> Result<(OwnedFd,
             Err(Errno::NOENT) => make(root, &current, name, path)?,
             done => (done?, false),
         };
-        let above = mem::replace(&mut current, next);
+        current = next;
         if new {
-            roots.provisional().extend(RelPath::new(path).map(|dir| (place.root, dir)));
-            made.parents.push(above);
+            let new = RelPath::new(path).ok_or(Errno::INVAL)?;
+            made.parents.extend(new.parent());
+            roots.provisional().insert((place.root, new));
         }
     }
     Ok((current, made))

@@ -150,7 +150,9 @@ impl Made {
     /// The upload stands: its directories stay, and with `durable` they and its own entry are flushed.
     pub(super) fn finish(&mut self, temp: &Temp, durable: bool) -> Result<(), FsError> {
         let flushed = if durable {
-            self.parents().chain([&*temp.dir]).try_for_each(flush_directory)
+            self.parents()
+                .try_for_each(|dir| flush_directory(&dir.map_err(fs_error)?))
+                .and_then(|()| flush_directory(&temp.dir))
         } else {
             Ok(())
         };
