@@ -207,6 +207,9 @@ pub(crate) fn of_feed(request: &Request, feed: &Feed, rules: &Rules) -> Option<E
         }
         (&[Ask::From(first)], None) => to_end(first, VERY_LARGE, "*"),
         (&[Ask::Closed(first, last)], None) if last >= VERY_LARGE => to_end(first, last, "*"),
+        (&[Ask::Closed(first, last)], Some(total)) if last >= VERY_LARGE && first < total => {
+            to_end(first, total - 1, &total.to_string())
+        }
         // Where it is known to end with the last byte, it waits for the word that the upload was stored.
         (&[Ask::Closed(first, last)], total) if total.is_none_or(|total| last + 1 < total) => {
             let of = total.map_or_else(|| "*".into(), |total| total.to_string());
