@@ -182,8 +182,8 @@ pub enum Effect {
     },
     /// The part file holds `patches`, one after the other. Put into place of the target a copy of it with those
     /// runs replaced; atomically, and one after the other with every other change of that target that this
-    /// server makes. A patch must not begin past the end that the ones before it leave: [`FsError::Hole`].
-    /// A missing target counts as empty if `create`, else it is [`FsError::NotFound`].
+    /// server makes. A patch must not begin past the end that the ones before it leave: [`FsError::Hole`](crate::FsError::Hole).
+    /// A missing target counts as empty if `create`, else it is [`FsError::NotFound`](crate::FsError::NotFound).
     /// The file is closed then, whatever the answer. Answer: [`Done::Committed`].
     CommitPatches {
         /// To be answered.

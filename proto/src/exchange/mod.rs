@@ -1,5 +1,5 @@
 //! One request, one answer: targets, conditions, ranges, media types, uploads. Knows no bytes on a wire: what an
-//! exchange wants said goes out as an [`Answer`], what it wants done as an [`Effect`].
+//! exchange wants said goes out as an answer, what it wants done as an [`Effect`].
 
 pub mod byteranges;
 pub mod conditional;

@@ -47,8 +47,7 @@ impl<K, F, W> Default for Hub<K, F, W> {
 }
 
 impl<K: Clone + Eq + Hash, F: Clone, W: Clone + PartialEq> Hub<K, F, W> {
-    /// An upload to `key` begins, into `file`. Returns its name and those who waited for it: tell each with what
-    /// [`adopt`](Self::adopt) returns.
+    /// An upload to `key` begins, into `file`. Returns its name and those who waited for it and follow it now: tell each.
     pub fn begin(&mut self, key: K, file: F, total: Option<u64>) -> (FeedId, Vec<W>) {
         self.next += 1;
         let id = FeedId(self.next);
