@@ -371,7 +371,7 @@ impl Server {
     fn silence(&mut self, why: PeerError) {
         if !self.silent && !matches!(self.writing, Writing::Closed) {
             self.silent = true;
-            self.end.why = Some(why);
+            self.end = Closed { why: Some(why), reset: self.current.until_close };
             self.give_up_if_silent();
         }
     }
