@@ -470,3 +470,22 @@ fn what_was_sent_whole_before_a_reset_is_obeyed() {
         assert!(rig.closed.is_some());
     }
 }
+
+#[test]
+fn a_request_given_up_with_an_unread_body_does_not_hang() {
+    for reset in [true, false] {
+        let mut rig = Rig::new(|_| {});
+        rig.feed("GET /a.bin HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+        if reset {
+            rig.session.handle_broken(io::ErrorKind::ConnectionReset);
+        } else {
+            rig.session.handle_unsendable(io::ErrorKind::BrokenPipe);
+        }
+        rig.run();
+        if let Some(wait) = rig.answer(follow, Ok(Done::NotGrowing)) {
+            assert_eq!(wait.deadline.unwrap().1, Timer::Idle);
+            rig.after(secs(10));
+        }
+        assert!(rig.closed.is_some());
+    }
+}

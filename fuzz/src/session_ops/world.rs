@@ -217,7 +217,7 @@ impl World {
         assert!(self.session.transmit().is_none(), "it is over, and something is to be sent");
         assert!(!self.session.is_active());
         assert!(!closed.reset || !self.responses.framing_tells(), "a reset for nothing");
-        if self.responses.end_with_the_connection() && !self.ledger.completed && !self.silent {
+        if self.responses.end_with_the_connection() && !self.ledger.completed {
             assert!(closed.reset, "a body that was cut short looks whole");
         }
         // If the peer did nothing wrong it got what was promised, unless the upload it followed was given up.

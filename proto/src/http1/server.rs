@@ -387,6 +387,7 @@ impl Server {
             Writing::Due | Writing::Live { .. } => {
                 let why = self.end.why.unwrap_or(PeerError::Truncated);
                 self.events.push_back(Event::Aborted { id: self.current.id, why });
+                self.drop_request_body();
                 self.writing = Writing::Flushing;
             }
             Writing::Lingering { .. } => self.close(),
@@ -422,6 +423,15 @@ impl Server {
     /// An answer begins: decides what becomes of a request body that is not read to its end, and whether the
     /// connection can be kept.
     fn settle_request_body(&mut self, now: Now) {
+        self.drop_request_body();
+        let old = self.opened.is_some_and(|opened| now.mono - opened >= self.limits.age);
+        if self.last_request || old || self.next_id >= self.limits.requests || self.eof_is_near() {
+            self.current.keep_alive = false;
+        }
+    }
+
+    /// What is left of the request's body is not wanted: a little is read and dropped, more is the end of the connection.
+    fn drop_request_body(&mut self) {
         if let Reading::Body(body) = &mut self.reading {
             let short = body.left().is_some_and(|left| left <= self.limits.linger_bytes);
             if short && !self.current.expect {
@@ -430,10 +440,6 @@ impl Server {
                 self.current.keep_alive = false;
                 self.reading = Reading::Stopped;
             }
-        }
-        let old = self.opened.is_some_and(|opened| now.mono - opened >= self.limits.age);
-        if self.last_request || old || self.next_id >= self.limits.requests || self.eof_is_near() {
-            self.current.keep_alive = false;
         }
     }
 
