@@ -1,11 +1,13 @@
 #![doc = include_str!("lib.md")]
 
+pub mod auth;
 pub mod effect;
 mod error;
 pub mod exchange;
 pub mod http1;
 mod limits;
 pub mod live;
+mod report;
 mod session;
 pub mod site;
 mod step;
@@ -15,6 +17,7 @@ pub use effect::{Done, Effect, FileId, OpId};
 pub use error::{ConfigError, FsError, PeerError};
 pub use limits::Limits;
 pub use live::Hub;
+pub use report::{Asked, Report};
 pub use session::Session;
 pub use site::{Config, Site};
 pub use step::{Closed, Step, Wait};

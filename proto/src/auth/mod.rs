@@ -1,0 +1,29 @@
+//! Who may do what: rule files, users files, credentials. Text in, decisions out; no file and no hash function.
+
+mod users;
+
+use std::fmt;
+
+pub use users::{Credential, Secret, Users};
+
+/// A line of a rule file or a users file that cannot be obeyed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Counted from 1; 0: the file as a whole.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do.
+    pub help: &'static str,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}; {}", self.problem, self.help),
+            line => write!(f, "line {line}: {}; {}", self.problem, self.help),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,41 @@
+//! What a session tells of its requests, for logs and counters.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::http1::{Method, Status};
+
+/// A request that is over.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// `None`: the head could not be read that far.
+    pub method: Option<Method>,
+    /// `None`: the connection was lost before an answer was begun.
+    pub status: Option<Status>,
+    /// Bytes of the request's body that were taken, without their framing.
+    pub received: u64,
+    /// Bytes of the answer's body that were handed to the socket, with their framing if it is chunked.
+    pub sent: u64,
+    /// From the end of the request's head to the last byte of the answer.
+    pub took: Duration,
+    /// The answer went out to its last byte.
+    pub complete: bool,
+    /// Who asked, where a name was needed and the password was right.
+    pub user: Option<Arc<str>>,
+    /// The request, where logs want it.
+    pub asked: Option<Arc<Asked>>,
+}
+
+/// A request, as far as logs show it. As received, but for bytes that are not UTF-8: to be escaped before it is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Path and query, or `*`; empty if the head could not be read that far.
+    pub target: String,
+    /// Minor version: 0 or 1.
+    pub minor: u8,
+    /// The `Range` field.
+    pub range: Option<String>,
+    /// The `Referer` field.
+    pub referer: Option<String>,
+    /// The `User-Agent` field.
+    pub user_agent: Option<String>,
+}
