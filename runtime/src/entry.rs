@@ -7,11 +7,10 @@ use std::{
     num::NonZero,
     process::ExitCode,
     thread,
-    time::Duration,
 };
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 use tracing_subscriber::{EnvFilter, fmt};
@@ -68,22 +67,27 @@ fn bind(options: &Options) -> Result<Server, ConfigError> {
 }
 
 fn start(bound: &Server, options: &Options) -> io::Result<()> {
-    let banner = cli::banner(&listen::urls(bound.listeners()), bound.site());
+    let banner = cli::banner(&listen::urls(bound.listeners()), &bound.site());
     // A closed standard output is no reason not to serve.
     let _ = io::stdout().lock().write_all(banner.as_bytes());
     let _ = io::stdout().lock().flush();
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let (handle, grace) = (bound.handle(), options.grace());
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let (handle, options) = (bound.handle(), options.clone());
     thread::Builder::new()
         .name("signals".into())
-        .spawn(move || end_by_signal(&mut signals, &handle, grace))?;
+        .spawn(move || obey_signals(&mut signals, &handle, &options))?;
     Ok(())
 }
 
-/// The first signal lets requests finish, for so long; the second one does not.
-fn end_by_signal(signals: &mut Signals, handle: &Handle, grace: Duration) {
+/// SIGHUP reads rules and users anew. The first other signal lets requests finish, for so long; the second one does not.
+fn obey_signals(signals: &mut Signals, handle: &Handle, options: &Options) {
+    let grace = options.grace();
     let mut first = true;
-    for _ in signals.forever() {
+    for signal in signals.forever() {
+        if signal == SIGHUP {
+            reload(handle, options);
+            continue;
+        }
         if !std::mem::take(&mut first) {
             handle.abort();
             continue;
@@ -100,6 +104,14 @@ fn end_by_signal(signals: &mut Signals, handle: &Handle, grace: Duration) {
         if spawned.is_err() {
             return;
         }
+    }
+}
+
+/// What is broken changes nothing.
+fn reload(handle: &Handle, options: &Options) {
+    match options.config().and_then(|config| handle.renew(config)) {
+        Ok(()) => tracing::info!("rules and users were read anew"),
+        Err(error) => tracing::error!(%error, "nothing is changed"),
     }
 }
 

@@ -4,15 +4,20 @@
 mod buffers;
 pub mod cli;
 mod connection;
+mod creds;
 pub mod entry;
 pub mod files;
 pub mod listen;
 mod mailbox;
 mod output;
+mod rights;
 mod serve;
 mod server;
 
 pub use connection::{Connection, Transport};
-pub use httpout_proto::{Config, ConfigError, Limits, site::Multirange};
+pub use httpout_proto::{
+    Config, ConfigError, Limits,
+    site::{Cors, Multirange},
+};
 pub use serve::{Acceptor, Handle, Server, accept};
-pub use server::{Admission, Options, Shared};
+pub use server::{Admission, Door, Options, Shared};
