@@ -13,6 +13,8 @@ mod output;
 mod passwords;
 mod serve;
 mod server;
+#[cfg_attr(not(test), expect(dead_code, reason = "no request is checked yet"))]
+mod verify;
 
 pub use connection::{Connection, Transport};
 pub use httpout_proto::{Config, ConfigError, Limits, site::Multirange};
