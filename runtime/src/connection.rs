@@ -11,7 +11,9 @@ use std::{
 };
 
 use httpout_proto::{
-    Done, Effect, FileId, FsError, Now, OpId, Session, Step, Wait, effect::Meta, live::FeedId,
+    Done, Effect, FileId, FsError, Now, OpId, Session, Step, Wait,
+    effect::{Meta, Verified},
+    live::FeedId,
 };
 use rustix::{
     fd::{BorrowedFd, OwnedFd},
@@ -27,6 +29,7 @@ use crate::{
     mailbox::{Mailbox, Message},
     output::{self, Sent, Source, Warm},
     server::{Admission, Follower, Following, Offer, Shared},
+    verify::Outcome,
 };
 
 /// Rounds of a busy connection before the others on its thread have their turn.
@@ -381,7 +384,18 @@ impl<T: Transport> Connection<T> {
             Effect::Encode { op, file, place, meta, coding } => {
                 self.encode(op, file, (place, coding), meta);
             }
-            Effect::Verify { op, .. } | Effect::Metrics { op } | Effect::Health { op } => {
+            Effect::Verify { op, user, password, credential } => {
+                let waiter = Follower { mailbox: self.mailbox.clone(), op };
+                let peer = self.admission.peer();
+                let verified =
+                    match self.shared().verifier.ask(peer, &user, password, credential, waiter) {
+                        Outcome::Later => return,
+                        Outcome::Right => Verified::Right,
+                        Outcome::TooMany { retry } => Verified::TooMany(retry),
+                    };
+                self.session.handle_done(op, Ok(Done::Verified(verified)));
+            }
+            Effect::Metrics { op } | Effect::Health { op } => {
                 self.session.handle_done(op, Err(FsError::NotFound));
             }
             Effect::Begun { .. } | Effect::Over(_) => {}

@@ -10,9 +10,11 @@ pub mod files;
 pub mod listen;
 mod mailbox;
 mod output;
+mod passwords;
 mod rights;
 mod serve;
 mod server;
+mod verify;
 
 pub use connection::{Connection, Transport};
 pub use httpout_proto::{

@@ -13,12 +13,17 @@ use std::{
 
 use event_listener::{Event, EventListener};
 use futures_lite::future;
-use httpout_proto::{Client, ConfigError, Hub, OpId, Session, Site, effect::Growth, live::FeedId};
+use httpout_proto::{
+    Client, ConfigError, Done, Hub, OpId, Session, Site,
+    effect::{Growth, Verified},
+    live::FeedId,
+};
 use rustix::fd::OwnedFd;
 
 use crate::{
     files::{Roots, encoded::Encoded},
     mailbox::{Mailbox, Message},
+    verify::{Verifier, Waiter},
 };
 
 /// Connections beyond the limit that are told so at a time; more are closed without a word.
@@ -56,6 +61,7 @@ impl Default for Options {
 pub struct Shared {
     offer: RwLock<Arc<Offer>>,
     pub(crate) options: Options,
+    pub(crate) verifier: Verifier<Follower>,
     hub: Mutex<Feeds>,
     /// Uploads in progress, so that a request need not take the lock where there is none.
     feeds: AtomicUsize,
@@ -89,6 +95,13 @@ type Feeds = Hub<PathBuf, Arc<OwnedFd>, Follower>;
 pub(crate) struct Follower {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) op: OpId,
+}
+
+impl Waiter for Follower {
+    fn tell(self, right: bool) {
+        let verified = if right { Verified::Right } else { Verified::Wrong };
+        self.mailbox.post(Message::Done(self.op, Ok(Done::Verified(verified))));
+    }
 }
 
 impl PartialEq for Follower {
@@ -134,10 +147,16 @@ impl Shared {
     /// A directory that cannot be had.
     pub fn new(site: Arc<Site>, mut options: Options) -> Result<Arc<Self>, ConfigError> {
         options.block_size = options.block_size.min(LARGEST_BLOCK);
+        let verifier = Verifier::new().map_err(|error| ConfigError {
+            option: "users",
+            problem: format!("the system gives no random bytes: {error}"),
+            help: "make /dev/urandom available",
+        })?;
         let offer = Offer { roots: Roots::open(&site)?, site, encoded: Encoded::default() };
         Ok(Arc::new(Self {
             offer: RwLock::new(Arc::new(offer)),
             options,
+            verifier,
             hub: Mutex::default(),
             feeds: AtomicUsize::new(0),
             clients: Mutex::default(),
