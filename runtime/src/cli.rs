@@ -6,7 +6,7 @@ mod tests;
 mod values;
 mod words;
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{
     ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
@@ -19,7 +19,10 @@ use httpout_proto::{
 
 pub use self::banner::banner;
 use self::values::{Destination, boolean, destination, port, seconds, size, some_seconds};
-use crate::{Options as RuntimeOptions, creds::default_users_file, listen::Port, rights};
+use crate::{
+    LogFormat, LogOptions, Options as RuntimeOptions, ReqLog, creds::default_users_file,
+    listen::Port, rights,
+};
 
 /// Port of `http` URLs that name none.
 const HTTP: u16 = 80;
@@ -183,6 +186,34 @@ pub struct Options {
         help_heading = "Running")]
     block_size: u64,
 
+    /// Tell requests of these methods on standard error, as they begin and end: a list, or * for all; REC: files that are written;
+    /// with - in front: not the ends
+    #[arg(long, value_name = "METHODS", value_parser = ReqLog::parse, allow_hyphen_values = true, help_heading = "Running")]
+    reqlog: Option<ReqLog>,
+
+    /// Log all requests to this file, or with - to standard output. SIGHUP opens it anew
+    #[arg(
+        long = "access-log",
+        value_name = "FILE",
+        allow_hyphen_values = true,
+        help_heading = "Running"
+    )]
+    access_log: Option<PathBuf>,
+
+    /// Form of that log
+    #[arg(
+        long = "access-log-format",
+        value_name = "FORM",
+        value_enum,
+        default_value = "combined",
+        help_heading = "Running"
+    )]
+    access_log_format: LogForm,
+
+    /// Answer /metrics (for Prometheus), /healthz and /readyz at this address and port, e.g. 127.0.0.1:9090; port 0: any free one
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Running")]
+    admin: Option<SocketAddr>,
+
     /// End when the last client is gone
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Running")]
@@ -202,6 +233,15 @@ enum When {
     On,
     /// Where the request has an Origin
     Auto,
+}
+
+/// See [`LogFormat`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogForm {
+    /// As Apache and nginx write it
+    Combined,
+    /// An object a line
+    Json,
 }
 
 /// See [`Multirange`].
@@ -293,7 +333,20 @@ impl Options {
             maxp: self.maxp as usize,
             block_size: usize::try_from(self.block_size).unwrap_or(usize::MAX),
             quit: self.quit,
+            log: LogOptions {
+                access: self.access_log.clone(),
+                format: match self.access_log_format {
+                    LogForm::Combined => LogFormat::Combined,
+                    LogForm::Json => LogFormat::Json,
+                },
+                reqlog: self.reqlog.clone(),
+            },
         }
+    }
+
+    /// Where the operator is answered.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// Which port to listen on.

@@ -73,6 +73,8 @@ pub struct Connection<T> {
     files: Vec<(FileId, File)>,
     /// The uploads in progress that this connection brings, by their part files.
     feeds: Vec<(FileId, FeedId)>,
+    /// Of the request under way, in the log.
+    number: u64,
     followings: Vec<(OpId, Place)>,
     /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for nothing.
     timer: Option<Instant>,
@@ -108,6 +110,7 @@ impl<T: Transport> Connection<T> {
             mailbox,
             files: Vec::new(),
             feeds: Vec::new(),
+            number: 0,
             followings: Vec::new(),
             timer: None,
             fetching: false,
@@ -331,6 +334,7 @@ impl<T: Transport> Connection<T> {
                 let shared = self.admission.shared().clone();
                 if let Some(part) = self.part(file) {
                     let key = self.offer.roots.key(&place);
+                    shared.logs.recorded(&key, None);
                     self.feeds.push((file, shared.announce(key, part.file().clone(), len)));
                 }
             }
@@ -395,10 +399,29 @@ impl<T: Transport> Connection<T> {
                     };
                 self.session.handle_done(op, Ok(Done::Verified(verified)));
             }
-            Effect::Metrics { op } | Effect::Health { op } => {
-                self.session.handle_done(op, Err(FsError::NotFound));
+            Effect::Metrics { op } => {
+                let text = self.shared().metrics_text();
+                self.session.handle_done(op, Ok(Done::Text(text)));
             }
-            Effect::Begun { .. } | Effect::Over(_) => {}
+            Effect::Health { op } => {
+                let (roots, site) = (self.offer.roots.clone(), self.offer.site.clone());
+                self.unblock(op, move || {
+                    let done = match roots.problem(&site) {
+                        Some(problem) => Done::Text(problem),
+                        None => Done::Ok,
+                    };
+                    Ok(Message::Done(op, Ok(done)))
+                });
+            }
+            Effect::Begun { method, asked } => {
+                self.number = self.shared().next_number();
+                self.shared().logs.begun(self.number, self.admission.peer(), method, &asked);
+            }
+            Effect::Over(report) => {
+                let shared = self.shared();
+                shared.metrics.request(&report);
+                shared.logs.over(self.number, self.admission.peer(), &report);
+            }
             Effect::ShutdownWrite => {
                 // Failure means that the peer is gone, which reading tells too.
                 let _ = shutdown(self.transport.socket(), Shutdown::Write);

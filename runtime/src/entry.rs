@@ -63,11 +63,14 @@ pub fn processors() -> usize {
 fn bind(options: &Options) -> Result<Server, ConfigError> {
     let config = options.config()?;
     let listeners: Vec<TcpListener> = listen::bind(options.ifce(), options.port())?;
-    Server::bind(config, options.runtime(), listeners)
+    let admin = options.admin().map(listen::bind_admin).transpose()?;
+    let server = Server::bind(config, options.runtime(), listeners)?;
+    Ok(server.with_admin(admin.into_iter().collect()))
 }
 
 fn start(bound: &Server, options: &Options) -> io::Result<()> {
-    let banner = cli::banner(&listen::urls(bound.listeners()), &bound.site());
+    let urls = [bound.listeners(), bound.admin_listeners()].map(listen::urls);
+    let banner = cli::banner(&urls[0], &urls[1], &bound.site());
     // A closed standard output is no reason not to serve.
     let _ = io::stdout().lock().write_all(banner.as_bytes());
     let _ = io::stdout().lock().flush();
@@ -109,6 +112,7 @@ fn obey_signals(signals: &mut Signals, handle: &Handle, options: &Options) {
 
 /// What is broken changes nothing.
 fn reload(handle: &Handle, options: &Options) {
+    handle.reopen_logs();
     match options.config().and_then(|config| handle.renew(config)) {
         Ok(()) => tracing::info!("rules and users were read anew"),
         Err(error) => tracing::error!(%error, "nothing is changed"),

@@ -28,12 +28,15 @@ use std::{
 };
 
 use httpout_proto::{
-    FsError,
+    FsError, Site,
     effect::{Expect, Meta, Place, RelPath, RootId},
 };
 use rustix::{
     fd::OwnedFd,
-    fs::{AtFlags, FileType, OFlags, XattrFlags, fgetxattr, fsetxattr, fstat, statat, unlinkat},
+    fs::{
+        Access, AtFlags, FileType, OFlags, XattrFlags, accessat, fgetxattr, fsetxattr, fstat,
+        statat, unlinkat,
+    },
     io::Errno,
 };
 
@@ -134,6 +137,23 @@ impl Roots {
     /// Resolves when a file is kept open.
     pub async fn cache_filled(&self) {
         self.cache.filled().await;
+    }
+
+    /// Why requests cannot be served, if they cannot.
+    pub(crate) fn problem(&self, site: &Site) -> Option<String> {
+        let writable: Vec<_> = site.writable_roots().map(RootId::index).collect();
+        self.roots.iter().enumerate().find_map(|(index, root)| {
+            let shown = root.path.display();
+            match fstat(root.handle()) {
+                Err(error) => return Some(format!("{shown} cannot be reached: {error}")),
+                Ok(stat) if stat.st_nlink == 0 => return Some(format!("{shown} was removed")),
+                Ok(_) => {}
+            }
+            let access = Access::EXEC_OK
+                | if writable.contains(&index) { Access::WRITE_OK } else { Access::empty() };
+            let denied = accessat(root.handle(), ".", access, AtFlags::empty()).err()?;
+            Some(format!("{shown} cannot be used: {denied}"))
+        })
     }
 
     /// Looks at a regular file, which need not be readable.

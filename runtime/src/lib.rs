@@ -8,7 +8,9 @@ mod creds;
 pub mod entry;
 pub mod files;
 pub mod listen;
+mod logs;
 mod mailbox;
+mod metrics;
 mod output;
 mod passwords;
 mod rights;
@@ -21,5 +23,6 @@ pub use httpout_proto::{
     Config, ConfigError, Limits,
     site::{Cors, Multirange},
 };
+pub use logs::{Format as LogFormat, LogOptions, ReqLog};
 pub use serve::{Acceptor, Handle, Server, accept};
 pub use server::{Admission, Door, Options, Shared};

@@ -49,6 +49,14 @@ pub fn bind(ifce: Option<&str>, port: Port) -> Result<Vec<TcpListener>, ConfigEr
     }
 }
 
+/// Listens on the operator's address.
+///
+/// # Errors
+/// An address of another machine, a port that is taken or not allowed.
+pub fn bind_admin(address: SocketAddr) -> Result<TcpListener, ConfigError> {
+    listen(address).map_err(|error| ConfigError { option: "admin", ..explain(address, error) })
+}
+
 /// The URLs under which the listeners are reached; those of this machine alone come first.
 pub fn urls(listeners: &[TcpListener]) -> Vec<String> {
     let mut hosts: Vec<SocketAddr> = Vec::new();

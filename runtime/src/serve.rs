@@ -54,7 +54,7 @@ impl Server {
         options: Options,
         listeners: Vec<TcpListener>,
     ) -> Result<Self, ConfigError> {
-        let shared = Shared::new(config.check()?, options)?;
+        let shared = Shared::new(config, options)?;
         Ok(Self { shared, listeners, admin: Vec::new() })
     }
 
@@ -116,7 +116,12 @@ impl Handle {
     /// # Errors
     /// An option that cannot be obeyed; then nothing is changed.
     pub fn renew(&self, config: Config) -> Result<(), ConfigError> {
-        self.0.renew(config.check()?)
+        self.0.renew(config)
+    }
+
+    /// Opens the access log's file anew, which was renamed, say.
+    pub fn reopen_logs(&self) {
+        self.0.logs.reopen();
     }
 
     /// Number of connections there are.

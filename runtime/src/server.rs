@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use std::{
 use event_listener::{Event, EventListener};
 use futures_lite::future;
 use httpout_proto::{
-    Client, ConfigError, Done, Hub, OpId, Session, Site,
+    Client, Config, ConfigError, Done, Hub, OpId, Session, Site,
     effect::{Growth, Verified},
     live::FeedId,
 };
@@ -22,7 +22,9 @@ use rustix::fd::OwnedFd;
 
 use crate::{
     files::{Roots, encoded::Encoded},
+    logs::{LogOptions, Logs},
     mailbox::{Mailbox, Message},
+    metrics::{Gauges, Metrics},
     verify::{Verifier, Waiter},
 };
 
@@ -48,11 +50,13 @@ pub struct Options {
     pub block_size: usize,
     /// Stop when the last client is gone (`quit`).
     pub quit: bool,
+    /// Logs of requests.
+    pub log: LogOptions,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { maxc: 100, maxp: 6, block_size: 10_000, quit: false }
+        Self { maxc: 100, maxp: 6, block_size: 10_000, quit: false, log: LogOptions::default() }
     }
 }
 
@@ -62,6 +66,10 @@ pub struct Shared {
     offer: RwLock<Arc<Offer>>,
     pub(crate) options: Options,
     pub(crate) verifier: Verifier<Follower>,
+    pub(crate) metrics: Metrics,
+    pub(crate) logs: Logs,
+    /// Requests that were numbered for the log.
+    numbered: AtomicU64,
     hub: Mutex<Feeds>,
     /// Uploads in progress, so that a request need not take the lock where there is none.
     feeds: AtomicUsize,
@@ -145,7 +153,13 @@ impl Shared {
     ///
     /// # Errors
     /// A directory that cannot be had.
-    pub fn new(site: Arc<Site>, mut options: Options) -> Result<Arc<Self>, ConfigError> {
+    pub fn new(config: Config, mut options: Options) -> Result<Arc<Self>, ConfigError> {
+        let site = check(config, &options.log)?;
+        let logs = Logs::open(&options.log).map_err(|error| ConfigError {
+            option: "access-log",
+            problem: format!("cannot be written: {error}"),
+            help: "name a file in a directory that this user may write to, or - for standard output",
+        })?;
         options.block_size = options.block_size.min(LARGEST_BLOCK);
         let verifier = Verifier::new().map_err(|error| ConfigError {
             option: "users",
@@ -157,6 +171,9 @@ impl Shared {
             offer: RwLock::new(Arc::new(offer)),
             options,
             verifier,
+            metrics: Metrics::new(),
+            logs,
+            numbered: AtomicU64::new(0),
             hub: Mutex::default(),
             feeds: AtomicUsize::new(0),
             clients: Mutex::default(),
@@ -178,8 +195,15 @@ impl Shared {
     /// Serves another site from now on: to connections that are open, from their next request on.
     ///
     /// # Errors
-    /// A directory that cannot be had; then nothing is changed.
-    pub fn renew(&self, site: Arc<Site>) -> Result<(), ConfigError> {
+    /// An option that cannot be obeyed; then nothing is changed.
+    pub fn renew(&self, config: Config) -> Result<(), ConfigError> {
+        let renewed = self.try_renew(config);
+        self.metrics.reload(renewed.is_ok());
+        renewed
+    }
+
+    fn try_renew(&self, config: Config) -> Result<(), ConfigError> {
+        let site = check(config, &self.options.log)?;
         let roots = self.offer().roots.reopen(&site)?;
         let offer = Arc::new(Offer { site, roots, encoded: Encoded::default() });
         *self.offer.write().unwrap_or_else(PoisonError::into_inner) = offer.clone();
@@ -205,6 +229,9 @@ impl Shared {
             Door::Public if clients.refused >= REFUSED_AT_ONCE => return None,
             Door::Public => Entry::Refused,
         };
+        if door == Door::Public {
+            self.metrics.connection(entry == Entry::Refused);
+        }
         match entry {
             Entry::Admin => clients.admin += 1,
             Entry::Refused => clients.refused += 1,
@@ -244,6 +271,7 @@ impl Shared {
     pub async fn over(&self) {
         self.stopped().await;
         wait_for(&self.drained, || lock(&self.clients).is_empty()).await;
+        self.logs.flush();
     }
 
     /// Resolves once [`shut_down`](Self::shut_down) was called.
@@ -262,6 +290,26 @@ impl Shared {
             }
         };
         future::or(self.stopped(), sweeping).await;
+    }
+
+    /// The number of the next request in the log.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbered.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The counters, for Prometheus.
+    pub(crate) fn metrics_text(&self) -> String {
+        let (uploads, live_clients) = lock(&self.hub).counts();
+        let checks = self.verifier.counts();
+        self.metrics.text(&Gauges {
+            connections: self.connections(),
+            uploads,
+            live_clients,
+            checks_right: checks.right.load(Ordering::Relaxed),
+            checks_wrong: checks.wrong.load(Ordering::Relaxed),
+            checks_refused: checks.refused.load(Ordering::Relaxed),
+            log_lines_lost: self.logs.lost(),
+        })
     }
 
     /// Number of connections.
@@ -292,7 +340,14 @@ impl Shared {
     }
 
     pub(crate) fn ended(&self, feed: FeedId, complete: bool) {
-        let ended = lock(&self.hub).end(feed, complete);
+        let (path, ended) = {
+            let mut hub = lock(&self.hub);
+            (hub.key(feed).cloned(), hub.end(feed, complete))
+        };
+        if let Some(path) = path {
+            self.metrics.upload(complete);
+            self.logs.recorded(&path, Some(complete));
+        }
         if let Some((growth, followers)) = ended {
             self.feeds.fetch_sub(1, Ordering::SeqCst);
             for follower in followers {
@@ -414,6 +469,13 @@ pub(crate) async fn wait_for(event: &Event, happened: impl Fn() -> bool) {
         }
         listener.await;
     }
+}
+
+/// Has told what the logs want to know.
+fn check(mut config: Config, log: &LogOptions) -> Result<Arc<Site>, ConfigError> {
+    config.log |= log.access.is_some() || log.reqlog.is_some();
+    config.log_begin |= log.reqlog.is_some();
+    config.check()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

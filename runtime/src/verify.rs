@@ -7,7 +7,10 @@ use std::{
     fmt, io,
     net::IpAddr,
     panic,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,6 +26,15 @@ pub(crate) struct Verifier<W> {
     /// Random, so that what is in memory tells nothing of a password.
     secret: [u8; 16],
     check: Check,
+    counts: Arc<Counts>,
+}
+
+/// Checks that were made, by their result; and questions that were refused.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) right: AtomicU64,
+    pub(crate) wrong: AtomicU64,
+    pub(crate) refused: AtomicU64,
 }
 
 /// Who waits for a check.
@@ -64,7 +76,7 @@ impl<W: Waiter> Verifier<W> {
 
     fn with_check(check: Check) -> io::Result<Self> {
         let secret = try_generate_salt().map_err(io::Error::other)?;
-        Ok(Self { gate: Arc::default(), secret, check })
+        Ok(Self { gate: Arc::default(), secret, check, counts: Arc::default() })
     }
 
     /// Asks whether this is the user's password. Without a credential (there is no such user) it is found wrong, as late as
@@ -86,13 +98,21 @@ impl<W: Waiter> Verifier<W> {
         match asked {
             Asked::Right => Outcome::Right,
             Asked::Queued => Outcome::Later,
-            Asked::TooMany { retry, .. } => Outcome::TooMany { retry },
+            Asked::TooMany { retry, .. } => {
+                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                Outcome::TooMany { retry }
+            }
             Asked::Check(job) => {
-                let (gate, check) = (self.gate.clone(), self.check);
-                blocking::unblock(move || run(&gate, check, key, job)).detach();
+                let (gate, check, counts) = (self.gate.clone(), self.check, self.counts.clone());
+                blocking::unblock(move || run(&gate, check, &counts, key, job)).detach();
                 Outcome::Later
             }
         }
+    }
+
+    /// What was done so far.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     fn key(&self, user: &str, password: &Secret, credential: Option<&Credential>) -> Key {
@@ -120,12 +140,19 @@ impl<W> fmt::Debug for Verifier<W> {
 }
 
 /// Runs a check, and those that are queued behind it.
-fn run<W: Waiter>(gate: &Mutex<Gate<Key, Job, W>>, check: Check, key: Key, job: Job) {
+fn run<W: Waiter>(
+    gate: &Mutex<Gate<Key, Job, W>>,
+    check: Check,
+    counts: &Counts,
+    key: Key,
+    job: Job,
+) {
     let mut next = Some((key, job));
     while let Some((key, job)) = next {
         // A panic must not keep those behind it from being checked.
         let checked = panic::catch_unwind(|| check(job.credential.as_ref(), &job.password));
         let right = checked.unwrap_or(false);
+        if right { &counts.right } else { &counts.wrong }.fetch_add(1, Ordering::Relaxed);
         let mut locked = lock(gate);
         let finished = locked.finish(Instant::now(), &key, right);
         drop(locked);

@@ -68,6 +68,9 @@ pub struct Status(u16);
 macro_rules! statuses {
     ($($name:ident = $code:literal $reason:literal;)*) => {
         impl Status {
+            /// All that are used, in order.
+            pub const ALL: &[Self] = &[$(Self($code),)*];
+
             $(#[doc = concat!(stringify!($code), " ", $reason)] pub const $name: Self = Self($code);)*
 
             /// The reason phrase.

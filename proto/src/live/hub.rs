@@ -119,6 +119,17 @@ impl<K: Clone + Eq + Hash, F: Clone, W: Clone + PartialEq> Hub<K, F, W> {
         self.forget_if_unused(key);
     }
 
+    /// The target of an upload in progress.
+    pub fn key(&self, id: FeedId) -> Option<&K> {
+        self.feeds.get(&id).map(|feed| &feed.key)
+    }
+
+    /// Number of uploads in progress, and of those who follow them.
+    pub fn counts(&self) -> (usize, usize) {
+        let followers = self.feeds.values().map(|feed| feed.followers.len()).sum();
+        (self.feeds.len(), followers)
+    }
+
     /// True if nothing is in progress: nobody needs to look.
     pub fn is_empty(&self) -> bool {
         self.feeds.is_empty()

@@ -9,9 +9,11 @@ use httpout_proto::{
 };
 
 /// What is served, where, and within which limits.
-pub fn banner(urls: &[String], site: &Site) -> String {
+pub fn banner(urls: &[String], admin: &[String], site: &Site) -> String {
     let mut lines = vec![concat!("httpout ", env!("CARGO_PKG_VERSION")).to_owned()];
     lines.extend(urls.iter().map(|url| format!("  {url}")));
+    lines
+        .extend(admin.iter().map(|url| format!("for the operator: {url}metrics, healthz, readyz")));
     let dir = |root: RootId| site.roots()[root.index()].display();
     for (name, root) in site.mounts() {
         let slash = if name.is_empty() { "" } else { "/" };

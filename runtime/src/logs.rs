@@ -1,0 +1,125 @@
+//! Logs of requests: the access log, and the short one of the option `reqlog`.
+
+mod line;
+mod reqlog;
+mod writer;
+
+use std::{
+    io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use httpout_proto::{Asked, Report, http1::Method};
+
+use self::writer::{Sink, Writer};
+pub use self::{line::Format, reqlog::ReqLog};
+
+/// Where requests are logged, and how.
+#[derive(Clone, Debug, Default)]
+pub struct LogOptions {
+    /// File of the access log; `-`: standard output. `None`: none is kept.
+    pub access: Option<PathBuf>,
+    /// Form of its lines.
+    pub format: Format,
+    /// Requests that are told on standard error, when they begin and when they end.
+    pub reqlog: Option<ReqLog>,
+}
+
+/// The logs of a server. To log does not wait for a disk or a terminal.
+#[derive(Debug)]
+pub(crate) struct Logs {
+    access: Option<Writer>,
+    format: Format,
+    reqlog: Option<(ReqLog, Writer)>,
+}
+
+impl Logs {
+    /// Opens them.
+    ///
+    /// # Errors
+    /// Those of opening the file, or of starting a thread.
+    pub(crate) fn open(options: &LogOptions) -> io::Result<Self> {
+        let access = options.access.as_ref().map(|path| Writer::start(Sink::open(path)?));
+        let reqlog = options
+            .reqlog
+            .clone()
+            .map(|reqlog| Writer::start(Sink::stderr()).map(|writer| (reqlog, writer)));
+        let (access, reqlog) = (access.transpose()?, reqlog.transpose()?);
+        Ok(Self { access, format: options.format, reqlog })
+    }
+
+    /// Opens the access log's file anew, which was renamed, say.
+    pub(crate) fn reopen(&self) {
+        if let Some(access) = &self.access {
+            access.reopen();
+        }
+    }
+
+    /// Writes what is not yet written.
+    pub(crate) fn flush(&self) {
+        for writer in self.access.iter().chain(self.reqlog.iter().map(|(_, writer)| writer)) {
+            writer.flush();
+        }
+    }
+
+    /// Lines that were lost.
+    pub(crate) fn lost(&self) -> u64 {
+        let writers = self.access.iter().chain(self.reqlog.iter().map(|(_, writer)| writer));
+        writers.map(Writer::lost).sum()
+    }
+
+    /// A request begins.
+    pub(crate) fn begun(&self, number: u64, peer: IpAddr, method: Method, asked: &Asked) {
+        if let Some((reqlog, writer)) = &self.reqlog
+            && reqlog.wants(method)
+        {
+            writer.write(&reqlog::begin(number, peer, method, asked));
+        }
+    }
+
+    /// A request is over.
+    pub(crate) fn over(&self, number: u64, peer: IpAddr, report: &Report) {
+        if let Some(access) = &self.access {
+            let now = SystemTime::now();
+            access.write(&match self.format {
+                Format::Combined => line::combined(peer, now, report),
+                Format::Json => line::json(peer, now, report),
+            });
+        }
+        if let (Some((reqlog, writer)), Some(method)) = (&self.reqlog, report.method)
+            && reqlog.ends()
+            && reqlog.wants(method)
+        {
+            writer.write(&reqlog::end(number, method, report));
+        }
+    }
+
+    /// A file begins to be written: `None`; or it is written, to its end or not.
+    pub(crate) fn recorded(&self, path: &Path, complete: Option<bool>) {
+        if let Some((reqlog, writer)) = &self.reqlog
+            && reqlog.records()
+            && (complete.is_none() || reqlog.ends())
+        {
+            writer.write(&reqlog::record(&path.to_string_lossy(), complete));
+        }
+    }
+}
+
+/// Text that goes into one line: control characters, what is not ASCII, quotes and backslashes as `\xHH`.
+fn escape(out: &mut String, text: &str) {
+    use std::fmt::Write as _;
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' | 0..=0x1f | 0x7f.. => {
+                // Writing to a string does not fail.
+                let _ = write!(out, "\\x{byte:02X}");
+            }
+            byte => out.push(char::from(byte)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

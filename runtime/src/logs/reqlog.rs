@@ -1,0 +1,97 @@
+//! The option `reqlog`: a short log of requests, on standard error.
+
+use std::{fmt::Write as _, net::IpAddr};
+
+use httpout_proto::{Asked, Report, auth::nearest, http1::Method};
+
+use super::escape;
+
+/// Which requests are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReqLog {
+    methods: Vec<Method>,
+    all: bool,
+    records: bool,
+    no_ends: bool,
+}
+
+const WORDS: [&str; 9] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "REC", "*"];
+
+impl ReqLog {
+    /// Reads a list of methods, `*` for all of them, and `REC` for files that are written; with `-` in front, ends are not told.
+    ///
+    /// # Errors
+    /// A word that is none of these.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut reqlog = Self::default();
+        for word in text.split(',').map(str::trim) {
+            let name = word.strip_prefix('-').unwrap_or(word);
+            reqlog.no_ends |= name != word;
+            let upper = name.to_ascii_uppercase();
+            match (upper.as_str(), Method::from_token(upper.as_bytes())) {
+                ("*", _) => reqlog.all = true,
+                ("REC", _) => reqlog.records = true,
+                (_, Some(method)) => reqlog.methods.push(method),
+                (_, None) => {
+                    let near = nearest(&upper, WORDS.into_iter());
+                    let hint = near.map(|near| format!("; did you mean {near}?"));
+                    return Err(format!(
+                        "{name} is no method{}",
+                        hint.unwrap_or_else(|| ": write methods, * or REC".into())
+                    ));
+                }
+            }
+        }
+        Ok(reqlog)
+    }
+
+    pub(super) fn wants(&self, method: Method) -> bool {
+        self.all || self.methods.contains(&method)
+    }
+
+    pub(super) fn records(&self) -> bool {
+        self.records
+    }
+
+    pub(super) fn ends(&self) -> bool {
+        !self.no_ends
+    }
+}
+
+pub(super) fn begin(number: u64, peer: IpAddr, method: Method, asked: &Asked) -> String {
+    let mut line = format!("REQ#{number} {peer} {method} ");
+    escape(&mut line, &asked.target);
+    if let Some(range) = &asked.range {
+        line.push_str(" [range: ");
+        escape(&mut line, range);
+        line.push(']');
+    }
+    line.push_str(" start\n");
+    line
+}
+
+pub(super) fn end(number: u64, method: Method, report: &Report) -> String {
+    let bytes = report.sent.max(report.received);
+    let seconds = report.took.as_secs_f64();
+    let rate = if seconds > 0.0 { bytes as f64 * 8.0 / seconds / 1e6 } else { 0.0 };
+    let mut line = format!("REQ#{number} {method} ");
+    line.push_str(if report.complete { "done: " } else { "aborted: " });
+    // Writing to a string does not fail.
+    let _ = match report.status {
+        Some(status) => write!(line, "reply {}", status.code()),
+        None => write!(line, "no reply"),
+    };
+    let _ = writeln!(line, " - {bytes} bytes in {} ms at {rate:.1} mbps", report.took.as_millis());
+    line
+}
+
+pub(super) fn record(path: &str, complete: Option<bool>) -> String {
+    let mut line = String::from("REC ");
+    escape(&mut line, path);
+    line.push_str(match complete {
+        None => " start\n",
+        Some(true) => " done\n",
+        Some(false) => " aborted\n",
+    });
+    line
+}

@@ -1,0 +1,156 @@
+use std::{
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, mpsc},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use httpout_proto::http1::Status;
+
+use super::*;
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+fn report(asked: Asked) -> Report {
+    Report {
+        method: Some(Method::Get),
+        status: Some(Status::PARTIAL_CONTENT),
+        received: 0,
+        sent: 1234,
+        took: Duration::from_millis(5),
+        complete: true,
+        user: Some("alice".into()),
+        asked: Some(Arc::new(asked)),
+    }
+}
+
+fn asked(target: &str) -> Asked {
+    Asked { target: target.into(), minor: 1, ..Asked::default() }
+}
+
+#[test]
+fn the_combined_format() {
+    let at = UNIX_EPOCH + Duration::from_secs(971_186_136);
+    let mut asked = asked("/a?b=\"c\"");
+    asked.referer = Some("http://x/\u{1}".into());
+    asked.user_agent = Some("curl/8\\".into());
+    assert_eq!(
+        line::combined(PEER, at, &report(asked)),
+        "192.0.2.1 - alice [10/Oct/2000:13:55:36 +0000] \"GET /a?b=\\x22c\\x22 HTTP/1.1\" 206 1234 \
+         \"http://x/\\x01\" \"curl/8\\x5C\"\n"
+    );
+    let bare =
+        Report { method: None, status: None, user: None, asked: None, ..report(Asked::default()) };
+    assert_eq!(
+        line::combined(PEER, at, &bare),
+        "192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] \"-\" 499 1234 \"-\" \"-\"\n"
+    );
+}
+
+#[test]
+fn json_lines_hold_the_same_values() {
+    let mut asked = asked("/a\n\"b\"");
+    asked.range = Some("bytes=0-1".into());
+    let line = line::json(PEER, UNIX_EPOCH, &report(asked));
+    assert_eq!(line.matches('\n').count(), 1);
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(value["time"], "1970-01-01T00:00:00.000Z");
+    assert_eq!(value["target"], "/a\n\"b\"");
+    assert_eq!(value["range"], "bytes=0-1");
+    assert_eq!(value["status"], 206);
+    assert_eq!(value["took"], 0.005);
+    assert_eq!(value["referer"], serde_json::Value::Null);
+}
+
+#[test]
+fn nothing_from_outside_ends_a_line() {
+    let wild: String = (0..=255_u8).map(char::from).collect();
+    let asked = Asked {
+        target: wild.clone(),
+        minor: 0,
+        range: Some(wild.clone()),
+        referer: Some(wild.clone()),
+        user_agent: Some(wild.clone()),
+    };
+    let report = Report { user: Some(wild.clone().into()), ..report(asked.clone()) };
+    for line in [
+        line::combined(PEER, UNIX_EPOCH, &report),
+        line::json(PEER, UNIX_EPOCH, &report),
+        reqlog::begin(1, PEER, Method::Put, &asked),
+        reqlog::record(&wild, None),
+    ] {
+        let inner = line.strip_suffix('\n').unwrap();
+        assert!(!inner.chars().any(char::is_control), "{line:?}");
+    }
+}
+
+#[test]
+fn the_short_log() {
+    let mut asked = asked("/a");
+    asked.range = Some("bytes=0-1".into());
+    assert_eq!(
+        reqlog::begin(7, PEER, Method::Get, &asked),
+        "REQ#7 192.0.2.1 GET /a [range: bytes=0-1] start\n"
+    );
+    assert_eq!(
+        reqlog::end(7, Method::Get, &report(asked)),
+        "REQ#7 GET done: reply 206 - 1234 bytes in 5 ms at 2.0 mbps\n"
+    );
+}
+
+#[test]
+fn the_option_reqlog() {
+    let reqlog = ReqLog::parse("get,PUT").unwrap();
+    assert!(reqlog.wants(Method::Get) && reqlog.wants(Method::Put) && !reqlog.wants(Method::Head));
+    assert!(reqlog.ends() && !reqlog.records());
+    let reqlog = ReqLog::parse("-*,REC").unwrap();
+    assert!(reqlog.wants(Method::Delete) && reqlog.records() && !reqlog.ends());
+    assert_eq!(ReqLog::parse("GTE"), Err("GTE is no method; did you mean GET?".into()));
+    assert!(ReqLog::parse("").is_err());
+}
+
+#[test]
+fn a_writer_that_cannot_keep_up_loses_lines_and_counts_them() {
+    struct Slow(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.recv().unwrap();
+            self.1.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (go, gate) = mpsc::channel();
+    let out = Arc::new(Mutex::new(Vec::new()));
+    let writer = Writer::start(Sink::Test(Box::new(Slow(gate, out.clone())))).unwrap();
+    let line = "x".repeat(1 << 20) + "\n";
+    for _ in 0..20 {
+        writer.write(&line);
+    }
+    let lost = writer.lost();
+    assert!(lost > 0);
+    for _ in 0..20 {
+        let _ = go.send(());
+    }
+    writer.flush();
+    drop(writer);
+    assert_eq!(out.lock().unwrap().len() as u64, (20 - lost) * line.len() as u64);
+}
+
+#[test]
+fn a_log_that_is_renamed_is_opened_anew() {
+    let dir = std::env::temp_dir().join(format!("httpout-log-{:016x}", fastrand::u64(..)));
+    std::fs::create_dir(&dir).unwrap();
+    let (log, old) = (dir.join("log"), dir.join("old"));
+    let writer = Writer::start(Sink::open(&log).unwrap()).unwrap();
+    writer.write("one\n");
+    writer.flush();
+    std::fs::rename(&log, &old).unwrap();
+    writer.reopen();
+    writer.write("two\n");
+    writer.flush();
+    assert_eq!(std::fs::read_to_string(&old).unwrap(), "one\n");
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "two\n");
+    std::fs::remove_dir_all(&dir).unwrap();
+}

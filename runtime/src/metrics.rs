@@ -1,0 +1,308 @@
+//! The server's counters, and their text for Prometheus.
+
+use std::{
+    fmt::{Display, Write as _},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use httpout_proto::{
+    Report,
+    http1::{Method, Status},
+};
+
+/// Upper bounds of the histogram's buckets, in seconds.
+const BUCKETS: [f64; 9] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0];
+
+const METHODS: [Method; 7] = [
+    Method::Get,
+    Method::Head,
+    Method::Put,
+    Method::Post,
+    Method::Patch,
+    Method::Delete,
+    Method::Options,
+];
+
+/// Counters of a server. To count is a few additions: no lock, no allocation.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    started: SystemTime,
+    accepted: Counter,
+    refused: Counter,
+    /// By method (the last row: none could be read) and status (the last column: no answer).
+    requests: Vec<Counter>,
+    received: Counter,
+    sent: Counter,
+    aborted: Counter,
+    /// One more than there are bounds.
+    took: [Counter; BUCKETS.len() + 1],
+    took_micros: Counter,
+    uploads_complete: Counter,
+    uploads_aborted: Counter,
+    reloads: Counter,
+    reloads_failed: Counter,
+}
+
+/// What there is at the moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) connections: usize,
+    pub(crate) uploads: usize,
+    pub(crate) live_clients: usize,
+    pub(crate) checks_right: u64,
+    pub(crate) checks_wrong: u64,
+    pub(crate) checks_refused: u64,
+    pub(crate) log_lines_lost: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counter(AtomicU64);
+
+impl Counter {
+    fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let cells = (METHODS.len() + 1) * (Status::ALL.len() + 1);
+        Self {
+            started: SystemTime::now(),
+            accepted: Counter::default(),
+            refused: Counter::default(),
+            requests: std::iter::repeat_with(Counter::default).take(cells).collect(),
+            received: Counter::default(),
+            sent: Counter::default(),
+            aborted: Counter::default(),
+            took: Default::default(),
+            took_micros: Counter::default(),
+            uploads_complete: Counter::default(),
+            uploads_aborted: Counter::default(),
+            reloads: Counter::default(),
+            reloads_failed: Counter::default(),
+        }
+    }
+
+    pub(crate) fn connection(&self, refused: bool) {
+        if refused { &self.refused } else { &self.accepted }.add(1);
+    }
+
+    pub(crate) fn request(&self, report: &Report) {
+        let method = report.method.and_then(|method| METHODS.iter().position(|m| *m == method));
+        let status = report.status.and_then(|status| Status::ALL.binary_search(&status).ok());
+        let row = method.unwrap_or(METHODS.len());
+        let column = status.unwrap_or(Status::ALL.len());
+        if let Some(cell) = self.requests.get(row * (Status::ALL.len() + 1) + column) {
+            cell.add(1);
+        }
+        self.received.add(report.received);
+        self.sent.add(report.sent);
+        if !report.complete {
+            self.aborted.add(1);
+        }
+        let seconds = report.took.as_secs_f64();
+        let bucket = BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS.len());
+        self.took[bucket].add(1);
+        self.took_micros.add(u64::try_from(report.took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn upload(&self, complete: bool) {
+        if complete { &self.uploads_complete } else { &self.uploads_aborted }.add(1);
+    }
+
+    pub(crate) fn reload(&self, done: bool) {
+        if done { &self.reloads } else { &self.reloads_failed }.add(1);
+    }
+
+    /// The text exposition format, version 0.0.4.
+    pub(crate) fn text(&self, gauges: &Gauges) -> String {
+        let mut text = Text::default();
+        text.family("httpout_build_info", "gauge", "The version of the server.");
+        let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
+        text.sample("httpout_build_info", version, 1);
+        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        text.family("httpout_start_time_seconds", "gauge", "When it was started, since 1970.");
+        text.sample("httpout_start_time_seconds", "", started.as_secs_f64());
+
+        text.one("httpout_connections", "gauge", "Open connections.", gauges.connections);
+        let help = "Connections that were let in.";
+        text.one("httpout_connections_accepted_total", "counter", help, self.accepted.get());
+        let help = "Connections that were answered 503, being too many.";
+        text.one("httpout_connections_refused_total", "counter", help, self.refused.get());
+
+        self.requests(&mut text);
+        self.histogram(&mut text);
+        let help = "Bytes of the bodies of requests.";
+        text.one("httpout_received_bytes_total", "counter", help, self.received.get());
+        let help = "Bytes of the bodies of answers.";
+        text.one("httpout_sent_bytes_total", "counter", help, self.sent.get());
+        let help = "Requests whose answer did not go out to its end.";
+        text.one("httpout_aborted_total", "counter", help, self.aborted.get());
+
+        let help = "Uploads in progress.";
+        text.one("httpout_uploads_in_progress", "gauge", help, gauges.uploads);
+        let name = "httpout_uploads_total";
+        text.family(name, "counter", "Uploads that are over.");
+        text.sample(name, "result=\"complete\"", self.uploads_complete.get());
+        text.sample(name, "result=\"aborted\"", self.uploads_aborted.get());
+        let help = "Requests that are being answered with an upload in progress.";
+        text.one("httpout_live_clients", "gauge", help, gauges.live_clients);
+
+        let name = "httpout_password_checks_total";
+        text.family(name, "counter", "Passwords that were checked, or were too many to be.");
+        text.sample(name, "result=\"right\"", gauges.checks_right);
+        text.sample(name, "result=\"wrong\"", gauges.checks_wrong);
+        text.sample(name, "result=\"refused\"", gauges.checks_refused);
+        let name = "httpout_reloads_total";
+        text.family(name, "counter", "Times that rules and users were read anew.");
+        text.sample(name, "result=\"done\"", self.reloads.get());
+        text.sample(name, "result=\"failed\"", self.reloads_failed.get());
+        let help = "Lines of logs that could not be written.";
+        text.one("httpout_log_lines_lost_total", "counter", help, gauges.log_lines_lost);
+        text.0
+    }
+
+    fn requests(&self, text: &mut Text) {
+        let name = "httpout_requests_total";
+        text.family(
+            name,
+            "counter",
+            "Requests that are over, by method and status (0: no answer).",
+        );
+        let columns = Status::ALL.len() + 1;
+        for (at, counter) in self.requests.iter().enumerate() {
+            let count = counter.get();
+            if count == 0 {
+                continue;
+            }
+            let method = METHODS.get(at / columns).map_or("", |method| method.as_str());
+            let status = Status::ALL.get(at % columns).map_or(0, |status| status.code());
+            text.sample(name, &format!("method=\"{method}\",status=\"{status}\""), count);
+        }
+    }
+
+    fn histogram(&self, text: &mut Text) {
+        let name = "httpout_request_duration_seconds";
+        text.family(name, "histogram", "From a request's head to the last byte of its answer.");
+        let mut so_far = 0;
+        for (counter, bound) in self.took.iter().zip(BUCKETS) {
+            so_far += counter.get();
+            text.sample(&format!("{name}_bucket"), &format!("le=\"{bound}\""), so_far);
+        }
+        so_far += self.took[BUCKETS.len()].get();
+        text.sample(&format!("{name}_bucket"), "le=\"+Inf\"", so_far);
+        text.sample(&format!("{name}_sum"), "", self.took_micros.get() as f64 / 1e6);
+        text.sample(&format!("{name}_count"), "", so_far);
+    }
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string does not fail.
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let _ = match labels {
+            "" => writeln!(self.0, "{name} {value}"),
+            labels => writeln!(self.0, "{name}{{{labels}}} {value}"),
+        };
+    }
+
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.sample(name, "", value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn report(method: Option<Method>, status: Option<Status>, millis: u64) -> Report {
+        Report {
+            method,
+            status,
+            received: 10,
+            sent: 20,
+            took: Duration::from_millis(millis),
+            complete: status.is_some(),
+            user: None,
+            asked: None,
+        }
+    }
+
+    /// Every sample, after a check that its family was announced before it.
+    fn samples(text: &str) -> HashMap<String, f64> {
+        let mut families: Vec<(String, String)> = Vec::new();
+        let mut samples = HashMap::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.split_once(' ').unwrap();
+                families.push((name.into(), kind.into()));
+                continue;
+            }
+            if line.starts_with("# HELP ") {
+                continue;
+            }
+            let (key, value) = line.rsplit_once(' ').unwrap();
+            let name = key.split('{').next().unwrap();
+            let (family, kind) = families.last().unwrap();
+            match kind.as_str() {
+                "histogram" => assert!(name.starts_with(family.as_str()), "{line}"),
+                _ => assert_eq!(name, family, "{line}"),
+            }
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+            assert!(samples.insert(key.to_owned(), value.parse().unwrap()).is_none(), "{line}");
+        }
+        samples
+    }
+
+    #[test]
+    fn what_is_counted_is_shown() {
+        let metrics = Metrics::new();
+        metrics.connection(false);
+        metrics.connection(true);
+        metrics.request(&report(Some(Method::Get), Some(Status::OK), 0));
+        metrics.request(&report(Some(Method::Get), Some(Status::OK), 2));
+        metrics.request(&report(Some(Method::Put), None, 1_000_000));
+        metrics.request(&report(None, Some(Status::BAD_REQUEST), 50));
+        metrics.upload(true);
+        let gauges = Gauges { connections: 3, live_clients: 2, ..Gauges::default() };
+        let samples = samples(&metrics.text(&gauges));
+        for (key, value) in [
+            ("httpout_connections", 3.0),
+            ("httpout_connections_accepted_total", 1.0),
+            ("httpout_connections_refused_total", 1.0),
+            ("httpout_requests_total{method=\"GET\",status=\"200\"}", 2.0),
+            ("httpout_requests_total{method=\"PUT\",status=\"0\"}", 1.0),
+            ("httpout_requests_total{method=\"\",status=\"400\"}", 1.0),
+            ("httpout_received_bytes_total", 40.0),
+            ("httpout_sent_bytes_total", 80.0),
+            ("httpout_aborted_total", 1.0),
+            ("httpout_uploads_total{result=\"complete\"}", 1.0),
+            ("httpout_uploads_total{result=\"aborted\"}", 0.0),
+            ("httpout_live_clients", 2.0),
+            ("httpout_request_duration_seconds_bucket{le=\"0.001\"}", 1.0),
+            ("httpout_request_duration_seconds_bucket{le=\"0.005\"}", 2.0),
+            ("httpout_request_duration_seconds_bucket{le=\"300\"}", 3.0),
+            ("httpout_request_duration_seconds_bucket{le=\"+Inf\"}", 4.0),
+            ("httpout_request_duration_seconds_count", 4.0),
+            ("httpout_request_duration_seconds_sum", 1000.052),
+        ] {
+            assert_eq!(samples.get(key), Some(&value), "{key}");
+        }
+        assert!(!samples.contains_key("httpout_requests_total{method=\"HEAD\",status=\"200\"}"));
+    }
+}
