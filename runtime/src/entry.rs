@@ -68,15 +68,16 @@ fn bind(options: &Options) -> Result<Server, ConfigError> {
 }
 
 fn start(bound: &Server, options: &Options) -> io::Result<()> {
-    let banner = cli::banner(&listen::urls(bound.listeners()), bound.site());
-    // A closed standard output is no reason not to serve.
-    let _ = io::stdout().lock().write_all(banner.as_bytes());
-    let _ = io::stdout().lock().flush();
+    // Before anybody is told that the server is there: who waits for that may send a signal next.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let (handle, grace) = (bound.handle(), options.grace());
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || end_by_signal(&mut signals, &handle, grace))?;
+    let banner = cli::banner(&listen::urls(bound.listeners()), bound.site());
+    // A closed standard output is no reason not to serve.
+    let _ = io::stdout().lock().write_all(banner.as_bytes());
+    let _ = io::stdout().lock().flush();
     Ok(())
 }
 
@@ -88,8 +89,9 @@ fn end_by_signal(signals: &mut Signals, handle: &Handle, grace: Duration) {
             handle.abort();
             continue;
         }
-        handle.shut_down();
+        // Told first: without connections, the process ends at once.
         tracing::info!(connections = handle.connections(), "ending: no more requests are taken");
+        handle.shut_down();
         let handle = handle.clone();
         // The process ends before, if all requests are answered.
         let patience = thread::Builder::new().name("grace".into());
