@@ -16,7 +16,7 @@ use httpout_proto::{Config, ConfigError, site::Multirange};
 
 pub use self::banner::banner;
 use self::values::{Destination, boolean, destination, port, seconds, size};
-use crate::{Options as RuntimeOptions, listen::Port};
+use crate::{LogFormat, Options as RuntimeOptions, listen::Port};
 
 /// Port of `http` URLs that name none.
 const HTTP: u16 = 80;
@@ -136,6 +136,16 @@ pub struct Options {
     /// After SIGTERM or SIGINT, let requests go on so long; seconds. A second signal ends at once
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", help_heading = "Running")]
     grace: Duration,
+
+    /// Form of the log on standard error; RUST_LOG filters it, e.g. RUST_LOG=debug
+    #[arg(
+        long = "log-format",
+        value_name = "FORM",
+        value_enum,
+        default_value = "text",
+        help_heading = "Running"
+    )]
+    log_format: LogFormat,
 }
 
 /// See [`Multirange`].
@@ -220,5 +230,10 @@ impl Options {
     /// How long requests may go on after the first signal to end.
     pub fn grace(&self) -> Duration {
         self.grace
+    }
+
+    /// The form of the log.
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     net::TcpListener,
     num::NonZero,
     process::ExitCode,
@@ -14,28 +14,17 @@ use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
 };
-use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
     ConfigError,
     cli::{self, Options},
-    listen,
+    listen, log,
     serve::{Handle, Server},
 };
 
 /// Reads the command line, binds, prints the banner and calls `serve`, which returns when the server has ended. The exit status
 /// is 0 then; 1 if it could not start or serve, 2 if the command line is wrong.
 pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = io::stderr().is_terminal();
-    fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_target(false)
-        .with_writer(io::stderr)
-        // A standard error that nobody reads any more is no reason to panic.
-        .log_internal_errors(false)
-        .init();
     let options = match Options::parse_args(std::env::args_os().collect::<Vec<OsString>>()) {
         Ok(options) => options,
         Err(error) => {
@@ -44,6 +33,7 @@ pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    log::start(options.log_format());
     match bind(&options) {
         Ok(bound) => {
             let started = start(&bound, &options);

@@ -7,6 +7,7 @@ mod connection;
 pub mod entry;
 pub mod files;
 pub mod listen;
+pub mod log;
 mod mailbox;
 mod output;
 mod serve;
@@ -14,5 +15,6 @@ mod server;
 
 pub use connection::{Connection, Transport};
 pub use httpout_proto::{Config, ConfigError, Limits, site::Multirange};
+pub use log::LogFormat;
 pub use serve::{Acceptor, Handle, Server, accept};
 pub use server::{Admission, Options, Shared};

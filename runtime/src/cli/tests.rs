@@ -11,7 +11,8 @@ fn parse(args: &[&str]) -> Result<Options, String> {
 fn shown(options: &Options) -> String {
     let config = options.config().unwrap();
     let bind = (options.port(), options.ifce());
-    format!("{config:?} {:?} {bind:?} grace: {:?}", options.runtime(), options.grace())
+    let rest = options.log_format();
+    format!("{config:?} {:?} {bind:?} grace: {:?} ({rest:?}, ", options.runtime(), options.grace())
 }
 
 fn parsed(args: &[&str]) -> String {
@@ -40,6 +41,7 @@ const EFFECTS: &[(&str, &str, &str)] = &[
     ("wait-missing", "1.5", "wait_missing: 1.5s"),
     ("durable", "true", "durable: true"),
     ("grace", "3", "grace: 3s"),
+    ("log-format", "json", "(Json, "),
     ("max_client_errors", "9", "client_errors: 9"),
 ];
 
