@@ -1,12 +1,18 @@
 //! The command line, one for both binaries, and the banner.
 
 mod banner;
+mod file;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod values;
 mod words;
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{
     ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
@@ -29,7 +35,10 @@ const HTTP: u16 = 80;
     override_usage = "httpout --rdirs DIR[,DIR]... [--wdir DIR] [OPTIONS]\n       \
                       httpout 'rdirs=DIR:wdir=DIR:port=8080'",
     after_help = "Names may be written with _ or with -. BOOL is true or false; without it, true.\n\
-                  Options are also read in the form NAME=VALUE:NAME:NAME=VALUE, as GPAC writes them."
+                  Options are also read in the form NAME=VALUE:NAME:NAME=VALUE, as GPAC writes them;\n\
+                  from variables, such as HTTPOUT_PORT; and from a TOML file (--config), such as port = 8080.\n\
+                  A flag goes before a variable, a variable before the file. A list replaces the weaker one.\n\
+                  Paths are relative to the working directory, those in the file too."
 )]
 pub struct Options {
     /// Directories to serve. One is the root /; of several, each is served under its own name
@@ -137,6 +146,10 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", help_heading = "Running")]
     grace: Duration,
 
+    /// TOML file of options, one NAME = VALUE a line
+    #[arg(long, value_name = "FILE", help_heading = "Running")]
+    config: Option<PathBuf>,
+
     /// Form of the log on standard error; RUST_LOG filters it, e.g. RUST_LOG=debug
     #[arg(
         long = "log-format",
@@ -146,6 +159,9 @@ pub struct Options {
         help_heading = "Running"
     )]
     log_format: LogFormat,
+
+    #[arg(skip)]
+    sources: sources::Sources,
 }
 
 /// See [`Multirange`].
@@ -160,16 +176,22 @@ enum Form {
 }
 
 impl Options {
-    /// Reads a command line, the program's name first.
+    /// Reads a command line, the program's name first, the variables, and the file that one of them names. Of these, the earlier goes
+    /// before the later.
     ///
     /// # Errors
-    /// What is wrong with it; or what `--help` and `--version` show, which is no error to
+    /// What is wrong with them; or what `--help` and `--version` show, which is no error to
     /// [`use_stderr`](clap::Error::use_stderr).
-    pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+    pub fn parse_args(
+        args: impl IntoIterator<Item = OsString>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, clap::Error> {
         let mut command = Self::command();
         let args = words::expand(args, &mut command)?;
-        let matches = command.try_get_matches_from_mut(args)?;
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        let (matches, sources) = sources::parse(args, variables, command.clone())?;
+        let options =
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        Ok(Self { sources, ..options })
     }
 
     /// The options of the server's core.
@@ -235,5 +257,23 @@ impl Options {
     /// The form of the log.
     pub fn log_format(&self) -> LogFormat {
         self.log_format
+    }
+
+    /// The file that options were read from.
+    pub fn config_file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
+    /// What is odd about the sources of the options, but does not keep the server from starting.
+    pub fn warnings(&self) -> &[String] {
+        &self.sources.warnings
+    }
+
+    /// The error as text, with the source of its option first if that is not the command line.
+    pub fn explain(&self, error: &ConfigError) -> String {
+        match self.sources.origin(error.option) {
+            Some(origin) => format!("{origin}: {error}"),
+            None => error.to_string(),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What both binaries do around their runtime: options in, banner out, signals, exit status.
 
 use std::{
-    ffi::OsString,
+    env,
     io::{self, Write},
     net::TcpListener,
     num::NonZero,
@@ -22,10 +22,10 @@ use crate::{
     serve::{Handle, Server},
 };
 
-/// Reads the command line, binds, prints the banner and calls `serve`, which returns when the server has ended. The exit status
+/// Reads the options, binds, prints the banner and calls `serve`, which returns when the server has ended. The exit status
 /// is 0 then; 1 if it could not start or serve, 2 if the command line is wrong.
 pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
-    let options = match Options::parse_args(std::env::args_os().collect::<Vec<OsString>>()) {
+    let options = match Options::parse_args(env::args_os(), env::vars_os()) {
         Ok(options) => options,
         Err(error) => {
             // Nobody is left to be told if this fails.
@@ -34,6 +34,9 @@ pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
         }
     };
     log::start(options.log_format());
+    for warning in options.warnings() {
+        tracing::warn!("{warning}");
+    }
     match bind(&options) {
         Ok(bound) => {
             let started = start(&bound, &options);
@@ -42,7 +45,7 @@ pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
                 Err(error) => fail(&format!("cannot serve: {error}")),
             }
         }
-        Err(error) => fail(&error.to_string()),
+        Err(error) => fail(&options.explain(&error)),
     }
 }
 

@@ -2,17 +2,22 @@ use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::
 
 use super::*;
 
-fn parse(args: &[&str]) -> Result<Options, String> {
+pub(super) fn parse(args: &[&str]) -> Result<Options, String> {
+    parse_with(args, &[])
+}
+
+pub(super) fn parse_with(args: &[&str], variables: &[(&str, &str)]) -> Result<Options, String> {
     let args = ["httpout"].iter().chain(args).map(OsString::from);
-    Options::parse_args(args).map_err(|error| error.to_string())
+    let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+    Options::parse_args(args, variables).map_err(|error| error.to_string())
 }
 
 /// All that the options say, as text.
-fn shown(options: &Options) -> String {
+pub(super) fn shown(options: &Options) -> String {
     let config = options.config().unwrap();
     let bind = (options.port(), options.ifce());
-    let rest = options.log_format();
-    format!("{config:?} {:?} {bind:?} grace: {:?} ({rest:?}, ", options.runtime(), options.grace())
+    let rest = (options.log_format(), options.config_file());
+    format!("{config:?} {:?} {bind:?} grace: {:?} {rest:?}", options.runtime(), options.grace())
 }
 
 fn parsed(args: &[&str]) -> String {
@@ -20,7 +25,7 @@ fn parsed(args: &[&str]) -> String {
 }
 
 /// Options, and what each of them must change.
-const EFFECTS: &[(&str, &str, &str)] = &[
+pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("rdirs", "a,b", r#"rdirs: ["a", "b"]"#),
     ("wdir", "in", r#"wdir: Some("in")"#),
     ("dst", "http://127.0.0.1:81/x", r#"(Number(81), Some("127.0.0.1"))"#),
@@ -42,6 +47,7 @@ const EFFECTS: &[(&str, &str, &str)] = &[
     ("durable", "true", "durable: true"),
     ("grace", "3", "grace: 3s"),
     ("log-format", "json", "(Json, "),
+    ("config", "/dev/null", r#"Some("/dev/null"))"#),
     ("max_client_errors", "9", "client_errors: 9"),
 ];
 
@@ -212,7 +218,7 @@ fn paths_need_not_be_unicode() {
     let word = OsStr::from_bytes(b"rdirs=d\xff,e\xff:close");
     for args in [vec![OsString::from("--rdirs"), odd.into()], vec![word.into()]] {
         let args = [OsString::from("httpout")].into_iter().chain(args);
-        let config = Options::parse_args(args).unwrap().config().unwrap();
+        let config = Options::parse_args(args, []).unwrap().config().unwrap();
         assert_eq!(config.rdirs[0], Path::new(odd));
     }
 }
