@@ -1,8 +1,11 @@
 //! The command line, one for both binaries, and the banner.
 
 mod banner;
+mod complete;
 mod file;
+mod man;
 mod sources;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -14,14 +17,14 @@ use std::{
     time::Duration,
 };
 
-use clap::{
-    ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
-    builder::NonEmptyStringValueParser,
-};
+use clap::{ArgAction, FromArgMatches as _, Parser, ValueEnum, builder::NonEmptyStringValueParser};
 use httpout_proto::{Config, ConfigError, site::Multirange};
 
-pub use self::banner::banner;
 use self::values::{Destination, boolean, destination, port, seconds, size};
+pub use self::{
+    banner::banner,
+    tasks::{Task, completions, manual},
+};
 use crate::{LogFormat, Options as RuntimeOptions, listen::Port};
 
 /// Port of `http` URLs that name none.
@@ -186,7 +189,7 @@ impl Options {
         args: impl IntoIterator<Item = OsString>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, clap::Error> {
-        let mut command = Self::command();
+        let mut command = tasks::command();
         let args = words::expand(args, &mut command)?;
         let (matches, sources) = sources::parse(args, variables, command.clone())?;
         let options =

@@ -2,8 +2,8 @@
 
 use std::{
     env,
+    ffi::{OsStr, OsString},
     io::{self, Write},
-    net::TcpListener,
     num::NonZero,
     process::ExitCode,
     thread,
@@ -17,7 +17,7 @@ use signal_hook::{
 
 use crate::{
     ConfigError,
-    cli::{self, Options},
+    cli::{self, Options, Task},
     listen, log,
     serve::{Handle, Server},
 };
@@ -25,13 +25,15 @@ use crate::{
 /// Reads the options, binds, prints the banner and calls `serve`, which returns when the server has ended. The exit status
 /// is 0 then; 1 if it could not start or serve, 2 if the command line is wrong.
 pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
-    let options = match Options::parse_args(env::args_os(), env::vars_os()) {
+    let args: Vec<OsString> = env::args_os().collect();
+    match Task::parse_args(&args) {
+        Some(Ok(task)) => return perform(task, &args.first().cloned().unwrap_or_default()),
+        Some(Err(error)) => return refuse(&error),
+        None => {}
+    }
+    let options = match Options::parse_args(args, env::vars_os()) {
         Ok(options) => options,
-        Err(error) => {
-            // Nobody is left to be told if this fails.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return refuse(&error),
     };
     log::start(options.log_format());
     for warning in options.warnings() {
@@ -54,9 +56,34 @@ pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
+/// Does what was asked for instead of serving. `program` is the name under which it was called.
+fn perform(task: Task, program: &OsStr) -> ExitCode {
+    let text = match task {
+        Task::Creds { .. } => return fail("creds: not yet to be had"),
+        Task::Completions { shell } => Ok(cli::completions(shell, program)),
+        Task::Man => cli::manual(program),
+    };
+    let shown = text.and_then(|text| {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&text)?;
+        stdout.flush()
+    });
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("cannot write to standard output: {error}")),
+    }
+}
+
+/// Shows what is wrong with the options; or the help that was asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told if this fails.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
 fn bind(options: &Options) -> Result<Server, ConfigError> {
     let config = options.config()?;
-    let listeners: Vec<TcpListener> = listen::bind(options.ifce(), options.port())?;
+    let listeners = listen::bind(options.ifce(), options.port())?;
     Server::bind(config, options.runtime(), listeners)
 }
 

@@ -1,5 +1,7 @@
 use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
 
+use clap::CommandFactory as _;
+
 use super::*;
 
 pub(super) fn parse(args: &[&str]) -> Result<Options, String> {
