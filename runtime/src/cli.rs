@@ -252,6 +252,16 @@ impl Options {
         self.ifce.as_deref().or_else(|| self.dst.as_ref()?.ifce.as_deref())
     }
 
+    /// Which of the options that say where to listen are given.
+    pub fn where_to_listen(&self) -> Vec<&'static str> {
+        let all = [
+            ("dst", self.dst.is_some()),
+            ("port", self.port.is_some()),
+            ("ifce", self.ifce.is_some()),
+        ];
+        all.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+    }
+
     /// How long requests may go on after the first signal to end.
     pub fn grace(&self) -> Duration {
         self.grace

@@ -18,7 +18,7 @@ use signal_hook::{
 use crate::{
     ConfigError,
     cli::{self, Options, Task},
-    listen, log,
+    listen, log, notify,
     serve::{Handle, Server},
 };
 
@@ -83,7 +83,15 @@ fn refuse(error: &clap::Error) -> ExitCode {
 
 fn bind(options: &Options) -> Result<Server, ConfigError> {
     let config = options.config()?;
-    let listeners = listen::bind(options.ifce(), options.port())?;
+    let passed = listen::passed()?;
+    let listeners = if passed.is_empty() {
+        listen::bind(options.ifce(), options.port())?
+    } else {
+        for option in options.where_to_listen() {
+            tracing::warn!("{option} is not used: the sockets that were passed are listened on");
+        }
+        passed
+    };
     Server::bind(config, options.runtime(), listeners)
 }
 
@@ -98,6 +106,7 @@ fn start(bound: &Server, options: &Options) -> io::Result<()> {
     // A closed standard output is no reason not to serve.
     let _ = io::stdout().lock().write_all(banner.as_bytes());
     let _ = io::stdout().lock().flush();
+    notify::ready();
     Ok(())
 }
 
@@ -110,6 +119,7 @@ fn end_by_signal(signals: &mut Signals, handle: &Handle, grace: Duration) {
             continue;
         }
         // Told first: without connections, the process ends at once.
+        notify::stopping();
         tracing::info!(connections = handle.connections(), "ending: no more requests are taken");
         handle.shut_down();
         let handle = handle.clone();

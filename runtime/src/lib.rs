@@ -9,6 +9,7 @@ pub mod files;
 pub mod listen;
 pub mod log;
 mod mailbox;
+pub mod notify;
 mod output;
 mod serve;
 mod server;
