@@ -190,7 +190,10 @@ impl Bench {
         } else if let Effect::Follow { op, .. } = effect {
             self.session.handle_done(*op, Ok(Done::NotGrowing));
         } else {
-            assert!(matches!(effect, Effect::Close { .. } | Effect::ShutdownWrite), "{effect:?}");
+            assert!(
+                matches!(effect, Effect::Close { .. } | Effect::Over(_) | Effect::ShutdownWrite),
+                "{effect:?}"
+            );
         }
     }
 }

@@ -1,8 +1,23 @@
 //! What a [`Session`](crate::Session) asks of its runtime, and what the runtime answers.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
+
+use crate::{
+    auth::{Credential, Secret},
+    exchange::{
+        coding::Coding,
+        listing::{Entry, Order},
+    },
+    http1::Method,
+    report::{Asked, Report},
+};
 
 /// Names one effect that has an answer. Never used twice within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +52,11 @@ impl RelPath {
             || path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
                 && !path.bytes().any(|b| b == 0 || b == b'\\');
         fine.then(|| Self(path.into()))
+    }
+
+    /// The root itself.
+    pub fn root() -> Self {
+        Self("".into())
     }
 
     /// The path, segments separated by `/`.
@@ -258,6 +278,73 @@ pub enum Effect {
         /// The following.
         op: OpId,
     },
+    /// Where does this place lie, all symbolic links followed (with `last`, the last segment too)? What does not exist is taken as
+    /// it is written. Asked where [rules](crate::Config::rules) say who may do what. Answer: [`Done::Located`].
+    Locate {
+        /// To be answered.
+        op: OpId,
+        /// What is asked for.
+        place: Place,
+        /// Follow a link in the last segment.
+        last: bool,
+    },
+    /// Is this the user's password? Costly, and to be paced: [`Gate`](crate::auth::Gate). Answer: [`Done::Verified`].
+    Verify {
+        /// To be answered.
+        op: OpId,
+        /// Who it claims to be.
+        user: Arc<str>,
+        /// The password that was given.
+        password: Secret,
+        /// What it is checked against. `None`: no such user; it must take as long to say so.
+        credential: Option<Credential>,
+    },
+    /// Read a directory: regular files and directories, each symbolic link as what it leads to (and left out if that is
+    /// outside the root), no name that begins with a dot, none that no URL can name. In this order; of more than `most`, that
+    /// many. Answer: [`Done::Listed`].
+    List {
+        /// To be answered.
+        op: OpId,
+        /// Which directory.
+        place: Place,
+        /// How to sort.
+        order: Order,
+        /// The most that are wanted.
+        most: usize,
+    },
+    /// The whole content of an open file, compressed; worth keeping for the next request for the same place and state.
+    /// Answer: [`Done::Encoded`].
+    Encode {
+        /// To be answered.
+        op: OpId,
+        /// Which.
+        file: FileId,
+        /// Where it was opened.
+        place: Place,
+        /// What it was when it was opened.
+        meta: Meta,
+        /// How to compress.
+        coding: Coding,
+    },
+    /// The server's counters, in the text format of Prometheus. Answer: [`Done::Text`].
+    Metrics {
+        /// To be answered.
+        op: OpId,
+    },
+    /// Can the server do its work? Answer: [`Done::Ok`], or [`Done::Text`] with what is wrong.
+    Health {
+        /// To be answered.
+        op: OpId,
+    },
+    /// A request has begun, where [`Config::log_begin`](crate::Config::log_begin) wants that told.
+    Begun {
+        /// Its method.
+        method: Method,
+        /// What it asks for.
+        asked: Arc<Asked>,
+    },
+    /// A request is over.
+    Over(Box<Report>),
     /// All is sent and the peer is to be told so: shut down the writing half of the socket, go on reading.
     ShutdownWrite,
 }
@@ -284,6 +371,32 @@ pub enum Done {
     Following(Growth),
     /// No upload is in progress.
     NotGrowing,
+    /// The place's absolute path, without symbolic links.
+    Located(PathBuf),
+    /// What the password is.
+    Verified(Verified),
+    /// What is in the directory.
+    Listed {
+        /// The entries, in the order that was asked for.
+        entries: Vec<Entry>,
+        /// There were more.
+        truncated: bool,
+    },
+    /// The compressed content.
+    Encoded(Bytes),
+    /// A text.
+    Text(String),
+}
+
+/// What came of checking a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// It is the user's.
+    Right,
+    /// It is not, or there is no such user.
+    Wrong,
+    /// Not checked: too many were wrong lately, or wait to be checked. To be tried again after this time.
+    TooMany(Duration),
 }
 
 /// How far a growing file is.

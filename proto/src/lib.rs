@@ -15,6 +15,7 @@ mod time;
 
 pub use effect::{Done, Effect, FileId, OpId};
 pub use error::{ConfigError, FsError, PeerError};
+pub use exchange::Client;
 pub use limits::Limits;
 pub use live::Hub;
 pub use report::{Asked, Report};

@@ -44,6 +44,10 @@ pub struct Limits {
     pub age: Duration,
     /// Consecutive answers of 400 and above after which a connection is closed (`max_client_errors`); 0: any.
     pub client_errors: u32,
+    /// How long the answer to a wrong password takes, so that it cannot be guessed by trying.
+    pub wrong_password_time: Duration,
+    /// Most entries of a listing; the rest is left out, and the listing says so.
+    pub listed: usize,
     /// Bytes of an upload that may wait to be written before reading stops.
     pub upload_window: u64,
     /// Bytes of pipelined requests that are held while one is answered.
@@ -77,6 +81,8 @@ impl Default for Limits {
             requests: 10_000,
             age: Duration::from_secs(3600),
             client_errors: 20,
+            wrong_password_time: Duration::from_secs(1),
+            listed: 200_000,
             upload_window: 1 << 20,
             pipelined: 64 << 10,
         }

@@ -1,14 +1,17 @@
 //! A server's side of one connection: HTTP/1.x framing and the exchanges on it, joined. This is what a runtime drives.
 
-use std::{collections::VecDeque, io, sync::Arc};
+use std::{collections::VecDeque, io, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
 use crate::{
     effect::{Done, Effect, Growth, OpId},
     error::{FsError, PeerError},
-    exchange::{self, Answer, Cx, Ids, Task},
-    http1::{self, Event, Exchange, ExchangeId, Live, Transmit},
+    exchange::{self, About, Answer, Client, Cx, Ids, Role, Task},
+    http1::{
+        self, Event, Exchange, ExchangeId, Live, Method, RequestHead, Status, Target, Transmit,
+    },
+    report::{Asked, Report},
     site::Site,
     step::{Closed, Step, Wait},
     time::{Now, Timer},
@@ -19,6 +22,10 @@ use crate::{
 #[derive(Debug)]
 pub struct Session {
     site: Arc<Site>,
+    /// Takes the site's place before the next request.
+    renewed: Option<Arc<Site>>,
+    client: Client,
+    role: Role,
     wire: http1::Server,
     effects: VecDeque<Effect>,
     inputs: VecDeque<Input>,
@@ -41,6 +48,18 @@ struct Active {
     id: ExchangeId,
     turn: Turn,
     task: Option<Task>,
+    about: About,
+    /// What will be reported.
+    so_far: SoFar,
+}
+
+#[derive(Debug)]
+struct SoFar {
+    began: Instant,
+    method: Option<Method>,
+    status: Option<Status>,
+    received: u64,
+    asked: Option<Arc<Asked>>,
 }
 
 /// What may still be said.
@@ -60,6 +79,9 @@ impl Session {
         Self {
             wire: http1::Server::new(site.limits.clone()),
             site,
+            renewed: None,
+            client: Client::default(),
+            role: Role::Public,
             effects: VecDeque::new(),
             inputs: VecDeque::new(),
             ids: Ids::default(),
@@ -74,6 +96,31 @@ impl Session {
         let mut session = Self::new(site);
         session.wire.refuse(PeerError::Overloaded);
         session
+    }
+
+    /// A connection on the admin address: `/metrics`, `/healthz`, `/readyz`, and nothing of the site.
+    pub fn admin(site: Arc<Site>) -> Self {
+        let mut session = Self::new(site);
+        session.role = Role::Admin;
+        session
+    }
+
+    /// Tells who is at the other end. Without it, the peer counts as one whose passwords others can read.
+    #[must_use]
+    pub fn with_client(mut self, client: Client) -> Self {
+        self.client = client;
+        self
+    }
+
+    /// What is served to the request under way, and until [renewed](Self::renew) to the next ones.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    /// From the next request on, another site is served. Effects that come after that speak of its roots:
+    /// [`site`](Self::site) tells.
+    pub fn renew(&mut self, site: Arc<Site>) {
+        self.renewed = Some(site);
     }
 
     /// Bytes were received.
@@ -142,7 +189,7 @@ impl Session {
                 self.on_input(input, now);
                 continue;
             }
-            if self.deadline().is_some_and(|deadline| deadline <= now.mono) {
+            if self.deadline().is_some_and(|(deadline, _)| deadline <= now.mono) {
                 self.ask(now, |task, cx| task.on_deadline(cx));
                 continue;
             }
@@ -164,20 +211,19 @@ impl Session {
         }
     }
 
-    fn deadline(&self) -> Option<std::time::Instant> {
+    fn deadline(&self) -> Option<(Instant, Timer)> {
         self.active.as_ref()?.task.as_ref()?.deadline()
     }
 
     fn wait(&self, wait: Wait) -> Wait {
-        let missing = self.deadline().map(|at| (at, Timer::Missing));
-        Wait { deadline: wait.deadline.into_iter().chain(missing).min(), ..wait }
+        Wait { deadline: wait.deadline.into_iter().chain(self.deadline()).min(), ..wait }
     }
 
     /// The connection is over; not so the effects whose answers must not be lost.
     fn closed(&mut self, closed: Closed, now: Now) -> Option<Step<Effect>> {
         if self.active.is_some() {
             self.ask(now, |task, cx| task.on_abort(cx));
-            self.retire();
+            self.retire(false, now);
             return None;
         }
         if self.leaving.is_empty() {
@@ -192,7 +238,9 @@ impl Session {
                 let Self { site, effects, ids, leaving, .. } = self;
                 if !leaving.is_empty() {
                     let mut answers = VecDeque::new();
-                    let mut cx = Cx { site, now, ids, effects, answers: &mut answers };
+                    let mut about = About::default();
+                    let mut cx =
+                        Cx { site, now, ids, effects, answers: &mut answers, about: &mut about };
                     for task in leaving.iter_mut() {
                         task.on_done(op, result.clone(), &mut cx);
                     }
@@ -207,19 +255,21 @@ impl Session {
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
             Event::Request { head, exchange } => {
-                self.active =
-                    Some(Active { id: exchange.id(), turn: Turn::Due(exchange), task: None });
-                self.speak(now, |cx| exchange::start(head, cx));
+                self.begin(Some(&head), exchange, now);
+                let role = self.role;
+                self.speak(now, |cx| exchange::start(head, role, cx));
             }
             Event::Refused { why, exchange } => {
-                self.active =
-                    Some(Active { id: exchange.id(), turn: Turn::Due(exchange), task: None });
+                self.begin(None, exchange, now);
                 self.speak(now, |cx| {
                     exchange::refuse_peer(why, cx);
                     None
                 });
             }
             Event::Data { id, data } if self.is_current(id) => {
+                if let Some(active) = &mut self.active {
+                    active.so_far.received += data.len() as u64;
+                }
                 self.ask(now, |task, cx| task.on_data(data, cx));
             }
             Event::End { id } if self.is_current(id) => self.ask(now, |task, cx| task.on_end(cx)),
@@ -228,7 +278,7 @@ impl Session {
             }
             Event::Sent { id } if self.is_current(id) => {
                 self.ask(now, |task, cx| task.on_sent(cx));
-                self.retire();
+                self.retire(true, now);
             }
             Event::Aborted { id, why } if self.is_current(id) => self.give_up(why, now),
             Event::ShutdownWrite => self.effects.push_back(Effect::ShutdownWrite),
@@ -240,6 +290,36 @@ impl Session {
         }
     }
 
+    /// A request is to be answered; `None`: one whose head could not be read.
+    fn begin(&mut self, head: Option<&RequestHead>, exchange: Exchange, now: Now) {
+        // What is still under way speaks of the old one's roots.
+        if self.leaving.is_empty()
+            && let Some(site) = self.renewed.take()
+        {
+            self.site = site;
+        }
+        let config = &self.site.config;
+        let told = self.role == Role::Public && (config.log || config.log_begin);
+        let asked = told.then(|| Arc::new(head.map(asked).unwrap_or_default()));
+        if let (true, Some(head), Some(asked)) = (config.log_begin, head, &asked) {
+            self.effects.push_back(Effect::Begun { method: head.method, asked: asked.clone() });
+        }
+        let about = About {
+            client: self.client,
+            cross_origin: head.is_some_and(|head| head.fields.get("origin").is_some()),
+            user: None,
+        };
+        let so_far = SoFar {
+            began: now.mono,
+            method: head.map(|head| head.method),
+            status: None,
+            received: 0,
+            asked,
+        };
+        let (id, turn) = (exchange.id(), Turn::Due(exchange));
+        self.active = Some(Active { id, turn, task: None, about, so_far });
+    }
+
     fn is_current(&self, id: ExchangeId) -> bool {
         self.active.as_ref().is_some_and(|active| active.id == id)
     }
@@ -247,27 +327,36 @@ impl Session {
     /// The body cannot be had, or the answer not be delivered.
     fn give_up(&mut self, why: PeerError, now: Now) {
         self.ask(now, |task, cx| task.on_abort(cx));
-        let due = self.active.as_ref().is_some_and(|active| matches!(active.turn, Turn::Due(_)));
-        let active = self.active.take();
-        if let Some(Active { id, turn, task }) = active {
-            self.leaving.extend(task.filter(Task::is_busy));
-            if due && why.status().is_some() {
-                self.active = Some(Active { id, turn, task: None });
-                self.speak(now, |cx| {
-                    exchange::refuse_peer(why, cx);
-                    None
-                });
-            }
+        let Some(active) = &mut self.active else { return };
+        self.leaving.extend(active.task.take().filter(Task::is_busy));
+        if matches!(active.turn, Turn::Due(_)) && why.status().is_some() {
+            self.speak(now, |cx| {
+                exchange::refuse_peer(why, cx);
+                None
+            });
+        } else {
+            self.retire(false, now);
         }
     }
 
     /// The exchange is over; what it still waits for is waited for apart.
-    fn retire(&mut self) {
-        if let Some(task) = self.active.take().and_then(|active| active.task)
-            && task.is_busy()
-        {
-            self.leaving.push(task);
+    fn retire(&mut self, complete: bool, now: Now) {
+        let Some(Active { task, about, so_far, .. }) = self.active.take() else { return };
+        self.leaving.extend(task.filter(Task::is_busy));
+        if self.role == Role::Admin {
+            return;
         }
+        let SoFar { began, method, status, received, asked } = so_far;
+        self.effects.push_back(Effect::Over(Box::new(Report {
+            method,
+            status,
+            received,
+            sent: self.wire.body_sent(),
+            took: now.mono.saturating_duration_since(began),
+            complete,
+            user: about.user,
+            asked,
+        })));
     }
 
     /// Lets the task go on, and says what it wants said.
@@ -284,12 +373,10 @@ impl Session {
     /// Says what comes out of `answer`, which also returns the task that remains.
     fn speak(&mut self, now: Now, answer: impl FnOnce(&mut Cx<'_>) -> Option<Task>) {
         let mut answers = VecDeque::new();
-        let Self { site, effects, ids, .. } = self;
-        let mut cx = Cx { site, now, ids, effects, answers: &mut answers };
-        let task = answer(&mut cx);
-        if let Some(active) = &mut self.active {
-            active.task = task;
-        }
+        let Self { site, effects, ids, active: Some(active), .. } = self else { return };
+        let about = &mut active.about;
+        let mut cx = Cx { site, now, ids, effects, answers: &mut answers, about };
+        active.task = answer(&mut cx);
         for answer in answers {
             self.say(answer, now);
         }
@@ -305,6 +392,7 @@ impl Session {
                 turn
             }
             (Answer::Whole(head, body), Turn::Due(exchange)) => {
+                active.so_far.status = Some(head.status());
                 self.errors_in_a_row =
                     if head.status().is_error() { self.errors_in_a_row + 1 } else { 0 };
                 let most = self.site.config.limits.client_errors;
@@ -315,11 +403,13 @@ impl Session {
                 Turn::Said
             }
             (Answer::Last(head, body), Turn::Due(exchange)) => {
+                active.so_far.status = Some(head.status());
                 wire.shut_down();
                 wire.respond(exchange, &head, body, now);
                 Turn::Said
             }
             (Answer::Live(head), Turn::Due(exchange)) => {
+                active.so_far.status = Some(head.status());
                 self.errors_in_a_row = 0;
                 if self.site.config.close {
                     wire.shut_down();
@@ -349,5 +439,21 @@ impl Session {
                 turn,
             ) => turn,
         };
+    }
+}
+
+/// A request as logs show it.
+fn asked(head: &RequestHead) -> Asked {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let field = |name| head.fields.get(name).map(text);
+    Asked {
+        target: match &head.target {
+            Target::Path(path) => path.clone(),
+            Target::Asterisk => "*".into(),
+        },
+        minor: head.minor,
+        range: field("range"),
+        referer: field("referer"),
+        user_agent: field("user-agent"),
     }
 }

@@ -30,6 +30,8 @@ pub enum Timer {
     Linger,
     /// A request waits for an upload to begin (`wait-missing`).
     Missing,
+    /// A wrong password was given: the answer is held back.
+    Penalty,
 }
 
 impl fmt::Display for Timer {
@@ -41,14 +43,15 @@ impl fmt::Display for Timer {
             Self::Send => "send",
             Self::Linger => "linger",
             Self::Missing => "wait-missing",
+            Self::Penalty => "wrong password",
         })
     }
 }
 
-/// A deadline for each [`Timer`].
+/// A deadline for each [`Timer`] of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    at: [Option<Instant>; 6],
+    at: [Option<Instant>; 5],
     /// None is earlier, so that most polls need not look at each.
     earliest: Option<Instant>,
 }
@@ -90,5 +93,5 @@ impl Timers {
     }
 }
 
-const ALL: [Timer; 6] =
-    [Timer::Head, Timer::Idle, Timer::RequestBody, Timer::Send, Timer::Linger, Timer::Missing];
+/// Those of a connection; the others are an exchange's.
+const ALL: [Timer; 5] = [Timer::Head, Timer::Idle, Timer::RequestBody, Timer::Send, Timer::Linger];

@@ -34,17 +34,17 @@ use crate::net::{Listener, Socket};
 /// A listening socket that the reactor does not take.
 pub async fn serve(server: Server, executor: Arc<Executor<'static>>) -> io::Result<()> {
     let (shared, listeners) = server.into_parts();
-    for listener in listeners {
+    for (listener, door) in listeners {
         let worker = executor.clone();
-        let connections =
-            accept(Listener::new(listener)?, shared.clone(), move |stream, admission| {
-                let connection = async {
-                    if let Ok(socket) = Socket::new(stream) {
-                        Connection::new(socket, admission).await;
-                    }
-                };
-                worker.spawn(connection).detach();
-            });
+        let listener = Listener::new(listener)?;
+        let connections = accept(listener, shared.clone(), door, move |stream, admission| {
+            let connection = async {
+                if let Ok(socket) = Socket::new(stream) {
+                    Connection::new(socket, admission).await;
+                }
+            };
+            worker.spawn(connection).detach();
+        });
         executor.spawn(connections).detach();
     }
     shared.over().await;

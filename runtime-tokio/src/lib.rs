@@ -41,9 +41,10 @@ pub async fn serve(server: Server) -> io::Result<()> {
 /// A listening socket that the runtime does not take.
 pub async fn serve_on(server: Server, workers: Vec<runtime::Handle>) -> io::Result<()> {
     let (shared, listeners) = server.into_parts();
-    for listener in listeners {
+    for (listener, door) in listeners {
         let mut next = workers.clone().into_iter().cycle();
-        tokio::spawn(accept(Listener::new(listener)?, shared.clone(), move |stream, admission| {
+        let listener = Listener::new(listener)?;
+        tokio::spawn(accept(listener, shared.clone(), door, move |stream, admission| {
             if let Some(worker) = next.next() {
                 worker.spawn(async {
                     if let Ok(socket) = Socket::new(stream) {

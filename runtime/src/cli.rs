@@ -18,14 +18,19 @@ use std::{
 };
 
 use clap::{ArgAction, FromArgMatches as _, Parser, ValueEnum, builder::NonEmptyStringValueParser};
-use httpout_proto::{Config, ConfigError, site::Multirange};
+use httpout_proto::{
+    Config, ConfigError,
+    site::{Cors, Multirange, headers},
+};
 
-use self::values::{Destination, boolean, destination, port, seconds, size};
+use self::values::{Destination, boolean, destination, port, seconds, size, some_seconds};
 pub use self::{
     banner::banner,
     tasks::{Task, completions, manual},
 };
-use crate::{LogFormat, Options as RuntimeOptions, listen::Port};
+use crate::{
+    LogFormat, Options as RuntimeOptions, creds::default_users_file, listen::Port, rights,
+};
 
 /// Port of `http` URLs that name none.
 const HTTP: u16 = 80;
@@ -44,13 +49,29 @@ const HTTP: u16 = 80;
                   Paths are relative to the working directory, those in the file too."
 )]
 pub struct Options {
-    /// Directories to serve. One is the root /; of several, each is served under its own name
+    /// Directories to serve. One is the root /; of several, each is served under its own name. A file is a rule file, which says what
+    /// is served, and who may read and write
     #[arg(long, value_name = "DIR", value_delimiter = ',', help_heading = "Directories")]
     rdirs: Vec<PathBuf>,
 
     /// Directory for uploads; its name is not part of the URL
     #[arg(long, value_name = "DIR", help_heading = "Directories")]
     wdir: Option<PathBuf>,
+
+    /// Users and groups that rule files name: made with httpout creds, or with htpasswd [default: users.cfg in
+    /// $CONFIGURATION_DIRECTORY, else in ~/.config/httpout]
+    #[arg(long, value_name = "FILE", help_heading = "Directories")]
+    users: Option<PathBuf>,
+
+    /// Take passwords over connections that others can read, too: neither TLS nor from this machine
+    #[arg(long = "insecure-auth", value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Directories")]
+    insecure_auth: bool,
+
+    /// List directories
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Directories")]
+    dlist: bool,
 
     /// Where to listen: the port, and the address if the host is one or localhost. The path has no meaning here
     #[arg(short = 'o', long, value_name = "URL", value_parser = destination, help_heading = "Listening")]
@@ -74,6 +95,23 @@ pub struct Options {
     #[arg(long = "cache_control", value_name = "TEXT|none", value_parser = NonEmptyStringValueParser::new(),
         help_heading = "Answers")]
     cache_control: Option<String>,
+
+    /// Tell the time in answers: Server-UTC, in milliseconds since 1970
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Answers")]
+    sutc: bool,
+
+    /// When pages of other origins may read answers: always, never, or where the request tells its origin
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", help_heading = "Answers")]
+    cors: When,
+
+    /// More header fields for every answer: NAME,VALUE,NAME,VALUE... or 'NAME: VALUE', any number of times
+    #[arg(long, value_name = "FIELDS", help_heading = "Answers")]
+    hdrs: Vec<String>,
+
+    /// Largest text that is sent compressed to who accepts it, in bytes, or with k, M; 0: none
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "50000", help_heading = "Answers")]
+    zmax: u64,
 
     /// Use chunked transfer coding where the length is not known; false: end such answers by closing
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
@@ -121,6 +159,25 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30", help_heading = "Limits")]
     timeout: Duration,
 
+    /// Longest time from the first byte of a request's head to its last; seconds
+    #[arg(long = "head-timeout", value_name = "SECONDS", value_parser = some_seconds, default_value = "10",
+        help_heading = "Limits")]
+    head_timeout: Duration,
+
+    /// Longest wait for more of an upload; seconds
+    #[arg(long = "body-timeout", value_name = "SECONDS", value_parser = some_seconds, default_value = "30",
+        help_heading = "Limits")]
+    body_timeout: Duration,
+
+    /// Slowest upload, in bytes per second, or with k, M; 0: any
+    #[arg(long = "body-rate", value_name = "SIZE", value_parser = size, default_value = "500", help_heading = "Limits")]
+    body_rate: u64,
+
+    /// Longest wait for a client that takes nothing of its answer; seconds
+    #[arg(long = "send-timeout", value_name = "SECONDS", value_parser = some_seconds, default_value = "30",
+        help_heading = "Limits")]
+    send_timeout: Duration,
+
     /// Close a connection after so many errors of the client in a row; 0: never
     #[arg(
         long = "max_client_errors",
@@ -167,6 +224,17 @@ pub struct Options {
     sources: sources::Sources,
 }
 
+/// See [`Cors`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum When {
+    /// Never
+    Off,
+    /// Always
+    On,
+    /// Where the request has an Origin
+    Auto,
+}
+
 /// See [`Multirange`].
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Form {
@@ -207,8 +275,32 @@ impl Options {
             return Err(ConfigError { option: "dst", problem, help: "write http://HOST:PORT/" });
         }
         let mut config = Config::default();
-        config.rdirs = self.rdirs.clone();
+        (config.rdirs, config.rules) = rights::take_rules(&self.rdirs)?;
+        config.users = rights::read_users(
+            self.users.as_deref(),
+            default_users_file().as_deref(),
+            &config.rules,
+        )?;
         config.wdir = self.wdir.clone();
+        if self.wdir.as_ref().is_some_and(|wdir| wdir.is_file()) {
+            let problem = "is a file; a rule file cannot stand there".into();
+            let help = "name it in --rdirs, and give rights to write with wu and wg";
+            return Err(ConfigError { option: "wdir", problem, help });
+        }
+        config.insecure_auth = self.insecure_auth;
+        config.dlist = self.dlist;
+        config.sutc = self.sutc;
+        config.cors = match self.cors {
+            When::Off => Cors::Off,
+            When::On => Cors::On,
+            When::Auto => Cors::Auto,
+        };
+        config.hdrs = headers::parse(&self.hdrs).map_err(|problem| ConfigError {
+            option: "hdrs",
+            problem,
+            help: "write --hdrs NAME,VALUE or --hdrs 'NAME: VALUE'",
+        })?;
+        config.zmax = self.zmax;
         config.user_agent = self.user_agent.clone();
         config.close = self.close;
         config.cache_control = self.cache_control.clone();
@@ -223,6 +315,10 @@ impl Options {
         config.durable = self.durable;
         config.limits.upload = (self.maxs > 0).then_some(self.maxs);
         config.limits.idle_time = (!self.timeout.is_zero()).then_some(self.timeout);
+        config.limits.head_time = self.head_timeout;
+        config.limits.body_time = self.body_timeout;
+        config.limits.body_rate = self.body_rate;
+        config.limits.send_time = self.send_timeout;
         config.limits.client_errors = self.max_client_errors;
         Ok(config)
     }

@@ -11,7 +11,9 @@ use std::{
 };
 
 use httpout_proto::{
-    Done, Effect, FileId, FsError, Now, OpId, Session, Step, Wait, effect::Meta, live::FeedId,
+    Done, Effect, FileId, FsError, Now, OpId, Session, Step, Wait,
+    effect::{Meta, Verified},
+    live::FeedId,
 };
 use rustix::{
     fd::{BorrowedFd, OwnedFd},
@@ -20,10 +22,14 @@ use rustix::{
 
 use crate::{
     buffers,
-    files::{self, OpenFile, Opened, PartFile},
+    files::{
+        self, OpenFile, Opened, PartFile,
+        encoded::{self, Key, Wanted},
+    },
     mailbox::{Mailbox, Message},
     output::{self, Sent, Source, Warm},
-    server::{Admission, Follower, Following, Shared},
+    server::{Admission, Follower, Following, Offer, Shared},
+    verify::Outcome,
 };
 
 /// Rounds of a busy connection before the others on its thread have their turn.
@@ -60,6 +66,9 @@ pub trait Transport: Unpin {
 pub struct Connection<T> {
     transport: T,
     session: Session,
+    /// What the session serves, and what it will serve from the next request on.
+    offer: Arc<Offer>,
+    renewed: Option<Arc<Offer>>,
     mailbox: Arc<Mailbox>,
     files: Vec<(FileId, File)>,
     /// The uploads in progress that this connection brings, by their part files.
@@ -90,10 +99,12 @@ enum Place {
 impl<T: Transport> Connection<T> {
     /// A connection that was let in.
     pub fn new(transport: T, admission: Admission) -> Self {
-        let (session, mailbox) = admission.session();
+        let (session, offer, mailbox) = admission.session();
         Self {
             transport,
             session,
+            offer,
+            renewed: None,
             mailbox,
             files: Vec::new(),
             feeds: Vec::new(),
@@ -113,6 +124,10 @@ impl<T: Transport> Connection<T> {
     fn round(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Round> {
         let wait = match self.session.poll(now) {
             Step::Do(effect) => {
+                let site = self.session.site();
+                if let Some(offer) = self.renewed.take_if(|offer| Arc::ptr_eq(&offer.site, site)) {
+                    self.offer = offer;
+                }
                 self.run(effect);
                 return Poll::Ready(Round::More);
             }
@@ -232,6 +247,10 @@ impl<T: Transport> Connection<T> {
                 self.fetching = false;
                 self.warm = Warm::ALL;
             }
+            Message::Renewed(offer) => {
+                self.session.renew(offer.site.clone());
+                self.renewed = Some(offer);
+            }
             Message::ShutDown => self.session.shut_down(),
             Message::Abort => self.session.abort(io::ErrorKind::ConnectionAborted),
         }
@@ -239,11 +258,11 @@ impl<T: Transport> Connection<T> {
 
     fn run(&mut self, effect: Effect) {
         match effect {
-            Effect::Open { op, file, place } => match self.shared().roots.open_file(&place, true) {
+            Effect::Open { op, file, place } => match self.offer.roots.open_file(&place, true) {
                 Opened::Ready(Ok((fd, meta))) => self.handle(Message::Opened(op, file, fd, meta)),
                 Opened::Ready(Err(error)) => self.session.handle_done(op, Err(error)),
                 Opened::WouldBlock => {
-                    let roots = self.shared().roots.clone();
+                    let roots = self.offer.roots.clone();
                     self.unblock(op, move || match roots.open_file(&place, false) {
                         Opened::Ready(result) => {
                             result.map(|(fd, meta)| Message::Opened(op, file, fd, meta))
@@ -253,13 +272,13 @@ impl<T: Transport> Connection<T> {
                 }
             },
             Effect::Stat { op, place } => {
-                let roots = self.shared().roots.clone();
+                let roots = self.offer.roots.clone();
                 self.unblock(op, move || {
                     roots.stat(&place).map(|meta| Message::Done(op, Ok(Done::Stat(meta))))
                 });
             }
             Effect::Create { op, file, place, len, media_type } => {
-                let roots = self.shared().roots.clone();
+                let roots = self.offer.roots.clone();
                 self.unblock(op, move || {
                     let part = roots.create(&place, len)?;
                     if let Some(media_type) = media_type {
@@ -298,7 +317,7 @@ impl<T: Transport> Connection<T> {
                 }
             }
             Effect::Remove { op, place, expect } => {
-                let roots = self.shared().roots.clone();
+                let roots = self.offer.roots.clone();
                 self.unblock(op, move || {
                     roots.remove(&place, expect).map(|()| Message::Done(op, Ok(Done::Ok)))
                 });
@@ -311,7 +330,8 @@ impl<T: Transport> Connection<T> {
             Effect::Announce { file, place, len } => {
                 let shared = self.admission.shared().clone();
                 if let Some(part) = self.part(file) {
-                    self.feeds.push((file, shared.announce(&place, part.file().clone(), len)));
+                    let key = self.offer.roots.key(&place);
+                    self.feeds.push((file, shared.announce(key, part.file().clone(), len)));
                 }
             }
             Effect::Grown { file, len } => {
@@ -322,7 +342,8 @@ impl<T: Transport> Connection<T> {
             Effect::Ended { file, complete } => self.end_feed(file, complete),
             Effect::Follow { op, file, place, wait } => {
                 let follower = Follower { mailbox: self.mailbox.clone(), op };
-                match self.shared().follow(&place, follower, wait) {
+                let roots = &self.offer.roots;
+                match self.shared().follow(|| roots.key(&place), follower, wait) {
                     Following::Feed(feed, fd, growth) => {
                         self.followings.push((op, Place::Feed(feed)));
                         self.files.push((file, File::Open(OpenFile { fd, content: None })));
@@ -341,11 +362,75 @@ impl<T: Transport> Connection<T> {
                     place.leave(self.shared(), &follower);
                 }
             }
+            Effect::Locate { op, place, last } => {
+                match self.offer.roots.locate_cached(&place, last) {
+                    Some(real) => self.session.handle_done(op, Ok(Done::Located(real))),
+                    None => {
+                        let roots = self.offer.roots.clone();
+                        self.unblock(op, move || {
+                            let real = roots.locate(&place, last)?;
+                            Ok(Message::Done(op, Ok(Done::Located(real))))
+                        });
+                    }
+                }
+            }
+            Effect::List { op, place, order, most } => {
+                let roots = self.offer.roots.clone();
+                self.unblock(op, move || {
+                    let (entries, truncated) = roots.list(&place, order, most)?;
+                    Ok(Message::Done(op, Ok(Done::Listed { entries, truncated })))
+                });
+            }
+            Effect::Encode { op, file, place, meta, coding } => {
+                self.encode(op, file, (place, coding), meta);
+            }
+            Effect::Verify { op, user, password, credential } => {
+                let waiter = Follower { mailbox: self.mailbox.clone(), op };
+                let peer = self.admission.peer();
+                let verified =
+                    match self.shared().verifier.ask(peer, &user, password, credential, waiter) {
+                        Outcome::Later => return,
+                        Outcome::Right => Verified::Right,
+                        Outcome::TooMany { retry } => Verified::TooMany(retry),
+                    };
+                self.session.handle_done(op, Ok(Done::Verified(verified)));
+            }
+            Effect::Metrics { op } | Effect::Health { op } => {
+                self.session.handle_done(op, Err(FsError::NotFound));
+            }
+            Effect::Begun { .. } | Effect::Over(_) => {}
             Effect::ShutdownWrite => {
                 // Failure means that the peer is gone, which reading tells too.
                 let _ = shutdown(self.transport.socket(), Shutdown::Write);
             }
         }
+    }
+
+    fn encode(&mut self, op: OpId, file: FileId, key: Key, meta: Meta) {
+        let open = self.files.iter().find(|(other, _)| *other == file);
+        let Some(fd) = open.map(|(_, file)| file.fd().clone()) else {
+            return self.session.handle_done(op, Err(FsError::NotFound));
+        };
+        let waiter = Follower { mailbox: self.mailbox.clone(), op };
+        let alone = match self.offer.encoded.want(&key, &meta, waiter) {
+            Wanted::Made(bytes) => return self.session.handle_done(op, Ok(Done::Encoded(bytes))),
+            Wanted::Waits => return,
+            Wanted::Make(alone) => alone,
+        };
+        let (offer, admission) = (self.offer.clone(), self.admission.clone());
+        blocking::unblock(move || {
+            let _admission = admission;
+            let result = encoded::encode(&fd, meta.len, key.1);
+            let waiters = match alone {
+                Some(waiter) => vec![waiter],
+                None => offer.encoded.made(&key, &result),
+            };
+            for waiter in waiters {
+                let result = result.clone().map(Done::Encoded);
+                waiter.mailbox.post(Message::Done(waiter.op, result));
+            }
+        })
+        .detach();
     }
 
     /// Does it where waiting for a device holds up nobody, and answers by the mailbox.

@@ -7,11 +7,10 @@ use std::{
     num::NonZero,
     process::ExitCode,
     thread,
-    time::Duration,
 };
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 
@@ -97,12 +96,13 @@ fn bind(options: &Options) -> Result<Server, ConfigError> {
 
 fn start(bound: &Server, options: &Options) -> io::Result<()> {
     // Before anybody is told that the server is there: who waits for that may send a signal next.
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let (handle, grace) = (bound.handle(), options.grace());
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let handle = bound.handle();
+    let obeyed = options.clone();
     thread::Builder::new()
         .name("signals".into())
-        .spawn(move || end_by_signal(&mut signals, &handle, grace))?;
-    let banner = cli::banner(&listen::urls(bound.listeners()), bound.site());
+        .spawn(move || obey_signals(&mut signals, &handle, &obeyed))?;
+    let banner = cli::banner(&listen::urls(bound.listeners()), &bound.site());
     // A closed standard output is no reason not to serve.
     let _ = io::stdout().lock().write_all(banner.as_bytes());
     let _ = io::stdout().lock().flush();
@@ -110,10 +110,15 @@ fn start(bound: &Server, options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-/// The first signal lets requests finish, for so long; the second one does not.
-fn end_by_signal(signals: &mut Signals, handle: &Handle, grace: Duration) {
+/// SIGHUP reads rules and users anew. The first other signal lets requests finish, for so long; the second one does not.
+fn obey_signals(signals: &mut Signals, handle: &Handle, options: &Options) {
+    let grace = options.grace();
     let mut first = true;
-    for _ in signals.forever() {
+    for signal in signals.forever() {
+        if signal == SIGHUP {
+            reload(handle, options);
+            continue;
+        }
         if !std::mem::take(&mut first) {
             handle.abort();
             continue;
@@ -133,6 +138,16 @@ fn end_by_signal(signals: &mut Signals, handle: &Handle, grace: Duration) {
             return;
         }
     }
+}
+
+/// What is broken changes nothing.
+fn reload(handle: &Handle, options: &Options) {
+    notify::reloading();
+    match options.config().and_then(|config| handle.renew(config)) {
+        Ok(()) => tracing::info!("rules and users were read anew"),
+        Err(error) => tracing::error!(error = options.explain(&error), "nothing is changed"),
+    }
+    notify::ready();
 }
 
 fn fail(problem: &str) -> ExitCode {

@@ -7,6 +7,9 @@
 mod beneath;
 mod cache;
 mod copy;
+pub(crate) mod encoded;
+mod list;
+mod locate;
 mod made;
 mod part;
 mod patch;
@@ -55,12 +58,18 @@ const READ: OFlags =
 /// The directories of a [`Site`](httpout_proto::Site), open. See [`Roots::open`].
 pub struct Roots {
     roots: Vec<Root>,
-    locks: [Mutex<()>; LOCKS],
-    hasher: RandomState,
+    locks: Arc<Locks>,
     cache: Cache,
     /// Directories that go when they are empty and an upload into them is given up: made for uploads none of which is
     /// complete, or left over by a removal.
     provisional: Mutex<HashSet<(RootId, RelPath)>>,
+}
+
+/// Locks for changes of targets, shared with the roots that stood in their place before a reload.
+#[derive(Debug)]
+struct Locks {
+    locks: [Mutex<()>; LOCKS],
+    hasher: RandomState,
 }
 
 /// What became of an open.
@@ -183,9 +192,10 @@ impl Roots {
     /// there, over another mount or a symbolic link, makes no difference.
     fn lock(&self, dir: &OwnedFd, name: &str) -> Result<MutexGuard<'_, ()>, FsError> {
         let stat = fstat(dir).map_err(fs_error)?;
-        let hash = self.hasher.hash_one((stat.st_dev, stat.st_ino, name));
+        let Locks { locks, hasher } = &*self.locks;
+        let hash = hasher.hash_one((stat.st_dev, stat.st_ino, name));
         // Nothing is guarded that a panic could leave half done.
-        Ok(self.locks[hash as usize % LOCKS].lock().unwrap_or_else(PoisonError::into_inner))
+        Ok(locks[hash as usize % LOCKS].lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -4,6 +4,7 @@
 mod buffers;
 pub mod cli;
 mod connection;
+mod creds;
 pub mod entry;
 pub mod files;
 pub mod listen;
@@ -11,11 +12,17 @@ pub mod log;
 mod mailbox;
 pub mod notify;
 mod output;
+mod passwords;
+mod rights;
 mod serve;
 mod server;
+mod verify;
 
 pub use connection::{Connection, Transport};
-pub use httpout_proto::{Config, ConfigError, Limits, site::Multirange};
+pub use httpout_proto::{
+    Config, ConfigError, Limits,
+    site::{Cors, Multirange},
+};
 pub use log::LogFormat;
 pub use serve::{Acceptor, Handle, Server, accept};
-pub use server::{Admission, Options, Shared};
+pub use server::{Admission, Door, Options, Shared};

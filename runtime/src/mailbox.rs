@@ -12,7 +12,10 @@ use httpout_proto::{
 };
 use rustix::fd::OwnedFd;
 
-use crate::files::{OpenFile, PartFile};
+use crate::{
+    files::{OpenFile, PartFile},
+    server::Offer,
+};
 
 /// A message to a connection.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(crate) enum Message {
     Growth(OpId, Growth),
     /// A span that was not in the page cache now is.
     Fetched,
+    /// Another site is served.
+    Renewed(Arc<Offer>),
     /// The server is going down.
     ShutDown,
     /// It does not wait any longer.
@@ -59,6 +64,7 @@ impl Mailbox {
             | Message::Created(..)
             | Message::Begun(..)
             | Message::Fetched
+            | Message::Renewed(_)
             | Message::ShutDown
             | Message::Abort => None,
         };

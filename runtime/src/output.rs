@@ -20,8 +20,8 @@ const READ_AHEAD: u64 = 128 << 10;
 const HEADS: usize = 4 << 10;
 
 /// What `sendfile` says of the file, not of the socket.
-const FILE_ERRORS: [Errno; 6] =
-    [Errno::IO, Errno::INVAL, Errno::OVERFLOW, Errno::STALE, Errno::NODEV, Errno::ACCESS];
+const FILE_ERRORS: [Errno; 5] =
+    [Errno::IO, Errno::OVERFLOW, Errno::STALE, Errno::NODEV, Errno::ACCESS];
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -101,7 +101,7 @@ pub(crate) fn send<'f>(
                     };
                     if len > block.min(room.len()) as u64 {
                         if used == 0 {
-                            return send_span(socket, (id, fd), at, len.min(SPAN), warm);
+                            return send_span(socket, (id, fd), at, len.min(SPAN), warm, scratch);
                         }
                         // A head and a short span fill few packets together; in front of a long one the kernel cuts all
                         // that follows less well, and the peer waits longer for the head.
@@ -152,6 +152,7 @@ fn send_span(
     at: u64,
     len: u64,
     warm: &mut Warm,
+    scratch: &mut [u8],
 ) -> io::Result<Sent> {
     if !warm.holds(id, at) {
         // Both ends in the page cache: so is, but for rare cases, what lies between.
@@ -169,6 +170,15 @@ fn send_span(
     match rustix::fs::sendfile(socket, file, Some(&mut offset), len as usize) {
         Ok(0) => Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
         Ok(count) => Ok(Sent::Bytes { count, full: (count as u64) < len }),
+        // The file system does not know how.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            let most = scratch.len().min(usize::try_from(len).unwrap_or(usize::MAX));
+            match read(file, &mut scratch[..most], at, true) {
+                Ok(0) => Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
+                Ok(read) => send_bytes(socket, &scratch[..read], false),
+                Err(error) => Ok(Sent::Lost(error.kind())),
+            }
+        }
         Err(error) if FILE_ERRORS.contains(&error) => Ok(Sent::Lost(error.kind())),
         Err(error) => Err(error.into()),
     }

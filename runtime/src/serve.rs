@@ -15,7 +15,7 @@ use httpout_proto::{Config, ConfigError, Site};
 
 use rustix::io::Errno;
 
-use crate::server::{Admission, Options, Shared};
+use crate::server::{Admission, Door, Options, Shared};
 
 /// How long the acceptor rests when file descriptors ran out.
 const REST: Duration = Duration::from_millis(100);
@@ -37,6 +37,7 @@ pub trait Acceptor {
 pub struct Server {
     shared: Arc<Shared>,
     listeners: Vec<TcpListener>,
+    admin: Vec<TcpListener>,
 }
 
 /// Ends a server from anywhere.
@@ -54,7 +55,14 @@ impl Server {
         listeners: Vec<TcpListener>,
     ) -> Result<Self, ConfigError> {
         let shared = Shared::new(config.check()?, options)?;
-        Ok(Self { shared, listeners })
+        Ok(Self { shared, listeners, admin: Vec::new() })
+    }
+
+    /// Answers `/metrics`, `/healthz` and `/readyz` on these sockets, and nothing else there.
+    #[must_use]
+    pub fn with_admin(mut self, listeners: Vec<TcpListener>) -> Self {
+        self.admin = listeners;
+        self
     }
 
     /// The addresses it is bound to.
@@ -63,7 +71,7 @@ impl Server {
     }
 
     /// What is served.
-    pub fn site(&self) -> &Site {
+    pub fn site(&self) -> Arc<Site> {
         self.shared.site()
     }
 
@@ -77,9 +85,16 @@ impl Server {
         Handle(self.shared.clone())
     }
 
-    /// What its connections share, and the sockets.
-    pub fn into_parts(self) -> (Arc<Shared>, Vec<TcpListener>) {
-        (self.shared, self.listeners)
+    /// The listening sockets of the operator.
+    pub fn admin_listeners(&self) -> &[TcpListener] {
+        &self.admin
+    }
+
+    /// What its connections share, and the sockets with what they are for.
+    pub fn into_parts(self) -> (Arc<Shared>, Vec<(TcpListener, Door)>) {
+        let public = self.listeners.into_iter().map(|listener| (listener, Door::Public));
+        let admin = self.admin.into_iter().map(|listener| (listener, Door::Admin));
+        (self.shared, public.chain(admin).collect())
     }
 }
 
@@ -95,6 +110,15 @@ impl Handle {
         self.0.abort();
     }
 
+    /// Serves by other options from now on, to connections that are open too, from their next request on. What concerns the
+    /// sockets of open connections (limits, deadlines) stays as it was for these.
+    ///
+    /// # Errors
+    /// An option that cannot be obeyed; then nothing is changed.
+    pub fn renew(&self, config: Config) -> Result<(), ConfigError> {
+        self.0.renew(config.check()?)
+    }
+
     /// Number of connections there are.
     pub fn connections(&self) -> usize {
         self.0.connections()
@@ -105,6 +129,7 @@ impl Handle {
 pub async fn accept<A: Acceptor>(
     mut acceptor: A,
     shared: Arc<Shared>,
+    door: Door,
     mut spawn: impl FnMut(TcpStream, Admission),
 ) {
     let mut upkeep = pin!(shared.upkeep(A::sleep));
@@ -125,7 +150,7 @@ pub async fn accept<A: Acceptor>(
             None => return,
             Some(Ok((stream, peer))) => {
                 let ready = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
-                if let (Ok(()), Some(admission)) = (ready, shared.admit(peer)) {
+                if let (Ok(()), Some(admission)) = (ready, shared.admit(peer, door)) {
                     spawn(stream, admission);
                 }
             }
@@ -134,7 +159,7 @@ pub async fn accept<A: Acceptor>(
                     %error,
                     "cannot accept connections; raise the limit of open files (ulimit -n)"
                 );
-                shared.roots.clear_cache();
+                shared.offer().roots.clear_cache();
                 rest = Some(Instant::now() + REST);
             }
             // That connection was lost before it was taken.

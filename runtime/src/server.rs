@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -14,19 +14,22 @@ use std::{
 use event_listener::{Event, EventListener};
 use futures_lite::future;
 use httpout_proto::{
-    ConfigError, Hub, OpId, Session, Site,
-    effect::{Growth, Place},
+    Client, ConfigError, Done, Hub, OpId, Session, Site,
+    effect::{Growth, Verified},
     live::FeedId,
 };
 use rustix::fd::OwnedFd;
 
 use crate::{
-    files::Roots,
+    files::{Roots, encoded::Encoded},
     mailbox::{Mailbox, Message},
+    verify::{Verifier, Waiter},
 };
 
 /// Connections beyond the limit that are told so at a time; more are closed without a word.
 const REFUSED_AT_ONCE: usize = 256;
+/// Connections on the admin address at a time; more are closed.
+const ADMIN_AT_ONCE: usize = 64;
 /// Larger blocks would be copied for nothing, and each thread has one.
 const LARGEST_BLOCK: usize = 1 << 20;
 /// How long a file that nobody asks for may be kept open, twice over.
@@ -56,9 +59,9 @@ impl Default for Options {
 /// The state of a server, shared by its connections.
 #[derive(Debug)]
 pub struct Shared {
-    pub(crate) site: Arc<Site>,
-    pub(crate) roots: Arc<Roots>,
+    offer: RwLock<Arc<Offer>>,
     pub(crate) options: Options,
+    pub(crate) verifier: Verifier<Follower>,
     hub: Mutex<Feeds>,
     /// Uploads in progress, so that a request need not take the lock where there is none.
     feeds: AtomicUsize,
@@ -68,13 +71,37 @@ pub struct Shared {
     drained: Event,
 }
 
+/// What is served, until a reload.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) site: Arc<Site>,
+    pub(crate) roots: Arc<Roots>,
+    pub(crate) encoded: Encoded<Follower>,
+}
+
+/// What a listening socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// What the site offers.
+    Public,
+    /// Counters and health, for the operator.
+    Admin,
+}
+
 type Feeds = Hub<PathBuf, Arc<OwnedFd>, Follower>;
 
-/// A connection that follows an upload, or waits for one, and by which effect.
+/// A connection that waits to be told something, and by which effect.
 #[derive(Clone, Debug)]
 pub(crate) struct Follower {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) op: OpId,
+}
+
+impl Waiter for Follower {
+    fn tell(self, right: bool) {
+        let verified = if right { Verified::Right } else { Verified::Wrong };
+        self.mailbox.post(Message::Done(self.op, Ok(Done::Verified(verified))));
+    }
 }
 
 impl PartialEq for Follower {
@@ -90,6 +117,7 @@ struct Clients {
     peers: HashMap<IpAddr, usize>,
     admitted: usize,
     refused: usize,
+    admin: usize,
     /// A client was let in.
     had_one: bool,
 }
@@ -99,8 +127,17 @@ struct Clients {
 pub struct Admission {
     shared: Arc<Shared>,
     id: u64,
-    /// `None`: one of those that are refused.
-    peer: Option<IpAddr>,
+    peer: IpAddr,
+    entry: Entry,
+}
+
+/// How a connection is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    Admitted,
+    /// To be told that there are too many.
+    Refused,
+    Admin,
 }
 
 impl Shared {
@@ -110,10 +147,16 @@ impl Shared {
     /// A directory that cannot be had.
     pub fn new(site: Arc<Site>, mut options: Options) -> Result<Arc<Self>, ConfigError> {
         options.block_size = options.block_size.min(LARGEST_BLOCK);
+        let verifier = Verifier::new().map_err(|error| ConfigError {
+            option: "users",
+            problem: format!("the system gives no random bytes: {error}"),
+            help: "make /dev/urandom available",
+        })?;
+        let offer = Offer { roots: Roots::open(&site)?, site, encoded: Encoded::default() };
         Ok(Arc::new(Self {
-            roots: Roots::open(&site)?,
-            site,
+            offer: RwLock::new(Arc::new(offer)),
             options,
+            verifier,
             hub: Mutex::default(),
             feeds: AtomicUsize::new(0),
             clients: Mutex::default(),
@@ -124,32 +167,56 @@ impl Shared {
     }
 
     /// What is served.
-    pub fn site(&self) -> &Arc<Site> {
-        &self.site
+    pub fn site(&self) -> Arc<Site> {
+        self.offer().site.clone()
+    }
+
+    pub(crate) fn offer(&self) -> Arc<Offer> {
+        self.offer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Serves another site from now on: to connections that are open, from their next request on.
+    ///
+    /// # Errors
+    /// A directory that cannot be had; then nothing is changed.
+    pub fn renew(&self, site: Arc<Site>) -> Result<(), ConfigError> {
+        let roots = self.offer().roots.reopen(&site)?;
+        let offer = Arc::new(Offer { site, roots, encoded: Encoded::default() });
+        *self.offer.write().unwrap_or_else(PoisonError::into_inner) = offer.clone();
+        for mailbox in lock(&self.clients).open.values() {
+            mailbox.post(Message::Renewed(offer.clone()));
+        }
+        Ok(())
     }
 
     // ---- clients ----
 
     /// Lets a connection in, or in to be refused; `None` if there are too many even of those.
-    pub fn admit(self: &Arc<Self>, peer: SocketAddr) -> Option<Admission> {
+    pub fn admit(self: &Arc<Self>, peer: SocketAddr, door: Door) -> Option<Admission> {
         let peer = peer.ip().to_canonical();
         let Options { maxc, maxp, .. } = self.options;
         let mut clients = lock(&self.clients);
         let of_peer = clients.peers.get(&peer).copied().unwrap_or(0);
         let full = maxc > 0 && clients.admitted >= maxc || maxp > 0 && of_peer >= maxp;
-        if full {
-            if clients.refused >= REFUSED_AT_ONCE {
-                return None;
+        let entry = match door {
+            Door::Admin if clients.admin >= ADMIN_AT_ONCE => return None,
+            Door::Admin => Entry::Admin,
+            Door::Public if !full => Entry::Admitted,
+            Door::Public if clients.refused >= REFUSED_AT_ONCE => return None,
+            Door::Public => Entry::Refused,
+        };
+        match entry {
+            Entry::Admin => clients.admin += 1,
+            Entry::Refused => clients.refused += 1,
+            Entry::Admitted => {
+                clients.admitted += 1;
+                clients.had_one = true;
+                *clients.peers.entry(peer).or_default() += 1;
             }
-            clients.refused += 1;
-        } else {
-            clients.admitted += 1;
-            clients.had_one = true;
-            *clients.peers.entry(peer).or_default() += 1;
         }
         clients.next += 1;
         let id = clients.next;
-        Some(Admission { shared: self.clone(), id, peer: (!full).then_some(peer) })
+        Some(Admission { shared: self.clone(), id, peer, entry })
     }
 
     /// No more connections and no more requests: those under way are answered.
@@ -188,9 +255,10 @@ impl Shared {
     pub(crate) async fn upkeep<S: Future<Output = ()>>(&self, sleep: impl Fn(Instant) -> S) {
         let sweeping = async {
             loop {
-                self.roots.cache_filled().await;
+                let offer = self.offer();
+                offer.roots.cache_filled().await;
                 sleep(Instant::now() + SWEEP).await;
-                self.roots.sweep_cache();
+                offer.roots.sweep_cache();
             }
         };
         future::or(self.stopped(), sweeping).await;
@@ -203,9 +271,9 @@ impl Shared {
 
     // ---- uploads in progress ----
 
-    pub(crate) fn announce(&self, place: &Place, file: Arc<OwnedFd>, total: Option<u64>) -> FeedId {
+    pub(crate) fn announce(&self, key: PathBuf, file: Arc<OwnedFd>, total: Option<u64>) -> FeedId {
         let mut hub = lock(&self.hub);
-        let (feed, waiters) = hub.begin(self.roots.key(place), file.clone(), total);
+        let (feed, waiters) = hub.begin(key, file.clone(), total);
         self.feeds.fetch_add(1, Ordering::SeqCst);
         if let Some((_, growth)) = hub.get(feed) {
             for waiter in waiters {
@@ -233,11 +301,16 @@ impl Shared {
         }
     }
 
-    pub(crate) fn follow(&self, place: &Place, follower: Follower, wait: bool) -> Following {
+    pub(crate) fn follow(
+        &self,
+        key: impl FnOnce() -> PathBuf,
+        follower: Follower,
+        wait: bool,
+    ) -> Following {
         if !wait && self.feeds.load(Ordering::SeqCst) == 0 {
             return Following::Nothing;
         }
-        let key = self.roots.key(place);
+        let key = key();
         let mut hub = lock(&self.hub);
         if let Some((feed, file, growth)) = hub.follow(&key, follower.clone()) {
             return Following::Feed(feed, file, growth);
@@ -270,18 +343,28 @@ impl Admission {
         &self.shared
     }
 
-    /// A session for the connection, and the box where it is told of a shutdown.
-    pub(crate) fn session(&self) -> (Session, Arc<Mailbox>) {
+    /// The peer's address.
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// A session for the connection, what is served to it, and the box where it is told of a change.
+    pub(crate) fn session(&self) -> (Session, Arc<Offer>, Arc<Mailbox>) {
         let mailbox = Arc::new(Mailbox::default());
         lock(&self.shared.clients).open.insert(self.id, mailbox.clone());
         // Seen here, or told by the mailbox.
         if self.shared.is_stopping() {
             mailbox.post(Message::ShutDown);
         }
-        let site = self.shared.site.clone();
-        let session =
-            if self.peer.is_some() { Session::new(site) } else { Session::overloaded(site) };
-        (session, mailbox)
+        let offer = self.shared.offer();
+        let site = offer.site.clone();
+        let session = match self.entry {
+            Entry::Admitted => Session::new(site),
+            Entry::Refused => Session::overloaded(site),
+            Entry::Admin => Session::admin(site),
+        };
+        let client = Client { address: Some(self.peer), tls: false };
+        (session.with_client(client), offer, mailbox)
     }
 }
 
@@ -289,17 +372,21 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let mut clients = lock(&self.shared.clients);
         clients.open.remove(&self.id);
-        match self.peer {
-            Some(peer) => {
+        match self.entry {
+            Entry::Admitted => {
                 clients.admitted -= 1;
-                if let Some(count) = clients.peers.get_mut(&peer) {
+                if let Some(count) = clients.peers.get_mut(&self.peer) {
                     *count -= 1;
                     if *count == 0 {
-                        clients.peers.remove(&peer);
+                        clients.peers.remove(&self.peer);
                     }
                 }
             }
-            None => clients.refused -= 1,
+            Entry::Refused => clients.refused -= 1,
+            Entry::Admin => {
+                clients.admin -= 1;
+                return;
+            }
         }
         if clients.is_empty() {
             let quit = self.shared.options.quit && clients.had_one;

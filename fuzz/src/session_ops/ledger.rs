@@ -131,6 +131,14 @@ impl Ledger {
                 self.pending.retain(|(other, asked)| *other != op || !waits(asked));
                 self.settled.push(op);
             }
+            Effect::Over(_) => {}
+            effect @ (Effect::Locate { .. }
+            | Effect::Verify { .. }
+            | Effect::List { .. }
+            | Effect::Encode { .. }
+            | Effect::Metrics { .. }
+            | Effect::Health { .. }
+            | Effect::Begun { .. }) => panic!("nobody asked for {effect:?}"),
             Effect::ShutdownWrite => {
                 assert!(!std::mem::replace(&mut self.shut_down, true), "shut down twice");
             }

@@ -1,9 +1,16 @@
 //! Who may do what: rule files, users files, credentials. Text in, decisions out; no file and no hash function.
 
+pub mod gate;
+mod ini;
+mod nearest;
+mod rules;
 mod users;
 
 use std::fmt;
 
+pub use gate::Gate;
+pub use nearest::nearest;
+pub use rules::{Rule, Verdict, Who};
 pub use users::{Credential, Secret, Users};
 
 /// A line of a rule file or a users file that cannot be obeyed.

@@ -1,18 +1,20 @@
 //! Answers, and which kind of exchange a request begins.
 
 use super::{
-    Cx, Task,
+    Cx, Role, Task,
+    admission::Admission,
     conditional::Validators,
     delete::Delete,
     get::Get,
+    list::List,
+    own::{self, Admin},
     target::{self, Target},
     upload::Upload,
 };
 use crate::{
-    effect::Place,
     error::{FsError, PeerError},
     http1::{self, Method, Part, RequestHead, ResponseHead, Status},
-    site::{Resolved, Site},
+    site::{Action, Resolved, Site, cors},
 };
 
 /// What an exchange wants said.
@@ -34,11 +36,28 @@ pub(crate) enum Answer {
     Abort,
 }
 
+/// A request, and what its path means.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) head: Box<RequestHead>,
+    pub(super) target: Target,
+    pub(super) resolved: Resolved,
+}
+
+impl Request {
+    pub(super) fn action(&self) -> Action {
+        match self.head.method {
+            Method::Get | Method::Head | Method::Options => Action::Read,
+            Method::Put | Method::Post | Method::Patch | Method::Delete => Action::Write,
+        }
+    }
+}
+
 /// Begins to answer a request; `None` if nothing remains to be done.
-pub(crate) fn start(request: Box<RequestHead>, cx: &mut Cx<'_>) -> Option<Task> {
-    let path = match &request.target {
+pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Option<Task> {
+    let path = match &head.target {
         http1::Target::Asterisk => {
-            options(cx, true);
+            options(&head, cx);
             return None;
         }
         http1::Target::Path(path) => path,
@@ -50,56 +69,84 @@ pub(crate) fn start(request: Box<RequestHead>, cx: &mut Cx<'_>) -> Option<Task> 
             return None;
         }
     };
-    match request.method {
+    if role == Role::Admin {
+        return Admin::start(&head, &target, cx).map(Task::Admin);
+    }
+    let resolved = match head.method {
         Method::Options => {
-            let writable = cx.site.write_root().is_some();
-            options(cx, writable);
-            None
+            options(&head, cx);
+            return None;
         }
-        Method::Get | Method::Head => {
-            if target.is_reserved() {
-                refuse(cx, Status::NOT_FOUND, "no such file");
+        Method::Get | Method::Head if own::is_clock(&target) => {
+            own::tell_time(&target, cx);
+            return None;
+        }
+        Method::Get | Method::Head if target.is_reserved() => {
+            refuse(cx, Status::NOT_FOUND, "no such file");
+            return None;
+        }
+        Method::Get | Method::Head => cx.site.mounts.resolve(&target.path),
+        Method::Put | Method::Post | Method::Patch | Method::Delete => resolve_write(&target, cx)?,
+    };
+    let request = Request { head, target, resolved };
+    if cx.site.mounts.has_rules() { Admission::start(request, cx) } else { begin(request, cx) }
+}
+
+/// Begins what the request asks for, which it may.
+pub(super) fn begin(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
+    let Request { head, target, resolved } = request;
+    let place = match resolved {
+        Resolved::Place(place) => place,
+        Resolved::Mounts(names) if cx.site.config.dlist => {
+            if !target.directory {
+                redirect(&target, cx);
                 return None;
             }
-            match cx.site.resolve(&target.path) {
-                Resolved::Place(place) => {
-                    Some(Task::Get(Box::new(Get::start(request, target, place, cx))))
-                }
-                Resolved::Mounts => {
-                    refuse(cx, Status::FORBIDDEN, "directories are not listed");
-                    None
-                }
-                Resolved::Nothing => {
-                    refuse(cx, Status::NOT_FOUND, "no such file");
-                    None
-                }
-            }
+            return Some(Task::List(Box::new(List::of_mounts(&head, target, names, cx))));
+        }
+        Resolved::Mounts(_) => {
+            refuse(cx, Status::FORBIDDEN, NOT_LISTED);
+            return None;
+        }
+        Resolved::Virtual(_) | Resolved::Nothing => {
+            refuse(cx, Status::NOT_FOUND, "no such file");
+            return None;
+        }
+    };
+    match head.method {
+        Method::Options => None,
+        Method::Get | Method::Head if target.directory && cx.site.config.dlist => {
+            Some(Task::List(Box::new(List::of_directory(&head, target, place, cx))))
+        }
+        Method::Get | Method::Head => {
+            Some(Task::Get(Box::new(Get::start(head, target, place, cx))))
         }
         Method::Put | Method::Post | Method::Patch => {
-            let place = writable(&target, cx)?;
             if target.directory {
                 refuse(cx, Status::CONFLICT, "a file's URL does not end in a slash");
                 return None;
             }
-            Upload::start(&request, place, cx).map(|upload| Task::Upload(Box::new(upload)))
+            Upload::start(&head, &target, place, cx).map(|upload| Task::Upload(Box::new(upload)))
         }
         Method::Delete => {
-            let place = writable(&target, cx)?;
-            Some(Task::Delete(Box::new(Delete::start(request, place, target.directory, cx))))
+            Some(Task::Delete(Box::new(Delete::start(head, place, target.directory, cx))))
         }
     }
 }
+
+pub(super) const NOT_LISTED: &str = "directories are not listed";
 
 /// Segments of a path that may be written to: each may cost a directory.
 const DEEPEST: usize = 64;
 
 /// Where a request that changes something leads; `None` if it was refused.
-fn writable(target: &Target, cx: &mut Cx<'_>) -> Option<Place> {
-    let Some(root) = cx.site.write_root() else {
-        let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", allow(false));
+fn resolve_write(target: &Target, cx: &mut Cx<'_>) -> Option<Resolved> {
+    let resolved = cx.site.mounts.resolve_write(&target.path);
+    if resolved == Resolved::Nothing {
+        let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", READ_ONLY);
         say(cx, head, "nothing can be written here: the server has no write directory");
         return None;
-    };
+    }
     if target.is_reserved() {
         refuse(cx, Status::FORBIDDEN, "this name is reserved");
         return None;
@@ -108,16 +155,40 @@ fn writable(target: &Target, cx: &mut Cx<'_>) -> Option<Place> {
         refuse(cx, Status::BAD_REQUEST, "the path has too many segments");
         return None;
     }
-    Some(Place { root, path: target.path.clone() })
+    Some(resolved)
 }
 
-fn options(cx: &mut Cx<'_>, writable: bool) {
-    let head = head(cx.site, Status::OK).field("Allow", allow(writable));
+const READ_ONLY: &str = "GET, HEAD, OPTIONS";
+const ALL: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
+
+/// OPTIONS, and the preflight of a page of another origin. Never needs a password: a browser sends none with it.
+fn options(request: &RequestHead, cx: &mut Cx<'_>) {
+    let path = match &request.target {
+        http1::Target::Asterisk => None,
+        http1::Target::Path(path) => target::decode(path).ok(),
+    };
+    let writable = path.map_or_else(
+        || cx.site.mounts.take_uploads(),
+        |target| cx.site.mounts.resolve_write(&target.path) != Resolved::Nothing,
+    );
+    let allow = if writable { ALL } else { READ_ONLY };
+    let mut head = head(cx.site, Status::OK).field("Allow", allow);
+    let cors = cx.site.config.cors.applies(cx.about.cross_origin);
+    if let Some(names) = cors::preflight(&request.fields).filter(|_| cors) {
+        head = head
+            .field("Access-Control-Allow-Methods", allow)
+            .field("Access-Control-Allow-Headers", names)
+            .field("Access-Control-Max-Age", cors::MAX_AGE);
+    }
     cx.answer(Answer::Whole(head, Vec::new()));
 }
 
-fn allow(writable: bool) -> &'static str {
-    if writable { "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS" } else { "GET, HEAD, OPTIONS" }
+/// To the URL with a slash at its end.
+pub(super) fn redirect(target: &Target, cx: &mut Cx<'_>) {
+    let query = target.query.as_ref().map(|query| format!("?{query}"));
+    let location = format!("{}/{}", target::encode(&target.path), query.unwrap_or_default());
+    let head = error_head(cx.site, Status::MOVED_PERMANENTLY).field("Location", location);
+    say(cx, head, "a directory's URL ends in a slash");
 }
 
 /// A head with what every answer carries.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::coding::Coding;
 use crate::{effect::Meta, http1::Fields};
 
 /// Seconds from 1970 to the year 10000, where dates of HTTP end (RFC 9110 §5.6.7).
@@ -49,6 +50,18 @@ impl Validators {
             modified: seconds.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
         }
     }
+
+    /// Those of the same file in a content coding: a strong tag is of one representation (RFC 9110 §8.8.3.3).
+    #[must_use]
+    pub fn coded(mut self, coding: Coding) -> Self {
+        if let Some(etag) = &mut self.etag {
+            etag.truncate(etag.len() - 1);
+            etag.push('-');
+            etag.push_str(coding.token());
+            etag.push('"');
+        }
+        self
+    }
 }
 
 /// True if the request has a precondition that [`evaluate`] looks at.
@@ -66,6 +79,9 @@ pub fn is_conditional(fields: &Fields) -> bool {
 pub fn evaluate(fields: &Fields, safe: bool, current: Option<&Validators>) -> Verdict {
     let modified = current.and_then(|current| current.modified);
     let dates = |name| date(fields, name).zip(modified);
+    // Who read a file compressed writes the same file.
+    let (strongly, weakly): (Same, Same) =
+        if safe { (strongly, weakly) } else { (strongly_plain, weakly_plain) };
     if fields.get("if-match").is_some() {
         if !lists(fields, "if-match", current, strongly) {
             return Verdict::Failed;
@@ -118,6 +134,18 @@ struct Tag<'a> {
 }
 
 impl<'a> Tag<'a> {
+    /// The tag of the same file without content coding.
+    fn plain(mut self) -> Self {
+        for coding in Coding::ALL {
+            if let Some(plain) = self.opaque.strip_suffix(coding.token().as_bytes())
+                && let Some(plain) = plain.strip_suffix(b"-")
+            {
+                self.opaque = plain;
+            }
+        }
+        self
+    }
+
     /// Reads a tag off the front; there is no escape in it, but there may be commas.
     fn read(value: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (weak, quoted) = match value.strip_prefix(b"W/") {
@@ -139,6 +167,16 @@ fn strongly(one: Tag<'_>, other: Tag<'_>) -> bool {
 /// Weak comparison.
 fn weakly(one: Tag<'_>, other: Tag<'_>) -> bool {
     one.opaque == other.opaque
+}
+
+type Same = fn(Tag<'_>, Tag<'_>) -> bool;
+
+fn strongly_plain(one: Tag<'_>, other: Tag<'_>) -> bool {
+    strongly(one.plain(), other)
+}
+
+fn weakly_plain(one: Tag<'_>, other: Tag<'_>) -> bool {
+    weakly(one.plain(), other)
 }
 
 /// A member of `If-Match` or `If-None-Match`.
@@ -170,12 +208,7 @@ impl<'a> Iterator for Members<'a> {
 }
 
 /// True if the lines of this name hold the current tag, or nothing but `*` while there is a representation.
-fn lists(
-    fields: &Fields,
-    name: &str,
-    current: Option<&Validators>,
-    same: fn(Tag<'_>, Tag<'_>) -> bool,
-) -> bool {
+fn lists(fields: &Fields, name: &str, current: Option<&Validators>, same: Same) -> bool {
     let Some(current) = current else { return false };
     let tag = current.tag();
     let (mut members, mut any, mut found) = (0, false, false);

@@ -1,15 +1,19 @@
 //! GET and HEAD: an upload in progress, or a file; whole, in ranges, or as it grows.
 
+mod file;
+mod plan;
+
 use std::time::Instant;
 
+use self::plan::Plan;
 use super::{
     Answer, Cx,
-    answer::{described, error_head, fs_status, head, refuse, say},
-    byteranges,
+    answer::{NOT_LISTED, fs_status, head, redirect, refuse},
+    coding::Coding,
     conditional::{self, Validators, Verdict},
     media,
-    range::{RangeSpec, Ranges, Resolution, Span, VERY_LARGE},
-    target::{self, Target},
+    range::{Ranges, VERY_LARGE},
+    target::Target,
 };
 use crate::{
     effect::{Done, Effect, FileId, Growth, GrowthState, Meta, OpId, Place},
@@ -25,7 +29,7 @@ use crate::{
 ///                 ^                  |
 ///                 +--(upload over)---+
 ///
-///  Before an answer, where the name does not tell the media type: Describing.
+///  Before an answer, where the name does not tell the media type: Describing; where it is to be compressed: Encoding.
 /// ```
 #[derive(Debug)]
 pub(crate) struct Get {
@@ -54,6 +58,8 @@ enum State {
     /// An upload in progress is being sent; `pushed` is the offset up to which it was; `starved` if the peer has all of
     /// that.
     Streaming { followed: Followed, pushed: u64, starved: bool },
+    /// The file is being compressed.
+    Encoding { op: OpId, file: FileId, meta: Meta, coding: Coding },
     /// The answer is complete; this file is being sent.
     Answered { file: Option<FileId> },
     /// The peer is gone; a file that is being opened is to be closed.
@@ -91,19 +97,6 @@ struct Followed {
     growth: Growth,
 }
 
-/// What is to be sent of a growing file, and when the answer can begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Plan {
-    /// All of it, from its first byte on.
-    Whole,
-    /// From here on; begins when this byte is there.
-    From { first: u64, last: Option<u64> },
-    /// Exactly this; begins when all of it is there.
-    Closed(Span),
-    /// What can only be told at the end.
-    AtEnd,
-}
-
 impl Get {
     pub(super) fn start(
         request: Box<RequestHead>,
@@ -119,7 +112,7 @@ impl Get {
     }
 
     fn look(&mut self, cx: &mut Cx<'_>) {
-        if cx.site.write_root().is_none() || self.target.directory {
+        if !cx.site.mounts.take_uploads() || self.target.directory {
             return self.open(Otherwise::Nothing, cx);
         }
         let (op, file) = (cx.op(), cx.file());
@@ -145,9 +138,7 @@ impl Get {
                         self.describe(Then::Growing(followed), cx);
                     }
                 }
-                Ok(Done::NotGrowing | Done::Ok | Done::Opened(_) | Done::Stat(_))
-                | Ok(Done::Committed { .. } | Done::MediaType(_))
-                | Err(_) => self.open(Otherwise::Nothing, cx),
+                Ok(_) | Err(_) => self.open(Otherwise::Nothing, cx),
             },
             &State::Describing { op, then } if op == done => {
                 let kept = match result {
@@ -156,6 +147,9 @@ impl Get {
                 };
                 self.media_type = Some(kept.unwrap_or_else(|| media::UNKNOWN.into()));
                 self.describe(then, cx);
+            }
+            &State::Encoding { op, file, meta, coding } if op == done => {
+                self.encoded((file, &meta, coding), result, cx);
             }
             &State::Missing { awaited } if awaited.op == done => self.begun(awaited, result, cx),
             State::Opening { op, file, otherwise } => {
@@ -175,6 +169,7 @@ impl Get {
             }
             State::Looking { .. }
             | State::Describing { .. }
+            | State::Encoding { .. }
             | State::Missing { .. }
             | State::Holding { .. }
             | State::Streaming { .. }
@@ -215,6 +210,7 @@ impl Get {
             State::Opening { otherwise, .. } => *otherwise = Otherwise::Growing(followed),
             State::Looking { .. }
             | State::Describing { .. }
+            | State::Encoding { .. }
             | State::Missing { .. }
             | State::Holding { .. }
             | State::Streaming { .. }
@@ -254,7 +250,7 @@ impl Get {
         !self.waited
             && !cx.site.config.wait_missing.is_zero()
             && !self.target.directory
-            && cx.site.may_be_uploaded(&self.place)
+            && cx.site.mounts.may_be_uploaded(&self.place)
     }
 
     /// Waits for an upload to begin; looks at the disk once more, since one may have come and gone meanwhile.
@@ -272,6 +268,7 @@ impl Get {
             State::Looking { .. }
             | State::Opening { .. }
             | State::Describing { .. }
+            | State::Encoding { .. }
             | State::Holding { .. }
             | State::Streaming { .. }
             | State::Answered { .. }
@@ -290,15 +287,8 @@ impl Get {
 
     fn refuse(&mut self, error: FsError, cx: &mut Cx<'_>) {
         match error {
-            FsError::IsDirectory if !self.target.directory => {
-                let query = self.target.query.as_ref().map(|query| format!("?{query}"));
-                let path = target::encode(&self.target.path);
-                let location = format!("{path}/{}", query.unwrap_or_default());
-                let head =
-                    error_head(cx.site, Status::MOVED_PERMANENTLY).field("Location", location);
-                say(cx, head, "a directory's URL ends in a slash");
-            }
-            FsError::IsDirectory => refuse(cx, Status::FORBIDDEN, "directories are not listed"),
+            FsError::IsDirectory if !self.target.directory => redirect(&self.target, cx),
+            FsError::IsDirectory => refuse(cx, Status::FORBIDDEN, NOT_LISTED),
             FsError::NotFound
             | FsError::NotRegular
             | FsError::Outside
@@ -309,61 +299,6 @@ impl Get {
             | FsError::Hole(_)
             | FsError::Exhausted
             | FsError::Other(_) => refuse(cx, fs_status(error), &error.to_string()),
-        }
-    }
-
-    /// A file on disk: conditions, then ranges (RFC 9110 §13.2.2, §14.2).
-    fn answer_file(&mut self, file: FileId, meta: &Meta, cx: &mut Cx<'_>) {
-        if self.target.directory {
-            return refuse(cx, Status::NOT_FOUND, "a file's URL does not end in a slash");
-        }
-        let validators = if cx.site.config.sends_validators() {
-            Validators::of(meta, cx.now.wall)
-        } else {
-            Validators::default()
-        };
-        let fields = &self.request.fields;
-        match conditional::evaluate(fields, true, Some(&validators)) {
-            Verdict::Go => {}
-            Verdict::NotModified => {
-                let head = described(cx.site, Status::NOT_MODIFIED, &validators);
-                return cx.answer(Answer::Whole(head, Vec::new()));
-            }
-            Verdict::Failed => {
-                return refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
-            }
-        }
-        let media_type = self.media_type();
-        let ranges = self
-            .ranges(cx)
-            .filter(|_| conditional::range_applies(fields, &validators, cx.now.wall));
-        let described = |status| described(cx.site, status, &validators);
-        match ranges.map_or(Resolution::Whole, |ranges| ranges.resolve(meta.len)) {
-            Resolution::Whole => {
-                let accepts = if cx.site.config.norange { "none" } else { "bytes" };
-                let head = described(Status::OK)
-                    .field("Content-Type", media_type)
-                    .field("Accept-Ranges", accepts);
-                let body = vec![Part::File { file, at: 0, len: meta.len }];
-                cx.answer(Answer::Whole(head, body));
-            }
-            Resolution::Unsatisfiable => {
-                let head = error_head(cx.site, Status::RANGE_NOT_SATISFIABLE)
-                    .field("Content-Range", byteranges::unsatisfied(meta.len));
-                say(cx, head, "the range begins past the end of the file");
-            }
-            Resolution::Spans(spans) => {
-                let boundary = byteranges::boundary(meta, &spans);
-                let how = cx.site.config.multirange;
-                let partial =
-                    byteranges::partial(spans, meta.len, how, media_type, file, &boundary);
-                let media_type = partial.content_type.as_deref().unwrap_or(media_type);
-                let head = described(Status::PARTIAL_CONTENT)
-                    .field("Content-Type", media_type)
-                    .field("Accept-Ranges", "bytes")
-                    .field_opt("Content-Range", partial.content_range);
-                cx.answer(Answer::Whole(head, partial.parts));
-            }
         }
     }
 
@@ -405,6 +340,7 @@ impl Get {
             State::Looking { .. }
             | State::Opening { .. }
             | State::Describing { .. }
+            | State::Encoding { .. }
             | State::Missing { .. }
             | State::Answered { .. }
             | State::Gone { .. } => return,
@@ -452,6 +388,7 @@ impl Get {
             State::Looking { .. }
             | State::Opening { .. }
             | State::Describing { .. }
+            | State::Encoding { .. }
             | State::Missing { .. }
             | State::Answered { .. }
             | State::Gone { .. } => {}
@@ -539,7 +476,9 @@ impl Get {
             State::Holding { followed, .. } | State::Streaming { followed, .. } => {
                 followed.give_up(cx);
             }
-            State::Answered { file: Some(file) } => cx.effect(Effect::Close { file }),
+            State::Answered { file: Some(file) } | State::Encoding { file, .. } => {
+                cx.effect(Effect::Close { file })
+            }
             State::Answered { file: None } => {}
         }
     }
@@ -570,40 +509,6 @@ impl Otherwise {
             Self::Nothing => {}
             Self::Growing(followed) => followed.give_up(cx),
             Self::Awaited(awaited) => awaited.give_up(cx),
-        }
-    }
-}
-
-impl Plan {
-    fn new(ranges: &Ranges, total: Option<u64>) -> Self {
-        match (ranges.single(), total) {
-            // Without a length there is no Content-Range for the whole; players that always ask for `bytes=0-` take a 200.
-            (Some(RangeSpec::From { first: 0 }), None) => Self::Whole,
-            // RFC 8673 §3 asks for what is to come, which ends here.
-            (Some(RangeSpec::Closed { first, last }), Some(total))
-                if last >= VERY_LARGE && first < total =>
-            {
-                Self::From { first, last: None }
-            }
-            (Some(RangeSpec::From { first }), Some(total)) if first >= total => Self::AtEnd,
-            (Some(RangeSpec::From { first }), _) => Self::From { first, last: None },
-            // RFC 8673 §3: the peer says with a very large number that it wants what is to come.
-            (Some(RangeSpec::Closed { first, last }), None) if last >= VERY_LARGE => {
-                Self::From { first, last: Some(last) }
-            }
-            // With the last byte goes the word that the upload was stored.
-            (Some(RangeSpec::Closed { last, .. }), Some(total))
-                if last.saturating_add(1) >= total =>
-            {
-                Self::AtEnd
-            }
-            (Some(RangeSpec::Closed { first, last }), _) => {
-                Self::Closed(Span { start: first, end: last.saturating_add(1) })
-            }
-            (Some(RangeSpec::Suffix { len }), Some(total)) if len > 0 && total > 0 => {
-                Self::From { first: total.saturating_sub(len), last: None }
-            }
-            (Some(RangeSpec::Suffix { .. }) | None, _) => Self::AtEnd,
         }
     }
 }

@@ -73,6 +73,29 @@ const MANIFESTS: &[&str] = &["mpd", "m3u8", "m3u", "xml", "json", "vtt", "txt"];
 /// Where nothing is known (RFC 9110 §8.3).
 pub const UNKNOWN: &str = "application/octet-stream";
 
+/// Types that are text, beside `text/*`, `*+json` and `*+xml`.
+const TEXTS: &[&str] = &[
+    "application/ecmascript",
+    "application/javascript",
+    "application/json",
+    "application/vnd.apple.mpegurl",
+    "application/x-javascript",
+    "application/x-mpegurl",
+    "application/x-subrip",
+    "application/xml",
+    "audio/mpegurl",
+    "audio/x-mpegurl",
+];
+
+/// True for what is worth compressing: text, manifests among it.
+pub fn is_text(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence.starts_with("text/")
+        || essence.ends_with("+xml")
+        || essence.ends_with("+json")
+        || TEXTS.contains(&essence.as_str())
+}
+
 /// The media type of a path by its extension, without regard to case: the value of `Content-Type`. `None`
 /// for an unknown extension.
 pub fn media_type(path: &str) -> Option<&'static str> {

@@ -1,20 +1,27 @@
 //! One request, one answer: targets, conditions, ranges, media types, uploads. Knows no bytes on a wire: what an
 //! exchange wants said goes out as an answer, what it wants done as an [`Effect`].
 
+pub mod basic;
 pub mod byteranges;
+pub mod clock;
+pub mod coding;
 pub mod conditional;
 pub mod content_range;
+pub mod listing;
 pub mod media;
 pub mod patch;
 pub mod range;
 pub mod target;
 
+mod admission;
 mod answer;
 mod delete;
 mod get;
+mod list;
+mod own;
 mod upload;
 
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
@@ -23,8 +30,9 @@ pub(crate) use answer::{Answer, refuse_peer, start};
 use crate::{
     effect::{Done, Effect, FileId, Growth, OpId},
     error::FsError,
-    site::Site,
-    time::Now,
+    http1::ResponseHead,
+    site::{Cors, Site, cors},
+    time::{Now, Timer},
 };
 
 /// What an exchange may use while it is asked to go on.
@@ -34,6 +42,43 @@ pub(crate) struct Cx<'a> {
     pub(crate) ids: &'a mut Ids,
     pub(crate) effects: &'a mut VecDeque<Effect>,
     pub(crate) answers: &'a mut VecDeque<Answer>,
+    pub(crate) about: &'a mut About,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// What the site offers.
+    #[default]
+    Public,
+    /// Counters and health.
+    Admin,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// Its address; `None`: not known.
+    pub address: Option<IpAddr>,
+    /// The connection is encrypted.
+    pub tls: bool,
+}
+
+impl Client {
+    /// True if nobody else can read what it sends: a password, say.
+    pub fn is_confidential(&self) -> bool {
+        self.tls || self.address.is_some_and(|address| address.to_canonical().is_loopback())
+    }
+}
+
+/// What is known of the request under way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct About {
+    pub(crate) client: Client,
+    /// It comes from a page, which its `Origin` field tells.
+    pub(crate) cross_origin: bool,
+    /// Whose password was right.
+    pub(crate) user: Option<Arc<str>>,
 }
 
 /// The source of ids that are used once.
@@ -58,8 +103,30 @@ impl Cx<'_> {
         self.effects.push_back(effect);
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, mut answer: Answer) {
+        if let Answer::Whole(head, _) | Answer::Last(head, _) | Answer::Live(head) = &mut answer {
+            self.complete(head);
+        }
         self.answers.push_back(answer);
+    }
+
+    /// Adds what the operator wants in every answer, errors too.
+    fn complete(&self, head: &mut ResponseHead) {
+        let config = &self.site.config;
+        if config.sutc {
+            head.add("Server-UTC", clock::milliseconds(self.now.wall).to_string());
+        }
+        if config.cors == Cors::Auto {
+            // Without it, a cache would give the answer to one request to another that has an Origin.
+            head.add("Vary", "Origin");
+        }
+        if config.cors.applies(self.about.cross_origin) {
+            head.add_lines(cors::LINES);
+        }
+        if !config.hdrs.is_empty() {
+            head.retain(|name| !self.site.headers.replaces(name));
+            head.add_lines(self.site.headers.lines());
+        }
     }
 }
 
@@ -72,24 +139,31 @@ pub(crate) enum Task {
     Upload(Box<upload::Upload>),
     /// DELETE.
     Delete(Box<delete::Delete>),
+    /// May it?
+    Admission(Box<admission::Admission>),
+    /// GET and HEAD of a directory.
+    List(Box<list::List>),
+    /// GET and HEAD on the admin address.
+    Admin(own::Admin),
 }
 
 impl Task {
     /// A piece of the request's body.
     pub(crate) fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
         match self {
-            Self::Get(_) => {}
             Self::Upload(upload) => upload.on_data(data, cx),
             Self::Delete(delete) => delete.on_data(&data, cx),
+            Self::Get(_) | Self::Admission(_) | Self::List(_) | Self::Admin(_) => {}
         }
     }
 
     /// The request's body is whole.
     pub(crate) fn on_end(&mut self, cx: &mut Cx<'_>) {
         match self {
-            Self::Get(_) => {}
             Self::Upload(upload) => upload.on_end(cx),
             Self::Delete(delete) => delete.on_end(cx),
+            Self::Admission(admission) => admission.on_end(),
+            Self::Get(_) | Self::List(_) | Self::Admin(_) => {}
         }
     }
 
@@ -99,6 +173,13 @@ impl Task {
             Self::Get(get) => get.on_done(op, result, cx),
             Self::Upload(upload) => upload.on_done(op, result, cx),
             Self::Delete(delete) => delete.on_done(op, result, cx),
+            Self::Admission(admission) => {
+                if let Some(task) = admission.on_done(op, result, cx) {
+                    *self = task;
+                }
+            }
+            Self::List(list) => list.on_done(op, result, cx),
+            Self::Admin(admin) => admin.on_done(op, result, cx),
         }
     }
 
@@ -106,7 +187,11 @@ impl Task {
     pub(crate) fn on_growth(&mut self, op: OpId, growth: Growth, cx: &mut Cx<'_>) {
         match self {
             Self::Get(get) => get.on_growth(op, growth, cx),
-            Self::Upload(_) | Self::Delete(_) => {}
+            Self::Upload(_)
+            | Self::Delete(_)
+            | Self::Admission(_)
+            | Self::List(_)
+            | Self::Admin(_) => {}
         }
     }
 
@@ -114,7 +199,8 @@ impl Task {
     pub(crate) fn on_writable(&mut self, cx: &mut Cx<'_>) {
         match self {
             Self::Get(get) => get.on_writable(cx),
-            Self::Upload(_) | Self::Delete(_) => {}
+            Self::List(list) => list.on_writable(cx),
+            Self::Upload(_) | Self::Delete(_) | Self::Admission(_) | Self::Admin(_) => {}
         }
     }
 
@@ -122,7 +208,8 @@ impl Task {
     pub(crate) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
         match self {
             Self::Get(get) => get.on_deadline(cx),
-            Self::Upload(_) | Self::Delete(_) => {}
+            Self::Admission(admission) => admission.on_deadline(cx),
+            Self::Upload(_) | Self::Delete(_) | Self::List(_) | Self::Admin(_) => {}
         }
     }
 
@@ -131,7 +218,9 @@ impl Task {
         match self {
             Self::Get(get) => get.release(cx),
             Self::Upload(upload) => upload.give_up(cx),
-            Self::Delete(_) => {}
+            Self::Admission(admission) => admission.give_up(),
+            Self::List(list) => list.give_up(),
+            Self::Delete(_) | Self::Admin(_) => {}
         }
     }
 
@@ -139,15 +228,20 @@ impl Task {
     pub(crate) fn on_sent(&mut self, cx: &mut Cx<'_>) {
         match self {
             Self::Get(get) => get.release(cx),
-            Self::Upload(_) | Self::Delete(_) => {}
+            Self::Upload(_)
+            | Self::Delete(_)
+            | Self::Admission(_)
+            | Self::List(_)
+            | Self::Admin(_) => {}
         }
     }
 
     /// When it wants to be asked by [`on_deadline`](Self::on_deadline).
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<(Instant, Timer)> {
         match self {
-            Self::Get(get) => get.deadline(),
-            Self::Upload(_) | Self::Delete(_) => None,
+            Self::Get(get) => get.deadline().map(|at| (at, Timer::Missing)),
+            Self::Admission(admission) => admission.deadline().map(|at| (at, Timer::Penalty)),
+            Self::Upload(_) | Self::Delete(_) | Self::List(_) | Self::Admin(_) => None,
         }
     }
 
@@ -156,7 +250,7 @@ impl Task {
         match self {
             Self::Get(get) => get.is_busy(),
             Self::Upload(upload) => upload.is_busy(),
-            Self::Delete(_) => false,
+            Self::Delete(_) | Self::Admission(_) | Self::List(_) | Self::Admin(_) => false,
         }
     }
 }

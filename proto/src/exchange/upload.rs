@@ -11,10 +11,10 @@ use super::{
     content_range, media,
     patch::{self, Parser},
     range::{RangeSpec, Ranges},
-    target,
+    target::{self, Target},
 };
 use crate::{
-    effect::{Done, Effect, Expect, FileId, Meta, OpId, Patch, Place},
+    effect::{Done, Effect, Expect, FileId, Meta, OpId, Patch, Place, RelPath},
     error::{FsError, PeerError},
     http1::{Incoming, Method, RequestHead, Status},
 };
@@ -26,6 +26,8 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub(crate) struct Upload {
+    /// In the URL.
+    path: RelPath,
     place: Place,
     content: Content,
     expect: Expect,
@@ -90,7 +92,12 @@ struct Writing {
 
 impl Upload {
     /// `None` if it was refused.
-    pub(super) fn start(request: &RequestHead, place: Place, cx: &mut Cx<'_>) -> Option<Self> {
+    pub(super) fn start(
+        request: &RequestHead,
+        target: &Target,
+        place: Place,
+        cx: &mut Cx<'_>,
+    ) -> Option<Self> {
         let announced = match request.body {
             Incoming::None => {
                 // Who sends no length may yet send a body, which must not be read as requests.
@@ -110,6 +117,7 @@ impl Upload {
         let conditional = conditional::is_conditional(&request.fields);
         let mut upload = Self {
             media_type: media_type(request, &place),
+            path: target.path.clone(),
             place,
             content,
             expect: Expect::Any,
@@ -361,7 +369,7 @@ impl Upload {
                     Validators::default()
                 };
                 let head = described(cx.site, status, &validators)
-                    .field("Content-Location", target::encode(&self.place.path));
+                    .field("Content-Location", target::encode(&self.path));
                 cx.answer(Answer::Whole(head, Vec::new()));
             }
             Ok(_) => {

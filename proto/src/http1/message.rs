@@ -103,6 +103,7 @@ statuses! {
     UNSUPPORTED_MEDIA_TYPE = 415 "Unsupported Media Type";
     RANGE_NOT_SATISFIABLE = 416 "Range Not Satisfiable";
     EXPECTATION_FAILED = 417 "Expectation Failed";
+    TOO_MANY_REQUESTS = 429 "Too Many Requests";
     HEAD_TOO_LARGE = 431 "Request Header Fields Too Large";
     INTERNAL_SERVER_ERROR = 500 "Internal Server Error";
     NOT_IMPLEMENTED = 501 "Not Implemented";
@@ -213,6 +214,27 @@ impl ResponseHead {
     /// The status.
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// As [`field`](Self::field), in place.
+    pub(crate) fn add(&mut self, name: &'static str, value: impl AsRef<[u8]>) {
+        self.push(name, value.as_ref());
+    }
+
+    /// Adds lines that were checked before, each with its CRLF.
+    pub(crate) fn add_lines(&mut self, lines: &[u8]) {
+        self.lines.extend_from_slice(lines);
+    }
+
+    /// Keeps the fields whose names `keep` likes.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        let lines = std::mem::take(&mut self.lines);
+        for line in lines.split_inclusive(|&b| b == b'\n') {
+            let name = line.split(|&b| b == b':').next().unwrap_or_default();
+            if std::str::from_utf8(name).is_ok_and(&keep) {
+                self.lines.extend_from_slice(line);
+            }
+        }
     }
 
     fn push(&mut self, name: &'static str, value: &[u8]) {

@@ -48,6 +48,11 @@ impl Queue {
         self.parts = VecDeque::new();
     }
 
+    /// Number of bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.parts.iter().map(Part::len).sum()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }

@@ -114,6 +114,10 @@ pub struct Server {
     last_request: bool,
     /// Nothing that is queued would reach the peer.
     silent: bool,
+    /// Bytes confirmed in all.
+    sent: u64,
+    /// What `sent` is where the body of the answer begins.
+    body_begins: u64,
     end: Closed,
 }
 
@@ -162,6 +166,8 @@ impl Server {
             opened: None,
             last_request: false,
             silent: false,
+            sent: 0,
+            body_begins: 0,
             end: Closed::default(),
         }
     }
@@ -186,6 +192,7 @@ impl Server {
     pub fn handle_sent(&mut self, sent: u64) {
         self.queue.advance(sent);
         self.sent_some |= sent > 0;
+        self.sent += sent;
     }
 
     /// Nothing can be sent any more. What the peer sent before is still read and obeyed: an encoder that ends without reading
@@ -232,6 +239,11 @@ impl Server {
         self.queue.peek()
     }
 
+    /// Bytes of the body of the latest answer that are with the socket.
+    pub fn body_sent(&self) -> u64 {
+        self.sent.saturating_sub(self.body_begins)
+    }
+
     // ---- commands; those that name an exchange that is over are ignored ----
 
     /// Lets up to `bytes` more of the request's body come. The first grant sends `100 Continue` where it is awaited.
@@ -269,6 +281,7 @@ impl Server {
             if head.status.has_no_content() { Announce::Nothing } else { Announce::Length(len) };
         let persistence = self.persistence();
         writer::head(&mut self.queue, head, announce, persistence, now.wall);
+        self.body_begins = self.sent + self.queue.len();
         if !self.current.head && !head.status.has_no_content() {
             for part in body {
                 self.queue.push(part);
@@ -303,6 +316,7 @@ impl Server {
         };
         let persistence = self.persistence();
         writer::head(&mut self.queue, head, announce, persistence, now.wall);
+        self.body_begins = self.sent + self.queue.len();
         let framing = if self.current.head { Framing::Muted } else { framing };
         self.writing = Writing::Live { framing, starved: false };
         self.give_up_if_silent();
@@ -681,7 +695,7 @@ impl Server {
             Timer::Send if self.sent_some => {}
             Timer::RequestBody => self.abort_body(PeerError::Timeout(timer)),
             Timer::Send => self.cut(PeerError::Timeout(timer)),
-            Timer::Idle | Timer::Linger | Timer::Missing => self.close(),
+            Timer::Idle | Timer::Linger | Timer::Missing | Timer::Penalty => self.close(),
         }
     }
 

@@ -1,13 +1,18 @@
-//! What a server offers: options, mounts, directories. Built once, shared, never changed.
+//! What a server offers: options, mounts, directories, rights. Built once, shared, never changed.
 
-use std::{
-    path::{Component, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+pub mod cors;
+pub mod headers;
+mod mounts;
 
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+pub use cors::Cors;
+pub(crate) use mounts::{Action, Resolved};
+
+use self::{headers::Headers, mounts::Mounts};
 use crate::{
-    effect::{Place, RelPath, RootId},
+    auth::{Rule, Users},
+    effect::RootId,
     error::ConfigError,
     limits::Limits,
 };
@@ -21,12 +26,29 @@ pub struct Config {
     pub rdirs: Vec<PathBuf>,
     /// Directory to expose for write. Its name is not part of the URL.
     pub wdir: Option<PathBuf>,
+    /// The sections of rule files (SPEC §7): which directories are mounted, and who may read and write them. Each `dir` absolute and
+    /// without symbolic links, since rights are looked up by real paths; empty: there is no such directory, the name is a virtual service.
+    pub rules: Vec<Rule>,
+    /// Who the rules speak of.
+    pub users: Users,
+    /// Take passwords from other machines without TLS too.
+    pub insecure_auth: bool,
+    /// List directories.
+    pub dlist: bool,
     /// Value of the `Server` field; empty: none.
     pub user_agent: String,
     /// Close the connection after each request.
     pub close: bool,
     /// `Cache-Control` to send; `none` drops it and the validators.
     pub cache_control: Option<String>,
+    /// Add `Server-UTC`, the time in milliseconds since 1970.
+    pub sutc: bool,
+    /// When answers carry the fields that let pages of other origins read them.
+    pub cors: Cors,
+    /// More fields for every answer: names and values.
+    pub hdrs: Vec<(String, String)>,
+    /// Largest text, in bytes, that is sent compressed to who accepts it; 0: none.
+    pub zmax: u64,
     /// Use chunked transfer coding where a length is not known; else such a body ends with the connection.
     pub cte: bool,
     /// Answer 200 to range requests.
@@ -37,6 +59,10 @@ pub struct Config {
     pub wait_missing: Duration,
     /// Answer an upload only after data and directory entry are flushed.
     pub durable: bool,
+    /// Reports of requests tell what was asked, for a log: [`Report::asked`](crate::Report::asked).
+    pub log: bool,
+    /// Requests are told when they begin, too: [`Effect::Begun`](crate::Effect::Begun).
+    pub log_begin: bool,
     /// Bounds of a connection; among them `timeout`, `maxs`, `max_client_errors`.
     pub limits: Limits,
 }
@@ -58,14 +84,24 @@ impl Default for Config {
         Self {
             rdirs: Vec::new(),
             wdir: None,
+            rules: Vec::new(),
+            users: Users::default(),
+            insecure_auth: false,
+            dlist: false,
             user_agent: concat!("httpout/", env!("CARGO_PKG_VERSION")).into(),
             close: false,
             cache_control: None,
+            sutc: false,
+            cors: Cors::default(),
+            hdrs: Vec::new(),
+            zmax: 50_000,
             cte: true,
             norange: false,
             multirange: Multirange::default(),
             wait_missing: Duration::ZERO,
             durable: false,
+            log: false,
+            log_begin: false,
             limits: Limits::default(),
         }
     }
@@ -83,7 +119,7 @@ impl Config {
     /// The first option that cannot be obeyed.
     pub fn check(self) -> Result<Arc<Site>, ConfigError> {
         let error = |option, problem, help| Err(ConfigError { option, problem, help });
-        if self.rdirs.is_empty() && self.wdir.is_none() {
+        if self.rdirs.is_empty() && self.wdir.is_none() && self.rules.is_empty() {
             let problem = "neither a read nor a write directory is given".into();
             return error("rdirs", problem, "name one with --rdirs DIR or --wdir DIR");
         }
@@ -104,27 +140,14 @@ impl Config {
                 );
             }
         }
-        let mut mounts: Vec<Mount> = Vec::new();
-        for (index, dir) in self.rdirs.iter().enumerate() {
-            let name = match (self.rdirs.len(), dir.file_name()) {
-                (1, _) => String::new(),
-                (_, Some(name)) => name.to_string_lossy().into_owned(),
-                (_, None) => {
-                    let problem = format!("{} has no name to be mounted under", dir.display());
-                    return error("rdirs", problem, "give its full path");
-                }
-            };
-            if mounts.iter().any(|mount| mount.name == name) {
-                let problem = format!("two read directories are named {name}");
-                return error("rdirs", problem, "rename one, or serve their common parent");
-            }
-            mounts.push(Mount { name, root: RootId(index as u16) });
-        }
-        let mut roots = self.rdirs.clone();
-        roots.extend(self.wdir.clone());
-        let write = self.wdir.as_ref().map(|_| RootId((roots.len() - 1) as u16));
+        let headers = Headers::new(&self.hdrs).map_err(|problem| ConfigError {
+            option: "hdrs",
+            problem,
+            help: "write --hdrs NAME,VALUE or --hdrs 'NAME: VALUE'",
+        })?;
+        let mounts = Mounts::new(&self)?;
         let limits = Arc::new(self.limits.clone());
-        Ok(Arc::new(Site { config: self, limits, roots, mounts, write }))
+        Ok(Arc::new(Site { config: self, limits, headers, mounts }))
     }
 }
 
@@ -133,27 +156,8 @@ impl Config {
 pub struct Site {
     pub(crate) config: Config,
     pub(crate) limits: Arc<Limits>,
-    roots: Vec<PathBuf>,
-    mounts: Vec<Mount>,
-    write: Option<RootId>,
-}
-
-#[derive(Debug)]
-struct Mount {
-    /// First segment of the URL; empty for the root.
-    name: String,
-    root: RootId,
-}
-
-/// What a path in a URL means for reading.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Resolved {
-    /// A file or directory.
-    Place(Place),
-    /// `/` where several directories are mounted.
-    Mounts,
-    /// Nothing.
-    Nothing,
+    pub(crate) headers: Headers,
+    pub(crate) mounts: Mounts,
 }
 
 impl Site {
@@ -164,48 +168,16 @@ impl Site {
 
     /// The directories that the runtime is to open, in the order that [`RootId::index`] counts.
     pub fn roots(&self) -> &[PathBuf] {
-        &self.roots
+        self.mounts.roots()
     }
 
-    /// Where uploads go.
-    pub fn write_root(&self) -> Option<RootId> {
-        self.write
+    /// The directories that uploads may lead to.
+    pub fn writable_roots(&self) -> impl Iterator<Item = RootId> {
+        self.mounts.writable_roots()
     }
 
-    /// The directories mounted for read, with the name that each has in the URL.
-    pub fn mounts(&self) -> impl Iterator<Item = (&str, RootId)> {
-        self.mounts.iter().map(|mount| (mount.name.as_str(), mount.root))
-    }
-
-    /// True if an upload can lead to this place: it lies below the write directory. Told by the names of the directories alone.
-    pub(crate) fn may_be_uploaded(&self, place: &Place) -> bool {
-        let plain = |root: RootId| -> PathBuf {
-            let parts = self.roots[root.index()].components();
-            parts.filter(|part| !matches!(part, Component::CurDir)).collect()
-        };
-        let place_dir = plain(place.root).join(place.path.as_str());
-        self.write.is_some_and(|write| {
-            let write = plain(write);
-            // An absolute and a relative name cannot be compared: better to wait once too often.
-            place_dir.is_absolute() != write.is_absolute() || place_dir.starts_with(write)
-        })
-    }
-
-    pub(crate) fn resolve(&self, path: &RelPath) -> Resolved {
-        match self.mounts.as_slice() {
-            [] => Resolved::Nothing,
-            [only] if only.name.is_empty() => {
-                Resolved::Place(Place { root: only.root, path: path.clone() })
-            }
-            _ if path.is_root() => Resolved::Mounts,
-            mounts => {
-                let (first, rest) = path.as_str().split_once('/').unwrap_or((path.as_str(), ""));
-                let mount = mounts.iter().find(|mount| mount.name == first);
-                match (mount, RelPath::new(rest)) {
-                    (Some(mount), Some(path)) => Resolved::Place(Place { root: mount.root, path }),
-                    (Some(_), None) | (None, _) => Resolved::Nothing,
-                }
-            }
-        }
+    /// Where each directory stands in the URL, without slashes at the ends; `None`: a virtual service.
+    pub fn mounts(&self) -> impl Iterator<Item = (&str, Option<RootId>)> {
+        self.mounts.iter()
     }
 }

@@ -2,25 +2,50 @@
 
 use std::fmt::Write as _;
 
-use httpout_proto::Site;
+use httpout_proto::{
+    Site,
+    auth::{Rule, Who},
+    effect::RootId,
+};
 
 /// What is served, where, and within which limits.
 pub fn banner(urls: &[String], site: &Site) -> String {
     let mut lines = vec![concat!("httpout ", env!("CARGO_PKG_VERSION")).to_owned()];
     lines.extend(urls.iter().map(|url| format!("  {url}")));
+    let dir = |root: RootId| site.roots()[root.index()].display();
     for (name, root) in site.mounts() {
         let slash = if name.is_empty() { "" } else { "/" };
-        lines.push(format!("reads {} as /{name}{slash}", site.roots()[root.index()].display()));
+        lines.push(match root {
+            Some(root) => format!("reads {} as /{name}{slash}", dir(root)),
+            None => format!("answers for /{name}{slash}, where there is no directory"),
+        });
     }
-    if let Some(root) = site.write_root() {
-        lines.push(format!("writes {}, {}", site.roots()[root.index()].display(), uploads(site)));
-        if urls.iter().any(|url| !is_loopback(url)) {
-            lines.push(
-                "warning: whoever reaches these addresses may upload and remove files; \
-                 --ifce localhost keeps them to this machine"
-                    .into(),
-            );
-        }
+    for root in site.writable_roots() {
+        lines.push(format!("writes {}, {}", dir(root), uploads(site)));
+    }
+    if let Some(wdir) = &site.config().wdir
+        && urls.iter().any(|url| !is_loopback(url))
+    {
+        lines.push(format!(
+            "warning: whoever reaches these addresses may upload to {} and remove files there; \
+             --ifce localhost keeps them to this machine, a rule file says who may",
+            wdir.display()
+        ));
+    }
+    let needs_password = |rule: &Rule| {
+        [&rule.read, &rule.write]
+            .iter()
+            .any(|who| matches!(who, Who::Members { .. }) && !who.is_nobody())
+    };
+    if site.config().rules.iter().any(needs_password) && urls.iter().any(|url| !is_loopback(url)) {
+        lines.push(
+            if site.config().insecure_auth {
+                "warning: passwords are taken from other machines over connections that others can read (--insecure-auth)"
+            } else {
+                "passwords are taken from this machine only, where the connection is not encrypted (--insecure-auth takes all)"
+            }
+            .into(),
+        );
     }
     lines.join("\n") + "\n"
 }

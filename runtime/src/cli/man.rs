@@ -27,7 +27,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     (
         "NOTIFY_SOCKET",
-        "Where the service manager is told that the server is ready, or is stopping.",
+        "Where the service manager is told that the server is ready, reloads, or is stopping.",
     ),
 ];
 
@@ -47,11 +47,17 @@ const FILE_EXAMPLE: &[&str] = &[
     "durable = true",
 ];
 
-const SIGNALS: &[(&str, &str)] = &[(
-    "SIGTERM, SIGINT",
-    "Take no more connections, and end when the requests under way are answered, at the latest after --grace seconds. A \
-     second one ends at once. Uploads that are cut leave nothing behind.",
-)];
+const SIGNALS: &[(&str, &str)] = &[
+    (
+        "SIGHUP",
+        "Read the rule file and the users anew. If one of them is wrong, nothing is changed.",
+    ),
+    (
+        "SIGTERM, SIGINT",
+        "Take no more connections, and end when the requests under way are answered, at the latest after --grace seconds. A \
+         second one ends at once. Uploads that are cut leave nothing behind.",
+    ),
+];
 
 const EXIT_STATUS: &[(&str, &str)] = &[
     ("0", "The server was ended by a signal, or by --quit."),

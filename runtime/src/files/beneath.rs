@@ -119,14 +119,18 @@ pub(super) fn meta(stat: &Stat) -> std::result::Result<Meta, FsError> {
         | FileType::BlockDevice
         | FileType::Unknown => return Err(FsError::NotRegular),
     }
+    Ok(Meta { len: stat.st_size as u64, modified: modified(stat), inode: stat.st_ino })
+}
+
+/// The time of the last modification.
+pub(super) fn modified(stat: &Stat) -> SystemTime {
     let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
     let whole = if stat.st_mtime < 0 {
         SystemTime::UNIX_EPOCH - seconds
     } else {
         SystemTime::UNIX_EPOCH + seconds
     };
-    let modified = whole + Duration::new(0, stat.st_mtime_nsec as u32);
-    Ok(Meta { len: stat.st_size as u64, modified, inode: stat.st_ino })
+    whole + Duration::new(0, stat.st_mtime_nsec as u32)
 }
 
 /// The failure of a system call, in the session's words.

@@ -13,7 +13,7 @@ use rustix::{
 };
 
 use super::{
-    LOCKS, Roots,
+    LOCKS, Locks, Roots,
     beneath::{Guard, Root},
     cache::Cache,
     sweep::sweep,
@@ -27,33 +27,44 @@ impl Roots {
     /// # Errors
     /// The first directory that cannot be used.
     pub fn open(site: &Site) -> Result<Arc<Self>, ConfigError> {
-        let write = site.write_root().map(|root| root.index());
-        let roots: Vec<Root> = site
-            .roots()
-            .iter()
-            .enumerate()
-            .map(|(index, path)| open_root(path, write == Some(index)))
-            .collect::<Result<_, _>>()?;
-        if roots.iter().any(|root| root.guard() == Guard::Comparison) {
+        let locks = Locks {
+            locks: std::array::from_fn::<_, LOCKS, _>(|_| Mutex::default()),
+            hasher: std::hash::RandomState::new(),
+        };
+        let roots = Self::with(site, Arc::new(locks))?;
+        if roots.roots.iter().any(|root| root.guard() == Guard::Comparison) {
             tracing::warn!(
                 "this kernel lacks openat2 (or a sandbox forbids it): paths are compared instead, so do not let \
                  others make symbolic links below the served directories"
             );
         }
-        if let Some(dir) = write.and_then(|index| roots[index].directory("").ok()) {
+        for dir in site.writable_roots().filter_map(|id| roots.roots[id.index()].directory("").ok())
+        {
             let count = sweep(&dir);
             if count > 0 {
                 tracing::info!(count, "removed part files of uploads that a crash interrupted");
             }
         }
-        let locks = std::array::from_fn::<_, LOCKS, _>(|_| Mutex::default());
-        Ok(Arc::new(Self {
-            roots,
-            locks,
-            hasher: std::hash::RandomState::new(),
-            cache: Cache::default(),
-            provisional: Mutex::default(),
-        }))
+        Ok(Arc::new(roots))
+    }
+
+    /// Opens the directories of a site that takes the place of another, whose uploads may go on.
+    ///
+    /// # Errors
+    /// The first directory that cannot be used.
+    pub fn reopen(&self, site: &Site) -> Result<Arc<Self>, ConfigError> {
+        Self::with(site, self.locks.clone()).map(Arc::new)
+    }
+
+    fn with(site: &Site, locks: Arc<Locks>) -> Result<Self, ConfigError> {
+        let writable: Vec<_> = site.writable_roots().map(|root| root.index()).collect();
+        let roots: Vec<Root> = site
+            .roots()
+            .iter()
+            .enumerate()
+            .map(|(index, path)| open_root(path, writable.contains(&index)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { roots, locks, cache: Cache::default(), provisional: Mutex::default() })
     }
 }
 

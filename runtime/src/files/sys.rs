@@ -29,6 +29,14 @@ pub(super) fn open_beneath(
     rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve)
 }
 
+/// Opens `path` if no symbolic link is on the way and it needs no disk.
+#[cfg(target_os = "linux")]
+pub(super) fn open_without_links(dir: impl AsFd, path: &str, flags: OFlags) -> Result<OwnedFd> {
+    use rustix::fs::{Mode, ResolveFlags};
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
+    rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve)
+}
+
 /// Takes room for a file of `len` bytes without making it longer.
 #[cfg(target_os = "linux")]
 pub(super) fn reserve(file: impl AsFd, len: u64) -> Result<()> {
@@ -70,6 +78,14 @@ mod absent {
         _: &str,
         _: OFlags,
         _: bool,
+    ) -> Result<OwnedFd> {
+        Err(Errno::NOSYS)
+    }
+
+    pub(in super::super) fn open_without_links(
+        _: impl AsFd,
+        _: &str,
+        _: OFlags,
     ) -> Result<OwnedFd> {
         Err(Errno::NOSYS)
     }

@@ -95,7 +95,7 @@ fn each_guard(test: impl Fn(&Scratch, &Roots, &dyn Fn(&str) -> Place)) {
 }
 
 fn place(site: &Site, path: &str) -> Place {
-    Place { root: site.write_root().unwrap(), path: RelPath::new(path).unwrap() }
+    Place { root: site.writable_roots().next().unwrap(), path: RelPath::new(path).unwrap() }
 }
 
 fn read(roots: &Roots, place: &Place) -> Result<Vec<u8>, FsError> {

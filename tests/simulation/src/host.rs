@@ -215,6 +215,14 @@ impl World<'_> {
                     None => {}
                 }
             }
+            Effect::Over(_) => {}
+            effect @ (Effect::Locate { .. }
+            | Effect::Verify { .. }
+            | Effect::List { .. }
+            | Effect::Encode { .. }
+            | Effect::Metrics { .. }
+            | Effect::Health { .. }
+            | Effect::Begun { .. }) => return Err(format!("nobody asked for {effect:?}")),
             Effect::ShutdownWrite => conn.link.down.finish(End::Fin, 0),
         }
         Ok(())

@@ -169,7 +169,14 @@ impl World<'_> {
             Effect::Ended { file, .. } => {
                 return if announced(*file) { Ok(()) } else { wrong("ends what did not begin") };
             }
-            Effect::Unfollow { .. } | Effect::ShutdownWrite => return Ok(()),
+            Effect::Unfollow { .. } | Effect::ShutdownWrite | Effect::Over(_) => return Ok(()),
+            Effect::Locate { .. }
+            | Effect::Verify { .. }
+            | Effect::List { .. }
+            | Effect::Encode { .. }
+            | Effect::Metrics { .. }
+            | Effect::Health { .. }
+            | Effect::Begun { .. } => return wrong("nobody asked for this"),
         };
         if !asked
             .is_some_and(|asked| fits(&asked.request) && asked.request.path == place.path.as_str())
@@ -212,6 +219,14 @@ impl World<'_> {
             | Effect::Grown { .. }
             | Effect::Ended { .. }
             | Effect::Unfollow { .. }
+            | Effect::Locate { .. }
+            | Effect::Verify { .. }
+            | Effect::List { .. }
+            | Effect::Encode { .. }
+            | Effect::Metrics { .. }
+            | Effect::Health { .. }
+            | Effect::Begun { .. }
+            | Effect::Over(_)
             | Effect::ShutdownWrite => {}
         }
         Ok(())

@@ -54,6 +54,14 @@ impl World<'_> {
             | Effect::Grown { .. }
             | Effect::Ended { .. }
             | Effect::Unfollow { .. }
+            | Effect::Locate { .. }
+            | Effect::Verify { .. }
+            | Effect::List { .. }
+            | Effect::Encode { .. }
+            | Effect::Metrics { .. }
+            | Effect::Health { .. }
+            | Effect::Begun { .. }
+            | Effect::Over(_)
             | Effect::ShutdownWrite => return (c, trail.at),
         };
         while let Some(asked) = conn.client.asked.get(trail.at).filter(|_| trail.silent) {

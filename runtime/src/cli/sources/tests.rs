@@ -68,7 +68,8 @@ fn every_option_is_reached_by_flag_variable_and_file() {
     let command = Options::command();
     for arg in command.get_arguments() {
         let long = words::long(arg);
-        let (_, value, effect) = EFFECTS.iter().find(|(name, ..)| *name == long).unwrap();
+        let row = EFFECTS.iter().find(|(name, ..)| *name == long);
+        let (_, value, effect) = row.unwrap_or_else(|| panic!("{long} needs a row in EFFECTS"));
         let flag = shown(&parse_with(&[&format!("--{long}={value}")], &[]).unwrap());
         assert!(flag.contains(effect), "{long}: {flag}");
         assert_eq!(shown(&parse_with(&[], &[(&variable(arg), value)]).unwrap()), flag, "{long}");

@@ -1,0 +1,199 @@
+//! Rights: who may do what is asked (SPEC §7). Where there are rules, every request that reaches a file passes here first, so
+//! that a refused one has no effect and shows nothing of what there is.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    Cx, Task,
+    answer::{Request, begin, error_head, fs_status, refuse, say},
+    basic::{self, Basic},
+};
+use crate::{
+    auth::{Verdict, Who},
+    effect::{Done, Effect, OpId, Verified},
+    error::FsError,
+    http1::{Method, Status},
+    site::Resolved,
+};
+
+/// ```text
+///  Locating --> [Verifying] --> the request's own task
+///                   \--> Held (a wrong password) --> 401
+/// ```
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// `None` once it is refused or let in.
+    request: Option<Request>,
+    began: Instant,
+    /// The request's body is whole already.
+    ended: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Where does the path really lead?
+    Locating {
+        op: OpId,
+    },
+    /// Is the password right?
+    Verifying {
+        op: OpId,
+        user: Arc<str>,
+        who: Who,
+    },
+    /// It is wrong; the answer waits.
+    Held {
+        until: Instant,
+    },
+    Over,
+}
+
+impl Admission {
+    /// Begins to find out; the task that goes on, if any.
+    pub(super) fn start(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
+        let op = cx.op();
+        let mut admission =
+            Self { request: None, began: cx.now.mono, ended: false, state: State::Locating { op } };
+        match &request.resolved {
+            Resolved::Place(place) => {
+                // Removing a link removes no more than the link.
+                let last = request.head.method != Method::Delete;
+                cx.effect(Effect::Locate { op, place: place.clone(), last });
+                admission.request = Some(request);
+            }
+            &Resolved::Virtual(rule) => {
+                let who = cx.site.mounts.who_virtual(request.action(), rule).clone();
+                admission.request = Some(request);
+                if let Some(task) = admission.judge(&who, cx) {
+                    return Some(task);
+                }
+            }
+            Resolved::Mounts(_) | Resolved::Nothing => return begin(request, cx),
+        }
+        Some(Task::Admission(Box::new(admission)))
+    }
+
+    /// An effect is answered; the task that takes its place, if the request is let in.
+    pub(super) fn on_done(
+        &mut self,
+        done: OpId,
+        result: Result<Done, FsError>,
+        cx: &mut Cx<'_>,
+    ) -> Option<Task> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Locating { op } if op == done => match (result, &self.request) {
+                (Ok(Done::Located(real)), Some(request)) => {
+                    let who = cx.site.mounts.who(request.action(), &real).clone();
+                    self.judge(&who, cx)
+                }
+                (result, _) => {
+                    let error = result.err().unwrap_or(FsError::Other(std::io::ErrorKind::Other));
+                    refuse(cx, fs_status(error), &error.to_string());
+                    None
+                }
+            },
+            State::Verifying { op, user, who } if op == done => match result {
+                Ok(Done::Verified(Verified::Right)) => {
+                    cx.about.user = Some(user.clone());
+                    let verdict = who.verdict(Some(&user), &cx.site.config.users);
+                    if verdict == Verdict::Allowed {
+                        return self.let_in(cx);
+                    }
+                    refuse(cx, Status::FORBIDDEN, "this user has no right to that");
+                    None
+                }
+                Ok(Done::Verified(Verified::TooMany(retry))) => {
+                    let seconds = retry.as_secs().max(1).to_string();
+                    let head = error_head(cx.site, Status::TOO_MANY_REQUESTS)
+                        .field("Retry-After", seconds);
+                    say(cx, head, "too many passwords were wrong, or wait to be checked");
+                    None
+                }
+                Ok(_) | Err(_) => {
+                    // All failures take as long, and so long that guessing is no use.
+                    let until = self.began + cx.site.config.limits.wrong_password_time;
+                    self.state = State::Held { until };
+                    if until <= cx.now.mono {
+                        self.on_deadline(cx);
+                    }
+                    None
+                }
+            },
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// May this request, for what is known now?
+    fn judge(&mut self, who: &Who, cx: &mut Cx<'_>) -> Option<Task> {
+        self.state = State::Over;
+        match who.verdict(None, &cx.site.config.users) {
+            Verdict::Allowed => return self.let_in(cx),
+            Verdict::Refused => {
+                refuse(cx, Status::FORBIDDEN, "nobody has a right to that");
+                return None;
+            }
+            Verdict::Unidentified => {}
+        }
+        if !cx.about.client.is_confidential() && !cx.site.config.insecure_auth {
+            refuse(
+                cx,
+                Status::FORBIDDEN,
+                "a password is needed, and none is taken over a connection that others can read",
+            );
+            return None;
+        }
+        let fields = self.request.as_ref().map(|request| &request.head.fields)?;
+        match basic::credentials(fields) {
+            Ok(None) => unauthorized(cx, "a name and a password are needed"),
+            Err(why) => refuse(cx, Status::BAD_REQUEST, why),
+            Ok(Some(Basic { user, password })) => {
+                let (op, user) = (cx.op(), Arc::<str>::from(user));
+                let credential = cx.site.config.users.credential(&user).cloned();
+                cx.effect(Effect::Verify { op, user: user.clone(), password, credential });
+                self.state = State::Verifying { op, user, who: who.clone() };
+            }
+        }
+        None
+    }
+
+    fn let_in(&mut self, cx: &mut Cx<'_>) -> Option<Task> {
+        let mut task = begin(self.request.take()?, cx)?;
+        if self.ended {
+            task.on_end(cx);
+        }
+        Some(task)
+    }
+
+    pub(super) fn on_end(&mut self) {
+        self.ended = true;
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Held { until } => Some(until),
+            State::Locating { .. } | State::Verifying { .. } | State::Over => None,
+        }
+    }
+
+    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+        if let State::Held { .. } = std::mem::replace(&mut self.state, State::Over) {
+            unauthorized(cx, "the name or the password is wrong");
+        }
+    }
+
+    /// The peer is gone.
+    pub(super) fn give_up(&mut self) {
+        self.state = State::Over;
+    }
+}
+
+/// RFC 9110 §15.5.2, RFC 7617 §2.
+fn unauthorized(cx: &mut Cx<'_>, why: &str) {
+    let head = error_head(cx.site, Status::UNAUTHORIZED)
+        .field("WWW-Authenticate", "Basic realm=\"httpout\", charset=\"UTF-8\"");
+    say(cx, head, why);
+}

@@ -1,0 +1,94 @@
+//! Content codings, and which one a client wants (RFC 9110 §8.4, §12.5.3).
+
+use crate::http1::Fields;
+
+/// Members of `Accept-Encoding` that are looked at.
+const MOST: usize = 64;
+
+/// A content coding that the server can apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Coding {
+    /// RFC 1952.
+    Gzip,
+    /// The zlib format of RFC 1950, which is what `deflate` means (RFC 9110 §8.4.1.2).
+    Deflate,
+}
+
+impl Coding {
+    /// All of them, the preferred one first.
+    pub const ALL: [Self; 2] = [Self::Gzip, Self::Deflate];
+
+    /// The name in `Accept-Encoding` and `Content-Encoding`.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+        }
+    }
+
+    fn is_named(self, name: &[u8]) -> bool {
+        let alias = match self {
+            Self::Gzip => "x-gzip",
+            Self::Deflate => "deflate",
+        };
+        name.eq_ignore_ascii_case(self.token().as_bytes())
+            || name.eq_ignore_ascii_case(alias.as_bytes())
+    }
+}
+
+/// The coding that the client likes best, gzip of two it likes as much. `None`: it likes none, or the content as it is
+/// better; or it does not say. Members that cannot be read are passed over.
+pub fn choose(fields: &Fields) -> Option<Coding> {
+    let mut named = [None; Coding::ALL.len()];
+    let (mut identity, mut others) = (None, None);
+    for (name, weight) in fields.list("accept-encoding").take(MOST).filter_map(member) {
+        if name == b"*" {
+            others.get_or_insert(weight);
+        } else if name.eq_ignore_ascii_case(b"identity") {
+            identity.get_or_insert(weight);
+        }
+        for (coding, slot) in Coding::ALL.iter().zip(&mut named) {
+            if coding.is_named(name) {
+                slot.get_or_insert(weight);
+            }
+        }
+    }
+    let weights = named.map(|weight: Option<u16>| weight.or(others).unwrap_or(0));
+    // On a tie the first one is taken.
+    let best = Coding::ALL.into_iter().zip(weights).rev().max_by_key(|(_, weight)| *weight);
+    best.filter(|&(_, weight)| weight > 0 && weight >= identity.unwrap_or(0))
+        .map(|(coding, _)| coding)
+}
+
+/// The name, and its weight in thousandths.
+fn member(member: &[u8]) -> Option<(&[u8], u16)> {
+    let mut parts = member.splitn(2, |&b| b == b';');
+    let name = parts.next()?.trim_ascii();
+    let weight = match parts.next() {
+        None => 1000,
+        Some(parameter) => {
+            let (key, value) = parameter.trim_ascii().split_at_checked(2)?;
+            weight(value).filter(|_| key.eq_ignore_ascii_case(b"q="))?
+        }
+    };
+    (!name.is_empty()).then_some((name, weight))
+}
+
+/// `qvalue` in thousandths (RFC 9110 §12.4.2).
+pub(super) fn weight(text: &[u8]) -> Option<u16> {
+    let (whole, decimals) = match text {
+        [whole, b'.', decimals @ ..] => (whole, decimals),
+        [whole] => (whole, &b""[..]),
+        _ => return None,
+    };
+    if decimals.len() > 3 || !decimals.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let thousandths = (0..3)
+        .fold(0, |sum, at| sum * 10 + decimals.get(at).map_or(0, |digit| u16::from(digit - b'0')));
+    match whole {
+        b'0' => Some(thousandths),
+        b'1' if thousandths == 0 => Some(1000),
+        _ => None,
+    }
+}

@@ -1,0 +1,131 @@
+//! The answer with a file that is complete.
+
+use super::{
+    super::{
+        Answer, Cx,
+        answer::{described, error_head, refuse, say},
+        byteranges,
+        coding::{self, Coding},
+        conditional::{self, Validators, Verdict},
+        media,
+        range::Resolution,
+    },
+    Get, State,
+};
+use crate::{
+    effect::{Done, Effect, FileId, Meta},
+    error::FsError,
+    http1::{Part, Status},
+};
+
+impl Get {
+    /// Conditions, then content coding or ranges (RFC 9110 §13.2.2, §14.2).
+    pub(super) fn answer_file(&mut self, file: FileId, meta: &Meta, cx: &mut Cx<'_>) {
+        if self.target.directory {
+            return refuse(cx, Status::NOT_FOUND, "a file's URL does not end in a slash");
+        }
+        let coding = self.coding(meta, cx);
+        let mut validators = self.validators(meta, cx);
+        if let Some(coding) = coding {
+            validators = validators.coded(coding);
+        }
+        match conditional::evaluate(&self.request.fields, true, Some(&validators)) {
+            Verdict::Go => {}
+            Verdict::NotModified => {
+                let head = described(cx.site, Status::NOT_MODIFIED, &validators)
+                    .field_opt("Vary", self.vary(meta, cx));
+                return cx.answer(Answer::Whole(head, Vec::new()));
+            }
+            Verdict::Failed => {
+                return refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
+            }
+        }
+        match coding {
+            None => self.answer_plain(file, meta, cx),
+            Some(coding) => {
+                let (op, place, meta) = (cx.op(), self.place.clone(), *meta);
+                cx.effect(Effect::Encode { op, file, place, meta, coding });
+                self.state = State::Encoding { op, file, meta, coding };
+            }
+        }
+    }
+
+    /// The compressed content is there, or cannot be had.
+    pub(super) fn encoded(
+        &mut self,
+        (file, meta, coding): (FileId, &Meta, Coding),
+        result: Result<Done, FsError>,
+        cx: &mut Cx<'_>,
+    ) {
+        self.state = State::Answered { file: Some(file) };
+        match result {
+            Ok(Done::Encoded(bytes)) if (bytes.len() as u64) < meta.len => {
+                let validators = self.validators(meta, cx).coded(coding);
+                let head = described(cx.site, Status::OK, &validators)
+                    .field("Content-Type", self.media_type())
+                    .field("Content-Encoding", coding.token())
+                    .field_opt("Vary", self.vary(meta, cx));
+                cx.answer(Answer::Whole(head, vec![Part::Bytes(bytes)]));
+            }
+            Ok(_) | Err(_) => self.answer_plain(file, meta, cx),
+        }
+    }
+
+    fn answer_plain(&self, file: FileId, meta: &Meta, cx: &mut Cx<'_>) {
+        let validators = self.validators(meta, cx);
+        let media_type = self.media_type();
+        let ranges = self
+            .ranges(cx)
+            .filter(|_| conditional::range_applies(&self.request.fields, &validators, cx.now.wall));
+        let vary = self.vary(meta, cx);
+        let described = |status| described(cx.site, status, &validators).field_opt("Vary", vary);
+        match ranges.map_or(Resolution::Whole, |ranges| ranges.resolve(meta.len)) {
+            Resolution::Whole => {
+                let accepts = if cx.site.config.norange { "none" } else { "bytes" };
+                let head = described(Status::OK)
+                    .field("Content-Type", media_type)
+                    .field("Accept-Ranges", accepts);
+                let body = vec![Part::File { file, at: 0, len: meta.len }];
+                cx.answer(Answer::Whole(head, body));
+            }
+            Resolution::Unsatisfiable => {
+                let head = error_head(cx.site, Status::RANGE_NOT_SATISFIABLE)
+                    .field("Content-Range", byteranges::unsatisfied(meta.len));
+                say(cx, head, "the range begins past the end of the file");
+            }
+            Resolution::Spans(spans) => {
+                let boundary = byteranges::boundary(meta, &spans);
+                let how = cx.site.config.multirange;
+                let partial =
+                    byteranges::partial(spans, meta.len, how, media_type, file, &boundary);
+                let media_type = partial.content_type.as_deref().unwrap_or(media_type);
+                let head = described(Status::PARTIAL_CONTENT)
+                    .field("Content-Type", media_type)
+                    .field("Accept-Ranges", "bytes")
+                    .field_opt("Content-Range", partial.content_range);
+                cx.answer(Answer::Whole(head, partial.parts));
+            }
+        }
+    }
+
+    /// How the file is to be compressed: never for a range, which counts bytes of the file.
+    fn coding(&self, meta: &Meta, cx: &Cx<'_>) -> Option<Coding> {
+        let fields = &self.request.fields;
+        let may = self.vary(meta, cx).is_some() && fields.get("range").is_none();
+        coding::choose(fields).filter(|_| may)
+    }
+
+    /// `Vary`, where another request could get the file compressed.
+    fn vary(&self, meta: &Meta, cx: &Cx<'_>) -> Option<&'static str> {
+        let small = (1..=cx.site.config.zmax).contains(&meta.len);
+        (small && media::is_text(self.media_type())).then_some("Accept-Encoding")
+    }
+
+    fn validators(&self, meta: &Meta, cx: &Cx<'_>) -> Validators {
+        if cx.site.config.sends_validators() {
+            Validators::of(meta, cx.now.wall)
+        } else {
+            Validators::default()
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! GET and HEAD of a directory: its listing, in pieces, so that a large one holds up nobody.
+
+use super::{
+    Answer, Cx,
+    answer::{fs_status, head, refuse},
+    listing::{CONTENT_SECURITY_POLICY, Entry, Format, Kind, Listing, Order},
+    target::Target,
+};
+use crate::{
+    effect::{Done, Effect, OpId, Place},
+    error::FsError,
+    http1::{Method, Part, RequestHead, Status},
+};
+
+/// ```text
+///  Reading --> Sending --> Over
+/// ```
+#[derive(Debug)]
+pub(crate) struct List {
+    target: Target,
+    format: Format,
+    order: Order,
+    /// HEAD.
+    muted: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Reading { op: OpId },
+    Sending(Box<Listing>),
+    Over,
+}
+
+impl List {
+    fn new(request: &RequestHead, target: Target) -> Self {
+        Self {
+            format: Format::negotiate(&request.fields),
+            order: Order::from_query(target.query.as_deref()),
+            muted: request.method == Method::Head,
+            target,
+            state: State::Over,
+        }
+    }
+
+    /// A directory on disk.
+    pub(super) fn of_directory(
+        request: &RequestHead,
+        target: Target,
+        place: Place,
+        cx: &mut Cx<'_>,
+    ) -> Self {
+        let mut list = Self::new(request, target);
+        let (op, order) = (cx.op(), list.order);
+        cx.effect(Effect::List { op, place, order, most: cx.site.config.limits.listed });
+        list.state = State::Reading { op };
+        list
+    }
+
+    /// Nothing but the way to mounted directories.
+    pub(super) fn of_mounts(
+        request: &RequestHead,
+        target: Target,
+        names: Vec<String>,
+        cx: &mut Cx<'_>,
+    ) -> Self {
+        let mut list = Self::new(request, target);
+        list.begin(names.into_iter().map(mounted).collect(), false, cx);
+        list
+    }
+
+    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Reading { op } if op == done => self.state = State::Over,
+            State::Reading { .. } | State::Sending(_) | State::Over => return,
+        }
+        match result {
+            Ok(Done::Listed { mut entries, truncated }) => {
+                // A mount hides what has its name.
+                let mounts = cx.site.mounts.below(&self.target.path);
+                if !mounts.is_empty() {
+                    entries.retain(|entry| !mounts.contains(&entry.name));
+                    entries.extend(mounts.into_iter().map(mounted));
+                    self.order.sort(&mut entries);
+                }
+                self.begin(entries, truncated, cx);
+            }
+            Ok(_) => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the directory cannot be listed"),
+            Err(FsError::NotRegular) => {
+                refuse(cx, Status::NOT_FOUND, "a file's URL does not end in a slash");
+            }
+            Err(error) => refuse(cx, fs_status(error), &error.to_string()),
+        }
+    }
+
+    fn begin(&mut self, entries: Vec<Entry>, truncated: bool, cx: &mut Cx<'_>) {
+        let head = head(cx.site, Status::OK)
+            .field("Content-Type", self.format.media_type())
+            .field("Cache-Control", "no-cache")
+            .field("Vary", "Accept")
+            .field("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+            .field("X-Content-Type-Options", "nosniff");
+        let mut listing =
+            Listing::new(self.format, &self.target.path, self.order, entries, truncated);
+        if listing.is_short() {
+            let body = listing.next().map(Part::Bytes).into_iter().collect();
+            return cx.answer(Answer::Whole(head, body));
+        }
+        cx.answer(Answer::Live(head));
+        if self.muted {
+            return cx.answer(Answer::Finish);
+        }
+        self.state = State::Sending(Box::new(listing));
+    }
+
+    /// All that was pushed is sent.
+    pub(super) fn on_writable(&mut self, cx: &mut Cx<'_>) {
+        let State::Sending(listing) = &mut self.state else { return };
+        match listing.next() {
+            Some(piece) => cx.answer(Answer::Part(Part::Bytes(piece))),
+            None => {
+                self.state = State::Over;
+                cx.answer(Answer::Finish);
+            }
+        }
+    }
+
+    pub(super) fn give_up(&mut self) {
+        self.state = State::Over;
+    }
+}
+
+fn mounted(name: String) -> Entry {
+    Entry { name, kind: Kind::Directory, len: 0, modified: None }
+}

@@ -1,0 +1,275 @@
+//! A directory's listing, for people and for programs: written in pieces, so that a large directory holds up nobody.
+
+mod html;
+mod json;
+
+use std::{cmp::Ordering, time::SystemTime, vec};
+
+use bytes::Bytes;
+
+use super::coding;
+use crate::{effect::RelPath, http1::Fields};
+
+pub(crate) use html::CONTENT_SECURITY_POLICY;
+
+/// Entries of one piece.
+const PIECE: usize = 256;
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+}
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// One segment of a path: not empty, without slash, NUL or backslash.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Length in bytes; of a directory, 0.
+    pub len: u64,
+    /// Last modification, if known.
+    pub modified: Option<SystemTime>,
+}
+
+/// What a listing can be sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Column {
+    /// Name, in the order that people expect: without regard to case, numbers by their value.
+    #[default]
+    Name,
+    /// Length.
+    Size,
+    /// Last modification.
+    Date,
+}
+
+/// How a listing is sorted. Directories always come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// By what.
+    pub column: Column,
+    /// The other way round.
+    pub descending: bool,
+}
+
+impl Column {
+    const ALL: [Self; 3] = [Self::Name, Self::Size, Self::Date];
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Size => "size",
+            Self::Date => "date",
+        }
+    }
+}
+
+impl Order {
+    /// Reads `sort=name|size|date` and `order=asc|desc` out of a query; anything else is passed over.
+    pub fn from_query(query: Option<&str>) -> Self {
+        let mut order = Self::default();
+        for pair in query.unwrap_or_default().split('&') {
+            match pair.split_once('=') {
+                Some(("sort", key)) => {
+                    let column = Column::ALL.into_iter().find(|column| column.key() == key);
+                    order.column = column.unwrap_or(order.column);
+                }
+                Some(("order", way)) => order.descending = way == "desc",
+                Some(_) | None => {}
+            }
+        }
+        order
+    }
+
+    /// Sorts. Takes its time over a large directory: not for an event loop.
+    pub fn sort(&self, entries: &mut [Entry]) {
+        entries.sort_by(|a, b| {
+            let directories_first = (a.kind == Kind::File).cmp(&(b.kind == Kind::File));
+            directories_first.then_with(|| {
+                let order = match self.column {
+                    Column::Name => Ordering::Equal,
+                    Column::Size => a.len.cmp(&b.len),
+                    Column::Date => a.modified.cmp(&b.modified),
+                };
+                let order = order.then_with(|| natural(&a.name, &b.name));
+                if self.descending { order.reverse() } else { order }
+            })
+        });
+    }
+}
+
+/// Numbers by value, letters without regard to case; names that are alike then by their bytes.
+fn natural(one: &str, other: &str) -> Ordering {
+    let (mut a, mut b) = (one.chars().peekable(), other.chars().peekable());
+    loop {
+        let (Some(&x), Some(&y)) = (a.peek(), b.peek()) else {
+            return a.peek().is_some().cmp(&b.peek().is_some()).then_with(|| one.cmp(other));
+        };
+        let order = if x.is_ascii_digit() && y.is_ascii_digit() {
+            let number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
+                while chars.next_if_eq(&'0').is_some() {}
+                let mut digits = 0_usize;
+                let mut rest = chars.clone();
+                while rest.next_if(char::is_ascii_digit).is_some() {
+                    digits += 1;
+                }
+                digits
+            };
+            let (long, short) = (number(&mut a), number(&mut b));
+            long.cmp(&short).then_with(|| {
+                let order = a.clone().take(long).cmp(b.clone().take(short));
+                for _ in 0..long {
+                    (a.next(), b.next());
+                }
+                order
+            })
+        } else {
+            (a.next(), b.next());
+            x.to_lowercase().cmp(y.to_lowercase())
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
+/// The form of a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Html,
+    Json,
+}
+
+impl Format {
+    /// What the client likes better by its `Accept` (RFC 9110 §12.5.1); HTML of two it likes as much.
+    pub(crate) fn negotiate(fields: &Fields) -> Self {
+        let (html, json) = (weight(fields, b"text/html"), weight(fields, b"application/json"));
+        if json > html { Self::Json } else { Self::Html }
+    }
+
+    pub(crate) fn media_type(self) -> &'static str {
+        match self {
+            Self::Html => "text/html; charset=utf-8",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// How much the client likes a media type, in thousandths: by the most specific range that fits.
+fn weight(fields: &Fields, media_type: &[u8]) -> u16 {
+    let mut best = (0, 0);
+    for member in fields.list("accept") {
+        let mut parts = member.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+        let range = parts.next().unwrap_or_default();
+        let fits = if range == b"*/*" {
+            1
+        } else if range.eq_ignore_ascii_case(media_type) {
+            3
+        } else {
+            let major = media_type.split(|&b| b == b'/').next().unwrap_or_default();
+            let same = range.strip_suffix(b"/*").is_some_and(|r| r.eq_ignore_ascii_case(major));
+            if same { 2 } else { 0 }
+        };
+        let q = parts.find_map(|parameter| {
+            parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))
+        });
+        let weight = q.map_or(Some(1000), coding::weight);
+        if let (true, Some(weight)) = (fits > best.0, weight) {
+            best = (fits, weight);
+        }
+    }
+    best.1
+}
+
+/// What is still to be written of a listing.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    format: Format,
+    path: RelPath,
+    order: Order,
+    entries: vec::IntoIter<Entry>,
+    total: Total,
+    truncated: bool,
+    at: At,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Start,
+    Rows,
+    End,
+}
+
+/// What the entries come to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Total {
+    directories: usize,
+    files: usize,
+    bytes: u64,
+}
+
+impl Listing {
+    /// Of the directory with this path in the URL; `truncated`: there is more than these entries.
+    pub(crate) fn new(
+        format: Format,
+        path: &RelPath,
+        order: Order,
+        entries: Vec<Entry>,
+        truncated: bool,
+    ) -> Self {
+        let mut total = Total::default();
+        for entry in &entries {
+            match entry.kind {
+                Kind::Directory => total.directories += 1,
+                Kind::File => total.files += 1,
+            }
+            total.bytes = total.bytes.saturating_add(entry.len);
+        }
+        let entries = entries.into_iter();
+        Self { format, path: path.clone(), order, entries, total, truncated, at: At::Start }
+    }
+
+    /// True if one piece is all.
+    pub(crate) fn is_short(&self) -> bool {
+        self.at == At::Start && self.entries.len() <= PIECE
+    }
+
+    /// The next piece; `None` at the end.
+    pub(crate) fn next(&mut self) -> Option<Bytes> {
+        if self.at == At::End {
+            return None;
+        }
+        let mut out = String::new();
+        let first = self.at == At::Start;
+        if first {
+            self.at = At::Rows;
+            match self.format {
+                Format::Html => html::head(&mut out, &self.path, self.order, self.total),
+                Format::Json => json::head(&mut out, &self.path),
+            }
+        }
+        for (row, entry) in self.entries.by_ref().take(PIECE).enumerate() {
+            match self.format {
+                Format::Html => html::row(&mut out, &entry),
+                Format::Json => json::row(&mut out, &entry, first && row == 0),
+            }
+        }
+        if self.entries.len() == 0 {
+            self.at = At::End;
+            match self.format {
+                Format::Html => html::foot(&mut out, self.total, self.truncated),
+                Format::Json => json::foot(&mut out, self.truncated),
+            }
+        }
+        Some(out.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! The listing for people: one page without scripts. A sort is a link, so it works everywhere and can be kept.
+
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::{Column, Entry, Kind, Order, Total};
+use crate::{effect::RelPath, exchange::target};
+
+const STYLE: &str = include_str!("style.css");
+
+/// Nothing is loaded and nothing runs, whatever a name holds; the style sheet is told by its SHA-256.
+pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
+    style-src 'sha256-z46h91SFfEAUA93g4k24vLMa7boFWfx4w2/1tWBFTL8='; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
+/// Seconds from 1970 to the year 10000, where four digits end.
+const END_OF_DATES: u64 = 253_402_300_800;
+
+pub(super) fn head(out: &mut String, path: &RelPath, order: Order, total: Total) {
+    let slash = if path.is_root() { "" } else { "/" };
+    let title = escape(&format!("Index of /{path}{slash}"));
+    // Writing to a string does not fail.
+    let _ = write!(
+        out,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>"
+    );
+    crumbs(out, path);
+    out.push_str("</h1>\n<table>\n<thead>\n<tr>");
+    for (column, label) in
+        [(Column::Name, "Name"), (Column::Size, "Size"), (Column::Date, "Modified (UTC)")]
+    {
+        header(out, column, label, order);
+    }
+    out.push_str("</tr>\n</thead>\n<tbody>\n");
+    if let Some(parent) = path.parent() {
+        let parent = directory(&parent);
+        let _ = writeln!(
+            out,
+            "<tr class=\"d\"><td><a href=\"{parent}\">../</a></td><td></td><td></td></tr>"
+        );
+    }
+    if total.directories + total.files == 0 {
+        out.push_str("<tr><td colspan=\"3\">This directory is empty.</td></tr>\n");
+    }
+}
+
+/// Each directory on the way, as a link.
+fn crumbs(out: &mut String, path: &RelPath) {
+    out.push_str("<a href=\"/\">/</a>");
+    let mut so_far = String::new();
+    for segment in path.as_str().split('/').filter(|segment| !segment.is_empty()) {
+        if !so_far.is_empty() {
+            so_far.push('/');
+        }
+        so_far.push_str(segment);
+        if let Some(path) = RelPath::new(&so_far) {
+            let name = escape(segment);
+            let _ = write!(out, "<a href=\"{}\"><bdi>{name}</bdi></a>", directory(&path));
+        }
+    }
+}
+
+/// A column's head: a link that sorts by it, or, where it is sorted so, the other way round.
+fn header(out: &mut String, column: Column, label: &str, order: Order) {
+    let current = order.column == column;
+    let sort = match (current, order.descending) {
+        (false, _) => "",
+        (true, false) => " aria-sort=\"ascending\"",
+        (true, true) => " aria-sort=\"descending\"",
+    };
+    let way = if current && !order.descending { "desc" } else { "asc" };
+    let key = column.key();
+    let _ = write!(
+        out,
+        "<th scope=\"col\"{sort}><a href=\"?sort={key}&amp;order={way}\">{label}</a></th>"
+    );
+}
+
+pub(super) fn row(out: &mut String, entry: &Entry) {
+    let Some(name) = RelPath::new(&entry.name) else { return };
+    // Behind `./`, no name is taken for a scheme or a host.
+    let href = format!(".{}", target::encode(&name));
+    let shown = escape(&entry.name);
+    let (class, slash) = match entry.kind {
+        Kind::Directory => (" class=\"d\"", "/"),
+        Kind::File => ("", ""),
+    };
+    let _ =
+        write!(out, "<tr{class}><td><a href=\"{href}{slash}\"><bdi>{shown}</bdi>{slash}</a></td>");
+    match entry.kind {
+        Kind::Directory => out.push_str("<td></td>"),
+        Kind::File => {
+            let _ = write!(out, "<td title=\"{} bytes\">{}</td>", entry.len, size(entry.len));
+        }
+    }
+    match entry.modified.and_then(readable) {
+        Some(modified) => {
+            let full = humantime::format_rfc3339_seconds(modified).to_string();
+            let (date, time) = (&full[..10], &full[11..16]);
+            let _ = writeln!(out, "<td><time datetime=\"{full}\">{date} {time}</time></td></tr>");
+        }
+        None => out.push_str("<td></td></tr>\n"),
+    }
+}
+
+pub(super) fn foot(out: &mut String, total: Total, truncated: bool) {
+    out.push_str("</tbody>\n</table>\n<footer>");
+    let plural = |count: usize, one: &str, many: &str| {
+        format!("{count} {}", if count == 1 { one } else { many })
+    };
+    let directories = plural(total.directories, "directory", "directories");
+    let files = plural(total.files, "file", "files");
+    let _ = write!(out, "{directories}, {files}, {}", size(total.bytes));
+    if truncated {
+        out.push_str(". There is more: this listing stops here");
+    }
+    out.push_str("</footer>\n</body>\n</html>\n");
+}
+
+fn directory(path: &RelPath) -> String {
+    let slash = if path.is_root() { "" } else { "/" };
+    format!("{}{slash}", target::encode(path))
+}
+
+/// In the unit that leaves at most three digits before the point.
+fn size(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let (mut value, mut unit) = (bytes as f64, "B");
+    for next in units {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if unit == "B" || value >= 100.0 {
+        format!("{value:.0} {unit}")
+    } else {
+        format!("{value:.1} {unit}")
+    }
+}
+
+/// The time, if four digits of a year can tell it.
+pub(super) fn readable(time: SystemTime) -> Option<SystemTime> {
+    let end = UNIX_EPOCH + Duration::from_secs(END_OF_DATES);
+    (UNIX_EPOCH..end).contains(&time).then_some(time)
+}
+
+/// Text within an element or a quoted attribute.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // What turns or hides the text around it.
+            '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{feff}' => {
+                out.push('\u{fffd}');
+            }
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}

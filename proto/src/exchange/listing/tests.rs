@@ -1,0 +1,174 @@
+use std::time::{Duration, UNIX_EPOCH};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::exchange::target;
+
+fn file(name: &str, len: u64) -> Entry {
+    let modified = Some(UNIX_EPOCH + Duration::from_secs(1_795_399_954));
+    Entry { name: name.into(), kind: Kind::File, len, modified }
+}
+
+fn directory(name: &str) -> Entry {
+    Entry { name: name.into(), kind: Kind::Directory, len: 0, modified: None }
+}
+
+fn written(format: Format, path: &str, entries: Vec<Entry>) -> String {
+    let path = RelPath::new(path).unwrap();
+    let mut listing = Listing::new(format, &path, Order::default(), entries, false);
+    let pieces: Vec<_> = std::iter::from_fn(|| listing.next()).collect();
+    String::from_utf8(pieces.concat()).unwrap()
+}
+
+fn names(order: Order, entries: &[Entry]) -> Vec<String> {
+    let mut entries = entries.to_vec();
+    order.sort(&mut entries);
+    entries.into_iter().map(|entry| entry.name).collect()
+}
+
+#[test]
+fn sorted_as_people_expect() {
+    let entries =
+        [file("seg10", 1), file("Seg2", 3), file("seg02", 2), directory("z"), file("a", 9)];
+    let by = |column, descending| names(Order { column, descending }, &entries);
+    assert_eq!(by(Column::Name, false), ["z", "a", "Seg2", "seg02", "seg10"]);
+    assert_eq!(by(Column::Name, true), ["z", "seg10", "seg02", "Seg2", "a"]);
+    assert_eq!(by(Column::Size, false), ["z", "seg10", "seg02", "Seg2", "a"]);
+    assert_eq!(by(Column::Size, true), ["z", "a", "Seg2", "seg02", "seg10"]);
+}
+
+#[test]
+fn the_query_says_how_to_sort() {
+    let order = |column, descending| Order { column, descending };
+    for (query, expected) in [
+        (None, order(Column::Name, false)),
+        (Some("sort=size"), order(Column::Size, false)),
+        (Some("sort=date&order=desc"), order(Column::Date, true)),
+        (Some("order=desc&x=1&sort=what"), order(Column::Name, true)),
+    ] {
+        assert_eq!(Order::from_query(query), expected, "{query:?}");
+    }
+}
+
+#[test]
+fn sizes_are_readable() {
+    let page = written(
+        Format::Html,
+        "",
+        vec![
+            file("a", 0),
+            file("b", 999),
+            file("c", 1000),
+            file("d", 1 << 20),
+            file("e", 123 << 30),
+        ],
+    );
+    for size in
+        [">0 B<", ">999 B<", ">1.0 KiB<", ">1.0 MiB<", ">123 GiB<", "title=\"1048576 bytes\""]
+    {
+        assert!(page.contains(size), "{size} in {page}");
+    }
+    assert!(page.contains("<time datetime=\"2026-11-23T02:12:34Z\">2026-11-23 02:12</time>"));
+}
+
+#[test]
+fn the_way_up_is_linked_and_the_root_has_none() {
+    let page = written(Format::Html, "a b/c", Vec::new());
+    assert!(
+        page.contains("<a href=\"/a%20b/\"><bdi>a b</bdi></a><a href=\"/a%20b/c/\">"),
+        "{page}"
+    );
+    assert!(page.contains("<a href=\"/a%20b/\">../</a>"), "{page}");
+    assert!(page.contains("empty"));
+    assert!(!written(Format::Html, "", Vec::new()).contains("../"));
+}
+
+#[test]
+fn the_policy_names_the_style_sheet() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use sha2::{Digest as _, Sha256};
+    let hash = STANDARD.encode(Sha256::digest(include_str!("style.css")));
+    assert!(CONTENT_SECURITY_POLICY.contains(&format!("'sha256-{hash}'")), "it is {hash} now");
+}
+
+#[test]
+fn a_long_listing_comes_in_pieces() {
+    let entries: Vec<_> = (0..1000).map(|n| file(&format!("f{n}"), n)).collect();
+    let path = RelPath::root();
+    let mut listing = Listing::new(Format::Html, &path, Order::default(), entries.clone(), true);
+    assert!(!listing.is_short());
+    let pieces: Vec<_> = std::iter::from_fn(|| listing.next()).collect();
+    assert_eq!(pieces.len(), 4);
+    assert!(pieces.iter().all(|piece| piece.len() < 64 << 10));
+    assert!(String::from_utf8_lossy(&pieces[3]).contains("There is more"));
+    let mut short =
+        Listing::new(Format::Json, &path, Order::default(), entries[..10].into(), false);
+    assert!(short.is_short());
+    assert!(short.next().is_some() && short.next().is_none());
+}
+
+/// Names that a directory can hold and a URL can name.
+fn any_name() -> impl Strategy<Value = String> {
+    "[^/\\\\\\x00-\\x1f\\x7f]{1,12}|[<>&\"'%#?:.]{1,6}|(javascript:|//)?x|[a-c0-2]{1,5}"
+        .prop_filter("a name", |name| RelPath::new(name).is_some())
+}
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    (any_name(), any::<bool>(), any::<u64>(), prop::option::of(0..300_000_000_000_u64)).prop_map(
+        |(name, is_file, len, modified)| Entry {
+            name,
+            kind: if is_file { Kind::File } else { Kind::Directory },
+            len: if is_file { len } else { 0 },
+            modified: modified.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn every_link_leads_to_its_entry_and_nothing_else_is_markup(
+        entries in prop::collection::vec(any_entry(), 0..8),
+    ) {
+        let page = written(Format::Html, "d", entries.clone());
+        let body = page.split("<tbody>").nth(1).unwrap();
+        let rows: Vec<_> = body.lines().filter(|line| line.contains("href=\"./")).collect();
+        prop_assert_eq!(rows.len(), entries.len());
+        for (row, entry) in rows.iter().zip(&entries) {
+            let href = row.split("href=\".").nth(1).unwrap().split('"').next().unwrap();
+            let target = target::decode(href).unwrap();
+            prop_assert_eq!(target.path.as_str(), &entry.name);
+            prop_assert_eq!(target.directory, entry.kind == Kind::Directory);
+            let shown = row.split("<bdi>").nth(1).unwrap().split("</bdi>").next().unwrap();
+            prop_assert!(!shown.contains(['<', '>', '"', '\'']));
+            prop_assert_eq!(row.matches('<').count(), row.matches('>').count());
+        }
+    }
+
+    #[test]
+    fn json_holds_the_same_entries(some in prop::collection::vec(any_entry(), 0..20), times in 1..30_usize) {
+        let entries = some.repeat(times);
+        let text = written(Format::Json, "d e", entries.clone());
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(&value["path"], "/d e/");
+        let listed = value["entries"].as_array().unwrap();
+        prop_assert_eq!(listed.len(), entries.len());
+        for (listed, entry) in listed.iter().zip(&entries) {
+            prop_assert_eq!(&listed["name"], entry.name.as_str());
+            match entry.kind {
+                Kind::File => prop_assert_eq!(listed["size"].as_u64(), Some(entry.len)),
+                Kind::Directory => prop_assert_eq!(&listed["type"], "directory"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_is_total(names in prop::collection::vec(any_name(), 3)) {
+        let [a, b, c] = [&names[0], &names[1], &names[2]];
+        prop_assert_eq!(natural(a, b), natural(b, a).reverse());
+        prop_assert_eq!(natural(a, b).is_eq(), a == b);
+        if natural(a, b).is_le() && natural(b, c).is_le() {
+            prop_assert!(natural(a, c).is_le());
+        }
+    }
+}

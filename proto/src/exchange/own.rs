@@ -1,0 +1,92 @@
+//! The server's own resources: the clock for players, and what an operator asks on the admin address.
+
+use super::{
+    Answer, Cx,
+    answer::{head, refuse, say},
+    clock,
+    target::Target,
+};
+use crate::{
+    effect::{Done, Effect, OpId},
+    error::FsError,
+    http1::{Method, Part, RequestHead, Status},
+};
+
+/// The clock's path.
+const TIME: &str = ".httpout/time";
+
+/// True for the path of the clock.
+pub(super) fn is_clock(target: &Target) -> bool {
+    target.path.as_str() == TIME && !target.directory
+}
+
+/// Tells the time.
+pub(super) fn tell_time(target: &Target, cx: &mut Cx<'_>) {
+    let time = clock::answer(target.query.as_deref(), cx.now.wall);
+    let head = head(cx.site, Status::OK)
+        .field("Content-Type", "text/plain; charset=utf-8")
+        .field("Cache-Control", "no-store");
+    cx.answer(Answer::Whole(head, vec![Part::Bytes(time.into())]));
+}
+
+/// A request on the admin address, whose answer the runtime knows.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    op: OpId,
+    metrics: bool,
+}
+
+impl Admin {
+    /// `None` if it is answered.
+    pub(super) fn start(request: &RequestHead, target: &Target, cx: &mut Cx<'_>) -> Option<Self> {
+        if !matches!(request.method, Method::Get | Method::Head) {
+            let head = super::answer::error_head(cx.site, Status::METHOD_NOT_ALLOWED)
+                .field("Allow", "GET, HEAD");
+            say(cx, head, "there is only something to read here");
+            return None;
+        }
+        let op = cx.op();
+        match target.path.as_str() {
+            "metrics" => {
+                cx.effect(Effect::Metrics { op });
+                Some(Self { op, metrics: true })
+            }
+            "readyz" => {
+                cx.effect(Effect::Health { op });
+                Some(Self { op, metrics: false })
+            }
+            "healthz" => {
+                plain(cx, Status::OK, "ok\n".into(), TEXT);
+                None
+            }
+            _ => {
+                refuse(cx, Status::NOT_FOUND, "there are /metrics, /healthz and /readyz");
+                None
+            }
+        }
+    }
+
+    pub(super) fn on_done(&self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        if done != self.op {
+            return;
+        }
+        match result {
+            Ok(Done::Text(text)) if self.metrics => plain(cx, Status::OK, text, METRICS),
+            Ok(Done::Text(problem)) => {
+                plain(cx, Status::SERVICE_UNAVAILABLE, format!("{problem}\n"), TEXT);
+            }
+            Ok(_) => plain(cx, Status::OK, "ready\n".into(), TEXT),
+            Err(error) => refuse(cx, Status::INTERNAL_SERVER_ERROR, &error.to_string()),
+        }
+    }
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+/// Prometheus' text format.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+fn plain(cx: &mut Cx<'_>, status: Status, text: String, media_type: &'static str) {
+    let head =
+        head(cx.site, status).field("Content-Type", media_type).field("Cache-Control", "no-store");
+    cx.answer(Answer::Whole(head, vec![Part::Bytes(text.into())]));
+}

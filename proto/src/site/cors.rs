@@ -1,0 +1,73 @@
+//! What lets pages of other origins read answers (Fetch §3.2, Resource Timing §4.5).
+//!
+//! `Access-Control-Allow-Origin` is always `*`, never the origin that asks: a page may then send a password that it was given, but the
+//! browser never adds one it has kept. To reflect any origin with credentials would let every page of the web act with
+//! the rights of whoever looks at it.
+
+use crate::http1::{Fields, is_tchar};
+
+/// When answers carry the fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cors {
+    /// Never.
+    Off,
+    /// Always.
+    On,
+    /// Where the request has an `Origin`.
+    #[default]
+    Auto,
+}
+
+/// Seconds for which a browser may remember a preflight's answer.
+pub(crate) const MAX_AGE: &str = "86400";
+
+/// Requested names that are looked at, and their length together in bytes.
+const MOST_NAMES: usize = 32;
+const MOST_BYTES: usize = 2 << 10;
+
+/// What players and upload pages send. `*` would not cover `Authorization`.
+const USUAL: [&str; 8] = [
+    "authorization",
+    "content-type",
+    "content-range",
+    "range",
+    "cmcd-object",
+    "cmcd-request",
+    "cmcd-session",
+    "cmcd-status",
+];
+
+impl Cors {
+    /// True if the answer to a request, with an `Origin` or without, is to carry the fields.
+    pub fn applies(self, has_origin: bool) -> bool {
+        match self {
+            Self::Off => false,
+            Self::On => true,
+            Self::Auto => has_origin,
+        }
+    }
+}
+
+/// What every answer carries. Exposed by name is what players read: `*` is no wildcard for a request with credentials.
+pub(crate) const LINES: &[u8] = b"Access-Control-Allow-Origin: *\r\n\
+    Access-Control-Expose-Headers: Accept-Ranges, Age, Content-Encoding, Content-Length, Content-Location, \
+    Content-Range, Content-Type, Date, ETag, Last-Modified, Retry-After, Server-Timing, Server-UTC, CMSD-Static, \
+    CMSD-Dynamic, icy-br, icy-description, icy-genre, icy-metaint, icy-name, icy-url, ice-audio-info\r\n\
+    Timing-Allow-Origin: *\r\n";
+
+/// The value of `Access-Control-Allow-Headers` for a preflight (Fetch §4.8): the usual names, and those that it asks for.
+/// `None`: the request is none.
+pub fn preflight(fields: &Fields) -> Option<String> {
+    fields.get("origin")?;
+    fields.get("access-control-request-method")?;
+    let mut names = USUAL.join(", ");
+    for name in fields.list("access-control-request-headers").take(MOST_NAMES) {
+        let Ok(name) = std::str::from_utf8(name) else { continue };
+        let known = USUAL.iter().any(|usual| usual.eq_ignore_ascii_case(name));
+        if !known && name.bytes().all(is_tchar) && names.len() + name.len() <= MOST_BYTES {
+            names.push_str(", ");
+            names.push_str(name);
+        }
+    }
+    Some(names)
+}

@@ -1,0 +1,158 @@
+//! More fields for every answer: the option `hdrs`.
+
+use crate::http1::{is_field_value, is_tchar};
+
+/// What only the server itself can know.
+const OWN: [&str; 21] = [
+    "accept-ranges",
+    "allow",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-location",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "keep-alive",
+    "last-modified",
+    "location",
+    "proxy-authenticate",
+    "retry-after",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "www-authenticate",
+    "accept-patch",
+];
+
+/// Lists, of which every line counts.
+const LISTS: [&str; 3] = ["vary", "link", "set-cookie"];
+
+/// Fields that were checked, ready to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Headers {
+    lines: Vec<u8>,
+    names: Vec<String>,
+}
+
+impl Headers {
+    /// Checks names and values: nothing of them can end a line or frame a message.
+    pub(crate) fn new(pairs: &[(String, String)]) -> Result<Self, String> {
+        let mut headers = Self::default();
+        for (name, value) in pairs {
+            if name.is_empty() || !name.bytes().all(is_tchar) {
+                return Err(format!("{name:?} is no name of a header field"));
+            }
+            if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+                return Err(format!("{name} is the server's own to set"));
+            }
+            if !is_field_value(value.as_bytes()) {
+                return Err(format!("the value of {name} holds what a header field cannot carry"));
+            }
+            headers.lines.extend([name, ": ", value, "\r\n"].concat().bytes());
+            headers.names.push(name.clone());
+        }
+        Ok(headers)
+    }
+
+    /// The lines, each with its CRLF.
+    pub(crate) fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    /// True if the server's own field of this name gives way.
+    pub(crate) fn replaces(&self, name: &str) -> bool {
+        self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
+            && !LISTS.iter().any(|list| list.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Reads the option: names and values alternately, separated by commas, over all of its occurrences. Where a name is expected and
+/// a colon comes before any comma, the whole occurrence is one `NAME: VALUE`; where an occurrence begins with a value, all of it
+/// is the value: so both may hold commas.
+///
+/// # Errors
+/// What is wrong.
+pub fn parse<T: AsRef<str>>(occurrences: &[T]) -> Result<Vec<(String, String)>, String> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut name: Option<String> = None;
+    for occurrence in occurrences.iter().map(AsRef::as_ref) {
+        if let Some(name) = name.take() {
+            pairs.push((name, occurrence.trim().to_owned()));
+            continue;
+        }
+        let first = occurrence.split(',').next().unwrap_or_default();
+        if first.contains(':')
+            && let Some((name, value)) = occurrence.split_once(':')
+        {
+            pairs.push((name.trim().to_owned(), value.trim().to_owned()));
+            continue;
+        }
+        for item in occurrence.split(',').map(|item| item.trim().to_owned()) {
+            match name.take() {
+                None => name = Some(item),
+                Some(name) => pairs.push((name, item)),
+            }
+        }
+    }
+    match name {
+        Some(name) => Err(format!("{name:?} has no value")),
+        None => Ok(pairs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.into(), value.into())
+    }
+
+    #[test]
+    fn names_and_values_alternate() {
+        for (occurrences, expected) in [
+            (&["X-A,1"][..], vec![pair("X-A", "1")]),
+            (&["X-A,1,X-B,2"], vec![pair("X-A", "1"), pair("X-B", "2")]),
+            (&["X-A,1", "X-B,2"], vec![pair("X-A", "1"), pair("X-B", "2")]),
+            (&["X-A: 1, 2"], vec![pair("X-A", "1, 2")]),
+            (&["X-A", "camera=(), mic=()"], vec![pair("X-A", "camera=(), mic=()")]),
+            (&["X-A", "http://a/"], vec![pair("X-A", "http://a/")]),
+            (&["X-A,http://a/"], vec![pair("X-A", "http://a/")]),
+            (&["X-A,"], vec![pair("X-A", "")]),
+            (&[], vec![]),
+        ] {
+            assert_eq!(parse(occurrences), Ok(expected), "{occurrences:?}");
+        }
+        assert!(parse(&["X-A"]).is_err());
+        assert!(parse(&["X-A,1,X-B"]).is_err());
+    }
+
+    #[test]
+    fn nothing_is_taken_that_could_frame_a_message() {
+        for (name, value) in [
+            ("", "1"),
+            ("X A", "1"),
+            ("X-A\r\nX-B", "1"),
+            ("X-A", "1\r\nX-B: 2"),
+            ("X-A", "1\n"),
+            ("X-A", "\0"),
+            ("Content-Length", "0"),
+            ("transfer-encoding", "chunked"),
+            ("Connection", "close"),
+        ] {
+            assert!(Headers::new(&[pair(name, value)]).is_err(), "{name:?}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_replaces_the_servers_own_unless_it_is_a_list() {
+        let headers = Headers::new(&[pair("Server", "x"), pair("Vary", "Accept")]).unwrap();
+        assert_eq!(headers.lines(), b"Server: x\r\nVary: Accept\r\n");
+        assert!(headers.replaces("server"));
+        assert!(!headers.replaces("vary"));
+        assert!(!headers.replaces("Date"));
+    }
+}

@@ -1,0 +1,141 @@
+//! Checks of passwords, off the event loop and behind a [`Gate`].
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt, io,
+    net::IpAddr,
+    panic,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use argon2::password_hash::try_generate_salt;
+use httpout_proto::auth::{Credential, Gate, Secret, gate::Asked};
+use sha2::{Digest as _, Sha256};
+
+use crate::passwords;
+
+/// Checks passwords for all connections of a server.
+pub(crate) struct Verifier<W> {
+    gate: Arc<Mutex<Gate<Key, Job, W>>>,
+    /// Random, so that what is in memory tells nothing of a password.
+    secret: [u8; 16],
+    check: Check,
+}
+
+/// Who waits for a check.
+pub(crate) trait Waiter: Send + 'static {
+    /// The password was right or wrong. Called on a thread that may block, with no lock held.
+    fn tell(self, right: bool);
+}
+
+/// What becomes of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The password is right; the waiter is not told.
+    Right,
+    /// The waiter will be told.
+    Later,
+    /// It is not checked, and the waiter is not told; to ask again makes sense after this time.
+    TooMany { retry: Duration },
+}
+
+/// What is asked, as a keyed digest.
+type Key = [u8; 32];
+
+type Check = fn(Option<&Credential>, &Secret) -> bool;
+
+#[derive(Debug)]
+struct Job {
+    password: Secret,
+    credential: Option<Credential>,
+}
+
+impl<W: Waiter> Verifier<W> {
+    /// Remembers nothing yet.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub(crate) fn new() -> io::Result<Self> {
+        Self::with_check(passwords::verify)
+    }
+
+    fn with_check(check: Check) -> io::Result<Self> {
+        let secret = try_generate_salt().map_err(io::Error::other)?;
+        Ok(Self { gate: Arc::default(), secret, check })
+    }
+
+    /// Asks whether this is the user's password. Without a credential (there is no such user) it is found wrong, as late as
+    /// otherwise. Never blocks.
+    pub(crate) fn ask(
+        &self,
+        peer: IpAddr,
+        user: &str,
+        password: Secret,
+        credential: Option<Credential>,
+        waiter: W,
+    ) -> Outcome {
+        let key = self.key(user, &password, credential.as_ref());
+        let job = Job { password, credential };
+        let mut gate = lock(&self.gate);
+        // Read under the lock: the gate's time never goes back.
+        let asked = gate.ask(Instant::now(), peer, key, job, waiter);
+        drop(gate);
+        match asked {
+            Asked::Right => Outcome::Right,
+            Asked::Queued => Outcome::Later,
+            Asked::TooMany { retry, .. } => Outcome::TooMany { retry },
+            Asked::Check(job) => {
+                let (gate, check) = (self.gate.clone(), self.check);
+                blocking::unblock(move || run(&gate, check, key, job)).detach();
+                Outcome::Later
+            }
+        }
+    }
+
+    fn key(&self, user: &str, password: &Secret, credential: Option<&Credential>) -> Key {
+        let (kind, stored, salt): (u8, &[u8], &[u8]) = match credential {
+            None => (0, &[], &[]),
+            Some(Credential::Argon2(hash)) => (1, hash.as_bytes(), &[]),
+            Some(Credential::Bcrypt(hash)) => (2, hash.as_bytes(), &[]),
+            Some(Credential::Sha1(digest)) => (3, digest, &[]),
+            Some(Credential::Salted { digest, salt }) => (4, digest, salt),
+        };
+        let mut digest = Sha256::new().chain_update(self.secret).chain_update([kind]);
+        for part in [user.as_bytes(), password.reveal().as_bytes(), stored, salt] {
+            // With its length, so that no two questions look alike.
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        digest.finalize().into()
+    }
+}
+
+impl<W> fmt::Debug for Verifier<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").finish_non_exhaustive()
+    }
+}
+
+/// Runs a check, and those that are queued behind it.
+fn run<W: Waiter>(gate: &Mutex<Gate<Key, Job, W>>, check: Check, key: Key, job: Job) {
+    let mut next = Some((key, job));
+    while let Some((key, job)) = next {
+        // A panic must not keep those behind it from being checked.
+        let checked = panic::catch_unwind(|| check(job.credential.as_ref(), &job.password));
+        let right = checked.unwrap_or(false);
+        let mut locked = lock(gate);
+        let finished = locked.finish(Instant::now(), &key, right);
+        drop(locked);
+        for waiter in finished.waiters {
+            waiter.tell(right);
+        }
+        next = finished.next;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
