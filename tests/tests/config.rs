@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use httpout_tests::{Exit, Kind, PATIENCE, Server, Tree, both, get, put, run};
 
 both! {
@@ -341,6 +343,10 @@ fn spec11_the_service_manager_is_told(kind: Kind) {
         [("NOTIFY_SOCKET", tree.arg("notify")), ("HTTPOUT_CONFIG", tree.arg("httpout.toml"))];
     let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
     let server = Server::run(command(kind, &[], &variables));
+    assert_eq!(heard(), "READY=1\n");
+    server.signal(Signal::HUP);
+    let reload = heard();
+    assert!(reload.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reload}");
     assert_eq!(heard(), "READY=1\n");
     server.ask(&get("/a.bin")).is(200, "content");
     server.stop();
