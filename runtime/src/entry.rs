@@ -17,7 +17,7 @@ use signal_hook::{
 use crate::{
     ConfigError,
     cli::{self, Options, Task},
-    listen, log, notify,
+    creds, listen, log, notify,
     serve::{Handle, Server},
 };
 
@@ -58,7 +58,7 @@ pub fn processors() -> usize {
 /// Does what was asked for instead of serving. `program` is the name under which it was called.
 fn perform(task: Task, program: &OsStr) -> ExitCode {
     let text = match task {
-        Task::Creds { .. } => return fail("creds: not yet to be had"),
+        Task::Creds { words } => return creds::run(&words),
         Task::Completions { shell } => Ok(cli::completions(shell, program)),
         Task::Man => cli::manual(program),
     };

@@ -22,16 +22,16 @@ use rustix::{
 use super::{Opened, PartFile, Roots, beneath::Guard};
 
 /// A directory of a test's own.
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let path = env::temp_dir().join(format!("httpout-test-{:016x}", fastrand::u64(..)));
         fs::create_dir(&path).unwrap();
         Self(fs::canonicalize(path).unwrap())
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
