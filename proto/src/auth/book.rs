@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, ops::Range};
 use super::{
     Fault, Users,
     ini::{self, Line},
-    users::{GROUPS, check_name},
+    users::{GROUPS, check_name, is_htpasswd},
 };
 
 /// The group that every new user joins, as the original has it.
@@ -36,20 +36,19 @@ impl Book {
     /// # Errors
     /// It is htpasswd's, or what [`Users::parse`] says.
     pub fn parse(text: &str) -> Result<Self, Fault> {
+        if is_htpasswd(text) {
+            return Err(Fault {
+                line: 0,
+                problem: "the file was made with htpasswd".into(),
+                help: "change it with htpasswd -B, or name another with --users",
+            });
+        }
         let mut lines = Vec::new();
         for (number, line) in ini::lines(text.strip_suffix('\n').unwrap_or(text)) {
-            lines.push(match Line::read(line, number) {
-                Ok(Line::Nothing) => Text::Raw(line.trim_end_matches('\r').to_owned()),
-                Ok(Line::Section(name)) => Text::Section(name.to_owned()),
-                Ok(Line::Key(name, value)) => Text::Key(name.to_owned(), value.to_owned()),
-                Err(fault) if Users::parse(text).is_ok() => {
-                    return Err(Fault {
-                        line: fault.line,
-                        problem: "the file was made with htpasswd".into(),
-                        help: "change it with htpasswd -B, or name another with --users",
-                    });
-                }
-                Err(fault) => return Err(fault),
+            lines.push(match Line::read(line, number)? {
+                Line::Nothing => Text::Raw(line.trim_end_matches('\r').to_owned()),
+                Line::Section(name) => Text::Section(name.to_owned()),
+                Line::Key(name, value) => Text::Key(name.to_owned(), value.to_owned()),
             });
         }
         Users::parse(text)?;
