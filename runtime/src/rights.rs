@@ -28,7 +28,7 @@ pub(crate) fn take_rules(rdirs: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Rule>),
 fn read_rules(file: &Path) -> Result<Vec<Rule>, ConfigError> {
     let text = read("rdirs", file)?;
     let rules = Rule::parse(&text).map_err(|fault| in_file("rdirs", file, &fault))?;
-    let base = file.parent().unwrap_or(Path::new(""));
+    let base = file.parent().unwrap_or_else(|| Path::new(""));
     let place = |mut rule: Rule| {
         let dir = base.join(&rule.dir);
         rule.dir = match fs::canonicalize(&dir) {
