@@ -18,8 +18,8 @@ const FILES: [(&str, u64, f64); 3] =
 
 /// What one run of wrk showed.
 #[derive(Debug)]
-struct Sample {
-    per_cpu_second: f64,
+pub(crate) struct Sample {
+    pub(crate) per_cpu_second: f64,
     per_second: f64,
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report> {
         let mut samples: Vec<Vec<Sample>> = servers.iter().map(|_| Vec::new()).collect();
         for _ in 0..plan.rounds {
             for (server, samples) in servers.iter().zip(&mut samples) {
-                samples.push(sample(server, file, plan.seconds)?);
+                samples.push(sample(server, file, &[], plan.seconds)?);
             }
         }
         let figures = samples.iter().map(|samples| {
@@ -65,8 +65,17 @@ pub(crate) fn run(plan: &Plan) -> Result<Report> {
     Ok(report)
 }
 
-fn sample(server: &Server, file: &str, seconds: Duration) -> Result<Sample> {
+/// Asks for a file as often as it goes, with these fields.
+pub(crate) fn sample(
+    server: &Server,
+    file: &str,
+    fields: &[&str],
+    seconds: Duration,
+) -> Result<Sample> {
     let mut wrk = Command::new("wrk");
+    for field in fields {
+        wrk.args(["-H", field]);
+    }
     wrk.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", seconds.as_secs())]);
     wrk.arg(server.url(file));
     let before = server.cpu_seconds()?;

@@ -15,6 +15,7 @@ mod memory;
 mod peers;
 mod put;
 mod report;
+mod rights;
 
 use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -63,6 +64,8 @@ enum What {
     Idle,
     /// Memory of a large download and a large upload, beside nginx
     Memory,
+    /// What rules, passwords and compression cost
+    Rights,
     /// All of them
     All,
     /// Be the floor server: the least that an upload can cost
@@ -127,7 +130,8 @@ fn run(args: &Args) -> Result<bool> {
         What::Live => &[live::run],
         What::Idle => &[idle::run],
         What::Memory => &[memory::run],
-        What::All => &[get::run, put::run, live::run, idle::run, memory::run],
+        What::Rights => &[rights::run],
+        What::All => &[get::run, put::run, live::run, idle::run, memory::run, rights::run],
     };
     let ours = args.server.kinds();
     if !args.no_build && !ours.is_empty() {

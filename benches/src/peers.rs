@@ -92,6 +92,11 @@ fn target_dir() -> Result<PathBuf> {
     Ok(program.ancestors().nth(2).context("target directory")?.to_path_buf())
 }
 
+/// One of our binaries.
+pub(crate) fn program(kind: Kind) -> Result<PathBuf> {
+    Ok(target_dir()?.join("release").join(kind.name()))
+}
+
 impl Server {
     /// Starts one and waits until it answers. `files` are made below its root before.
     pub(crate) fn start(kind: Kind, lab: &Lab, files: &[(&str, u64)]) -> Result<Self> {
@@ -109,17 +114,30 @@ impl Server {
                 start_ours(Command::new(program).arg("floor").arg(root.join("upload")), &log)?
             }
             Kind::Tokio | Kind::Smol => {
-                let program = target_dir()?.join("release").join(kind.name());
-                let mut command = Command::new(program);
+                let mut command = Command::new(program(kind)?);
                 command.arg("--rdirs").arg(&root).arg("--wdir").arg(&root);
                 command.args(["--port", "auto", "--maxc", "0", "--maxp", "0", "--timeout", "0"]);
                 start_ours(&mut command, &log)?
             }
         };
-        let mut server = Self { kind, addr, root, log, child };
-        match server.wait_until_up() {
-            Ok(()) => Ok(server),
-            Err(error) => Err(error.and(&server.log_tail())),
+        Self { kind, addr, root, log, child }.up()
+    }
+
+    /// Starts one of ours by another command line.
+    pub(crate) fn start_with(
+        kind: Kind,
+        command: &mut Command,
+        root: PathBuf,
+        log: &Path,
+    ) -> Result<Self> {
+        let (child, addr) = start_ours(command, log)?;
+        Self { kind, addr, root, log: log.to_owned(), child }.up()
+    }
+
+    fn up(mut self) -> Result<Self> {
+        match self.wait_until_up() {
+            Ok(()) => Ok(self),
+            Err(error) => Err(error.and(&self.log_tail())),
         }
     }
 

@@ -2,6 +2,8 @@
 //! of `httpout-proto` is broken. They stand here, and not in the targets, so that ordinary tests replay the corpora.
 #![forbid(unsafe_code)]
 
+pub mod accept_encoding;
+pub mod authorization;
 pub mod chunked_body;
 pub mod conditional;
 mod cuts;
@@ -9,14 +11,16 @@ pub mod patch_body;
 pub mod range;
 pub mod request_head;
 pub mod request_target;
+pub mod rule_file;
 pub mod session_ops;
+pub mod users_file;
 mod wire;
 
 /// A target by its name.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 11] = [
     ("request_head", request_head::run),
     ("chunked_body", chunked_body::run),
     ("conditional", conditional::run),
@@ -24,4 +28,8 @@ pub const TARGETS: [Target; 7] = [
     ("patch_body", patch_body::run),
     ("request_target", request_target::run),
     ("session_ops", session_ops::run),
+    ("rule_file", rule_file::run),
+    ("users_file", users_file::run),
+    ("authorization", authorization::run),
+    ("accept_encoding", accept_encoding::run),
 ];

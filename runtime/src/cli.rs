@@ -1,27 +1,37 @@
 //! The command line, one for both binaries, and the banner.
 
 mod banner;
+mod complete;
+mod file;
+mod man;
+mod sources;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod values;
 mod words;
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
-
-use clap::{
-    ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
-    builder::NonEmptyStringValueParser,
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
 };
+
+use clap::{ArgAction, FromArgMatches as _, Parser, ValueEnum, builder::NonEmptyStringValueParser};
 use httpout_proto::{
     Config, ConfigError,
     site::{Cors, Multirange, headers},
 };
 
-pub use self::banner::banner;
 use self::values::{Destination, boolean, destination, port, seconds, size, some_seconds};
+pub use self::{
+    banner::banner,
+    tasks::{Task, completions, manual},
+};
 use crate::{
-    LogFormat, LogOptions, Options as RuntimeOptions, ReqLog, creds::default_users_file,
-    listen::Port, rights,
+    AccessLogFormat, LogFormat, LogOptions, Options as RuntimeOptions, ReqLog,
+    creds::default_users_file, listen::Port, rights,
 };
 
 /// Port of `http` URLs that name none.
@@ -35,7 +45,10 @@ const HTTP: u16 = 80;
     override_usage = "httpout --rdirs DIR[,DIR]... [--wdir DIR] [OPTIONS]\n       \
                       httpout 'rdirs=DIR:wdir=DIR:port=8080'",
     after_help = "Names may be written with _ or with -. BOOL is true or false; without it, true.\n\
-                  Options are also read in the form NAME=VALUE:NAME:NAME=VALUE, as GPAC writes them."
+                  Options are also read in the form NAME=VALUE:NAME:NAME=VALUE, as GPAC writes them;\n\
+                  from variables, such as HTTPOUT_PORT; and from a TOML file (--config), such as port = 8080.\n\
+                  A flag goes before a variable, a variable before the file. A list replaces the weaker one.\n\
+                  Paths are relative to the working directory, those in the file too."
 )]
 pub struct Options {
     /// Directories to serve. One is the root /; of several, each is served under its own name. A file is a rule file, which says what
@@ -222,6 +235,23 @@ pub struct Options {
     /// After SIGTERM or SIGINT, let requests go on so long; seconds. A second signal ends at once
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", help_heading = "Running")]
     grace: Duration,
+
+    /// TOML file of options, one NAME = VALUE a line
+    #[arg(long, value_name = "FILE", help_heading = "Running")]
+    config: Option<PathBuf>,
+
+    /// Form of the log on standard error; RUST_LOG filters it, e.g. RUST_LOG=debug
+    #[arg(
+        long = "log-format",
+        value_name = "FORM",
+        value_enum,
+        default_value = "text",
+        help_heading = "Running"
+    )]
+    log_format: LogFormat,
+
+    #[arg(skip)]
+    sources: sources::Sources,
 }
 
 /// See [`Cors`].
@@ -235,7 +265,7 @@ enum When {
     Auto,
 }
 
-/// See [`LogFormat`].
+/// See [`AccessLogFormat`].
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LogForm {
     /// As Apache and nginx write it
@@ -256,16 +286,22 @@ enum Form {
 }
 
 impl Options {
-    /// Reads a command line, the program's name first.
+    /// Reads a command line, the program's name first, the variables, and the file that one of them names. Of these, the earlier goes
+    /// before the later.
     ///
     /// # Errors
-    /// What is wrong with it; or what `--help` and `--version` show, which is no error to
+    /// What is wrong with them; or what `--help` and `--version` show, which is no error to
     /// [`use_stderr`](clap::Error::use_stderr).
-    pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = Self::command();
+    pub fn parse_args(
+        args: impl IntoIterator<Item = OsString>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, clap::Error> {
+        let mut command = tasks::command();
         let args = words::expand(args, &mut command)?;
-        let matches = command.try_get_matches_from_mut(args)?;
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        let (matches, sources) = sources::parse(args, variables, command.clone())?;
+        let options =
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        Ok(Self { sources, ..options })
     }
 
     /// The options of the server's core.
@@ -279,15 +315,11 @@ impl Options {
         }
         let mut config = Config::default();
         (config.rdirs, config.rules) = rights::take_rules(&self.rdirs)?;
-        config.users = rights::read_users(
-            self.users.as_deref(),
-            default_users_file().as_deref(),
-            &config.rules,
-        )?;
+        config.users = rights::read_users(self.users_file().as_deref(), &config.rules)?;
         config.wdir = self.wdir.clone();
-        if self.wdir.as_ref().is_some_and(|wdir| wdir.is_file()) {
-            let problem = "is a file; a rule file cannot stand there".into();
-            let help = "name it in --rdirs, and give rights to write with wu and wg";
+        if let Some(file) = self.wdir.as_ref().filter(|wdir| wdir.is_file()) {
+            let problem = format!("{} is a file; a rule file cannot stand here", file.display());
+            let help = "name it in --rdirs, and give rights to write in it with wu and wg";
             return Err(ConfigError { option: "wdir", problem, help });
         }
         config.insecure_auth = self.insecure_auth;
@@ -336,12 +368,17 @@ impl Options {
             log: LogOptions {
                 access: self.access_log.clone(),
                 format: match self.access_log_format {
-                    LogForm::Combined => LogFormat::Combined,
-                    LogForm::Json => LogFormat::Json,
+                    LogForm::Combined => AccessLogFormat::Combined,
+                    LogForm::Json => AccessLogFormat::Json,
                 },
                 reqlog: self.reqlog.clone(),
             },
         }
+    }
+
+    /// The users file: the one that was named, or else the usual one, if there is one.
+    pub fn users_file(&self) -> Option<PathBuf> {
+        self.users.clone().or_else(|| default_users_file().filter(|usual| usual.exists()))
     }
 
     /// Where the operator is answered.
@@ -364,8 +401,41 @@ impl Options {
         self.ifce.as_deref().or_else(|| self.dst.as_ref()?.ifce.as_deref())
     }
 
+    /// Which of the options that say where to listen are given.
+    pub fn where_to_listen(&self) -> Vec<&'static str> {
+        let all = [
+            ("dst", self.dst.is_some()),
+            ("port", self.port.is_some()),
+            ("ifce", self.ifce.is_some()),
+        ];
+        all.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+    }
+
     /// How long requests may go on after the first signal to end.
     pub fn grace(&self) -> Duration {
         self.grace
+    }
+
+    /// The form of the log.
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+
+    /// The file that options were read from.
+    pub fn config_file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
+    /// What is odd about the sources of the options, but does not keep the server from starting.
+    pub fn warnings(&self) -> &[String] {
+        &self.sources.warnings
+    }
+
+    /// The error as text, with the source of its option first if that is not the command line.
+    pub fn explain(&self, error: &ConfigError) -> String {
+        match self.sources.origin(error.option) {
+            Some(origin) => format!("{origin}: {error}"),
+            None => error.to_string(),
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! What both binaries do around their runtime: options in, banner out, signals, exit status.
 
 use std::{
-    ffi::OsString,
-    io::{self, IsTerminal, Write},
-    net::TcpListener,
+    env,
+    ffi::{OsStr, OsString},
+    io::{self, Write},
     num::NonZero,
     process::ExitCode,
     thread,
@@ -13,36 +13,31 @@ use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
-use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
     ConfigError,
-    cli::{self, Options},
-    listen,
+    cli::{self, Options, Task},
+    creds, listen, log, notify,
     serve::{Handle, Server},
 };
 
-/// Reads the command line, binds, prints the banner and calls `serve`, which returns when the server has ended. The exit status
+/// Reads the options, binds, prints the banner and calls `serve`, which returns when the server has ended. The exit status
 /// is 0 then; 1 if it could not start or serve, 2 if the command line is wrong.
 pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = io::stderr().is_terminal();
-    fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_target(false)
-        .with_writer(io::stderr)
-        // A standard error that nobody reads any more is no reason to panic.
-        .log_internal_errors(false)
-        .init();
-    let options = match Options::parse_args(std::env::args_os().collect::<Vec<OsString>>()) {
+    let args: Vec<OsString> = env::args_os().collect();
+    match Task::parse_args(&args) {
+        Some(Ok(task)) => return perform(task, &args.first().cloned().unwrap_or_default()),
+        Some(Err(error)) => return refuse(&error),
+        None => {}
+    }
+    let options = match Options::parse_args(args, env::vars_os()) {
         Ok(options) => options,
-        Err(error) => {
-            // Nobody is left to be told if this fails.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return refuse(&error),
     };
+    log::start(options.log_format());
+    for warning in options.warnings() {
+        tracing::warn!("{warning}");
+    }
     match bind(&options) {
         Ok(bound) => {
             let started = start(&bound, &options);
@@ -51,7 +46,7 @@ pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
                 Err(error) => fail(&format!("cannot serve: {error}")),
             }
         }
-        Err(error) => fail(&error.to_string()),
+        Err(error) => fail(&options.explain(&error)),
     }
 }
 
@@ -60,25 +55,61 @@ pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
+/// Does what was asked for instead of serving. `program` is the name under which it was called.
+fn perform(task: Task, program: &OsStr) -> ExitCode {
+    let text = match task {
+        Task::Creds { words } => return creds::run(&words),
+        Task::Completions { shell } => Ok(cli::completions(shell, program)),
+        Task::Man => cli::manual(program),
+    };
+    let shown = text.and_then(|text| {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&text)?;
+        stdout.flush()
+    });
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("cannot write to standard output: {error}")),
+    }
+}
+
+/// Shows what is wrong with the options; or the help that was asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told if this fails.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
 fn bind(options: &Options) -> Result<Server, ConfigError> {
     let config = options.config()?;
-    let listeners: Vec<TcpListener> = listen::bind(options.ifce(), options.port())?;
+    let passed = listen::passed()?;
+    let listeners = if passed.is_empty() {
+        listen::bind(options.ifce(), options.port())?
+    } else {
+        for option in options.where_to_listen() {
+            tracing::warn!("{option} is not used: the sockets that were passed are listened on");
+        }
+        passed
+    };
     let admin = options.admin().map(listen::bind_admin).transpose()?;
     let server = Server::bind(config, options.runtime(), listeners)?;
     Ok(server.with_admin(admin.into_iter().collect()))
 }
 
 fn start(bound: &Server, options: &Options) -> io::Result<()> {
+    // Before anybody is told that the server is there: who waits for that may send a signal next.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let handle = bound.handle();
+    let obeyed = options.clone();
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || obey_signals(&mut signals, &handle, &obeyed))?;
     let urls = [bound.listeners(), bound.admin_listeners()].map(listen::urls);
     let banner = cli::banner(&urls[0], &urls[1], &bound.site());
     // A closed standard output is no reason not to serve.
     let _ = io::stdout().lock().write_all(banner.as_bytes());
     let _ = io::stdout().lock().flush();
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let (handle, options) = (bound.handle(), options.clone());
-    thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || obey_signals(&mut signals, &handle, &options))?;
+    notify::ready();
     Ok(())
 }
 
@@ -95,8 +126,10 @@ fn obey_signals(signals: &mut Signals, handle: &Handle, options: &Options) {
             handle.abort();
             continue;
         }
-        handle.shut_down();
+        // Told first: without connections, the process ends at once.
+        notify::stopping();
         tracing::info!(connections = handle.connections(), "ending: no more requests are taken");
+        handle.shut_down();
         let handle = handle.clone();
         // The process ends before, if all requests are answered.
         let patience = thread::Builder::new().name("grace".into());
@@ -112,11 +145,13 @@ fn obey_signals(signals: &mut Signals, handle: &Handle, options: &Options) {
 
 /// What is broken changes nothing.
 fn reload(handle: &Handle, options: &Options) {
+    notify::reloading();
     handle.reopen_logs();
     match options.config().and_then(|config| handle.renew(config)) {
         Ok(()) => tracing::info!("rules and users were read anew"),
-        Err(error) => tracing::error!(%error, "nothing is changed"),
+        Err(error) => tracing::error!(error = options.explain(&error), "nothing is changed"),
     }
+    notify::ready();
 }
 
 fn fail(problem: &str) -> ExitCode {

@@ -17,7 +17,7 @@ mod start;
 mod sweep;
 mod sys;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::HashSet,

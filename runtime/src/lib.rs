@@ -8,11 +8,13 @@ mod creds;
 pub mod entry;
 pub mod files;
 pub mod listen;
-mod logs;
+pub mod log;
 mod mailbox;
 mod metrics;
+pub mod notify;
 mod output;
 mod passwords;
+mod request_log;
 mod rights;
 mod serve;
 mod server;
@@ -23,6 +25,7 @@ pub use httpout_proto::{
     Config, ConfigError, Limits,
     site::{Cors, Multirange},
 };
-pub use logs::{Format as LogFormat, LogOptions, ReqLog};
+pub use log::LogFormat;
+pub use request_log::{Format as AccessLogFormat, LogOptions, ReqLog};
 pub use serve::{Acceptor, Handle, Server, accept};
 pub use server::{Admission, Door, Options, Shared};

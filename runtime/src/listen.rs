@@ -1,5 +1,7 @@
 //! Opening the sockets to listen on, and telling their URLs.
 
+mod passed;
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener},
@@ -11,6 +13,8 @@ use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, sockopt},
 };
+
+pub use self::passed::passed;
 
 /// Connections that may wait to be accepted. The system lowers it to its own bound.
 const BACKLOG: i32 = 4096;

@@ -28,7 +28,7 @@ pub(crate) fn take_rules(rdirs: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Rule>),
 fn read_rules(file: &Path) -> Result<Vec<Rule>, ConfigError> {
     let text = read("rdirs", file)?;
     let rules = Rule::parse(&text).map_err(|fault| in_file("rdirs", file, &fault))?;
-    let base = file.parent().unwrap_or(Path::new(""));
+    let base = file.parent().unwrap_or_else(|| Path::new(""));
     let place = |mut rule: Rule| {
         let dir = base.join(&rule.dir);
         rule.dir = match fs::canonicalize(&dir) {
@@ -53,16 +53,12 @@ fn read_rules(file: &Path) -> Result<Vec<Rule>, ConfigError> {
     rules.into_iter().map(place).collect()
 }
 
-/// Reads the users that the rules speak of: from `given`, or else from `usual`, if that exists.
+/// Reads the users that the rules speak of.
 ///
 /// # Errors
-/// The file cannot be read, or a line of it.
-pub(crate) fn read_users(
-    given: Option<&Path>,
-    usual: Option<&Path>,
-    rules: &[Rule],
-) -> Result<Users, ConfigError> {
-    let Some(file) = given.or_else(|| usual.filter(|usual| usual.exists())) else {
+/// The file cannot be read, or a line of it; or it is missed.
+pub(crate) fn read_users(file: Option<&Path>, rules: &[Rule]) -> Result<Users, ConfigError> {
+    let Some(file) = file else {
         let needs_users = |who: &Who| !matches!(who, Who::Everybody) && !who.is_nobody();
         if rules.iter().any(|rule| needs_users(&rule.read) || needs_users(&rule.write)) {
             return Err(ConfigError {

@@ -22,9 +22,9 @@ use rustix::fd::OwnedFd;
 
 use crate::{
     files::{Roots, encoded::Encoded},
-    logs::{LogOptions, Logs},
     mailbox::{Mailbox, Message},
     metrics::{Gauges, Metrics},
+    request_log::{LogOptions, Logs},
     verify::{Verifier, Waiter},
 };
 

@@ -1,11 +1,11 @@
 //! One running server, and a server with a directory to serve.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
+use std::{env, fs};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
@@ -41,11 +41,29 @@ impl Server {
     /// Starts a server with exactly this command line, and waits for its banner.
     #[track_caller]
     pub fn launch(kind: Kind, args: &[&str]) -> Self {
-        let (mut child, outputs) = spawn(kind, args);
+        Self::run(Self::command(kind, args))
+    }
+
+    /// A command line, to be changed before it is run. What the tests' own environment says of options is left out.
+    pub fn command(kind: Kind, args: &[&str]) -> Command {
+        let mut command = Command::new(binary(kind));
+        command.args(args);
+        for (name, _) in env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"HTTPOUT_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    /// Runs a command that becomes a server, and waits for the server's banner.
+    #[track_caller]
+    pub fn run(mut command: Command) -> Self {
+        let (mut child, outputs) = spawn(&mut command);
         let Some(address) = outputs.address() else {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("{} {args:?} printed no URL: {:?}", kind.program(), outputs.collect());
+            panic!("{command:?} printed no URL: {:?}", outputs.collect());
         };
         Self { child, address, outputs: Some(outputs), ended: false }
     }
@@ -141,7 +159,13 @@ impl Server {
     /// Starts a server that is expected to end by itself, such as one with a wrong option.
     #[track_caller]
     pub fn fails(kind: Kind, args: &[&str]) -> Exit {
-        let (child, outputs) = spawn(kind, args);
+        Self::ends(Self::command(kind, args))
+    }
+
+    /// Runs a command that is expected to end by itself.
+    #[track_caller]
+    pub fn ends(mut command: Command) -> Exit {
+        let (child, outputs) = spawn(&mut command);
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         Self { child, address, outputs: Some(outputs), ended: false }.exit()
     }
@@ -233,11 +257,9 @@ impl Outputs {
     }
 }
 
-fn spawn(kind: Kind, args: &[&str]) -> (Child, Outputs) {
-    let program = binary(kind);
-    let mut command = Command::new(&program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|e| panic!("start {}: {e}", program.display()));
+fn spawn(command: &mut Command) -> (Child, Outputs) {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("start {command:?}: {e}"));
     let stdout = child.stdout.take().expect("piped");
     let mut stderr = child.stderr.take().expect("piped");
     let (found, urls) = mpsc::channel();

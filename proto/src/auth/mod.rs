@@ -1,5 +1,6 @@
 //! Who may do what: rule files, users files, credentials. Text in, decisions out; no file and no hash function.
 
+mod book;
 pub mod gate;
 mod ini;
 mod nearest;
@@ -8,6 +9,7 @@ mod users;
 
 use std::fmt;
 
+pub use book::Book;
 pub use gate::Gate;
 pub use nearest::nearest;
 pub use rules::{Rule, Verdict, Who};

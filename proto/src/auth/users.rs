@@ -76,13 +76,7 @@ impl Users {
     /// # Errors
     /// The first line that cannot be used.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let first = ini::lines(text)
-            .map(|(_, line)| line.trim())
-            .find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
-        match first {
-            Some(line) if !line.starts_with('[') => parse_htpasswd(text),
-            Some(_) | None => parse_sections(text),
-        }
+        if is_htpasswd(text) { parse_htpasswd(text) } else { parse_sections(text) }
     }
 
     /// What the user's password is checked against. `None`: there is no such user, or one that has no password yet.
@@ -104,6 +98,13 @@ impl Users {
     pub fn is_member(&self, user: &str, group: &str) -> bool {
         self.groups.get(group).is_some_and(|members| members.contains(user))
     }
+}
+
+/// True for a file of htpasswd's: what comes first is no section.
+pub(super) fn is_htpasswd(text: &str) -> bool {
+    let mut lines = ini::lines(text).map(|(_, line)| line.trim());
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+    first.is_some_and(|line| !line.starts_with('['))
 }
 
 /// The section that holds the groups.

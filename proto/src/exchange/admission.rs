@@ -120,7 +120,10 @@ impl Admission {
                     None
                 }
             },
-            other => {
+            other @ (State::Locating { .. }
+            | State::Verifying { .. }
+            | State::Held { .. }
+            | State::Over) => {
                 self.state = other;
                 None
             }

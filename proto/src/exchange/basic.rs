@@ -58,3 +58,69 @@ pub fn credentials(fields: &Fields) -> Result<Option<Basic>, &'static str> {
         text.split_once(':').ok_or("the credentials have no colon between name and password")?;
     Ok(Some(Basic { user: user.to_owned(), password: Secret::new(password.to_owned()) }))
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD as ENCODER;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(value: &[u8]) -> Result<Option<Basic>, &'static str> {
+        credentials(&[("Authorization", value)].into_iter().collect())
+    }
+
+    #[test]
+    fn names_and_passwords() {
+        for (value, user, password) in [
+            ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Aladdin", "open sesame"),
+            ("basic   QWxhZGRpbjpvcGVuIHNlc2FtZQ", "Aladdin", "open sesame"),
+            ("BASIC Og==", "", ""),
+            ("Basic YTpiOmM=", "a", "b:c"),
+            ("Basic dGVzdDoxMjPCow==", "test", "123£"),
+        ] {
+            let basic = read(value.as_bytes()).unwrap().unwrap();
+            assert_eq!((&*basic.user, basic.password.reveal()), (user, password), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_another_scheme_is_as_if_it_were_not_there() {
+        assert_eq!(credentials(&Fields::default()), Ok(None));
+        for value in ["Bearer abc", "Basically YTpi", "Digest username=\"a\"", ""] {
+            assert_eq!(read(value.as_bytes()), Ok(None), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused() {
+        let long = format!("Basic {}", ENCODER.encode("a:".to_owned() + &"b".repeat(1023)));
+        let longest = format!("Basic {}", ENCODER.encode("a:".to_owned() + &"b".repeat(1022)));
+        assert!(read(longest.as_bytes()).unwrap().is_some());
+        for value in [
+            "Basic",
+            "Basic ",
+            "Basic !!!!",
+            "Basic YTpi YTpi",
+            "Basic YWI=",
+            "Basic /zo=",
+            "Basic YToKYg==",
+            &long,
+            &format!("Basic {}", "A".repeat(100_000)),
+        ] {
+            assert!(read(value.as_bytes()).is_err(), "{value}");
+        }
+        let twice = [("Authorization", &b"Basic YTpi"[..]), ("authorization", b"Basic YTpi")];
+        assert!(credentials(&twice.into_iter().collect()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_read(user in "[^:\\p{Cc}]{0,20}", password in "\\P{Cc}{0,20}") {
+            let value = format!("Basic {}", ENCODER.encode(format!("{user}:{password}")));
+            let basic = read(value.as_bytes()).unwrap().unwrap();
+            prop_assert_eq!(basic.user, user);
+            prop_assert_eq!(basic.password.reveal(), password);
+        }
+    }
+}

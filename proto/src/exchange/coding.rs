@@ -92,3 +92,51 @@ pub(super) fn weight(text: &[u8]) -> Option<u16> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(value: &str) -> Option<Coding> {
+        choose(&[("Accept-Encoding", value.as_bytes())].into_iter().collect())
+    }
+
+    #[test]
+    fn the_best_liked_coding_is_chosen() {
+        let (gzip, deflate) = (Some(Coding::Gzip), Some(Coding::Deflate));
+        for (value, expected) in [
+            ("gzip", gzip),
+            ("GZip", gzip),
+            ("x-gzip", gzip),
+            ("deflate", deflate),
+            ("deflate, gzip", gzip),
+            ("gzip;q=0.5, deflate", deflate),
+            ("gzip;q=0.5,deflate;q=0.501", deflate),
+            ("gzip ; q=0.5 , deflate ; q=0.4", gzip),
+            ("*", gzip),
+            ("*;q=0.1, gzip;q=0", deflate),
+            ("gzip;q=0, deflate;q=0", None),
+            ("*;q=0", None),
+            ("", None),
+            ("br", None),
+            ("br, zstd, gzip;q=0.2", gzip),
+            ("identity, gzip;q=0.5", None),
+            ("identity;q=0.5, gzip;q=0.5", gzip),
+            ("identity;q=0, deflate", deflate),
+            ("gzip;q=2", None),
+            ("gzip;q=0.1234", None),
+            ("gzip;q=1.001", None),
+            ("gzip;q=", None),
+            ("gzip;x=1", None),
+            ("gzip;q=1.000, deflate;q=1", gzip),
+            ("gzip;q=0, gzip", None),
+            (",, ,gzip", gzip),
+        ] {
+            assert_eq!(chosen(value), expected, "{value:?}");
+        }
+        assert_eq!(choose(&Fields::default()), None);
+        let lines = [("Accept-Encoding", &b"gzip;q=0.1"[..]), ("accept-encoding", b"deflate")];
+        assert_eq!(choose(&lines.into_iter().collect()), deflate);
+        assert_eq!(chosen(&("br,".repeat(64) + "gzip")), None);
+    }
+}

@@ -125,12 +125,14 @@ fn natural(one: &str, other: &str) -> Ordering {
             long.cmp(&short).then_with(|| {
                 let order = a.clone().take(long).cmp(b.clone().take(short));
                 for _ in 0..long {
-                    (a.next(), b.next());
+                    a.next();
+                    b.next();
                 }
                 order
             })
         } else {
-            (a.next(), b.next());
+            a.next();
+            b.next();
             x.to_lowercase().cmp(y.to_lowercase())
         };
         if order.is_ne() {

@@ -118,7 +118,7 @@ impl Cx<'_> {
         }
         if config.cors == Cors::Auto {
             // Without it, a cache would give the answer to one request to another that has an Origin.
-            head.add("Vary", "Origin");
+            head.add_member("Vary", "Origin");
         }
         if config.cors.applies(self.about.cross_origin) {
             head.add_lines(cors::LINES);

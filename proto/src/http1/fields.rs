@@ -75,15 +75,15 @@ impl Fields {
     }
 }
 
-impl<'a> FromIterator<(&'a str, &'a str)> for Fields {
-    fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(lines: T) -> Self {
+impl<'a, V: AsRef<[u8]>> FromIterator<(&'a str, V)> for Fields {
+    fn from_iter<T: IntoIterator<Item = (&'a str, V)>>(lines: T) -> Self {
         let mut raw = Vec::new();
         let mut at = Vec::new();
         for (name, value) in lines {
             let start = raw.len();
             raw.extend_from_slice(name.as_bytes());
             let middle = raw.len();
-            raw.extend_from_slice(value.as_bytes());
+            raw.extend_from_slice(value.as_ref());
             at.push(Line::new((start, middle), (middle, raw.len())));
         }
         Self::new(raw.into(), at)

@@ -224,6 +224,21 @@ impl ResponseHead {
         self.push(name, value.as_ref());
     }
 
+    /// Adds a member to a field that is a list.
+    pub(crate) fn add_member(&mut self, name: &'static str, member: &'static str) {
+        let mut end = 0;
+        for line in self.lines.split_inclusive(|&b| b == b'\n') {
+            end += line.len();
+            let (own, rest) = line.split_at(name.len().min(line.len()));
+            if own.eq_ignore_ascii_case(name.as_bytes()) && rest.starts_with(b":") {
+                let at = end - 2;
+                self.lines.splice(at..at, [", ", member].concat().into_bytes());
+                return;
+            }
+        }
+        self.push(name, member.as_bytes());
+    }
+
     /// Adds lines that were checked before, each with its CRLF.
     pub(crate) fn add_lines(&mut self, lines: &[u8]) {
         self.lines.extend_from_slice(lines);

@@ -71,3 +71,49 @@ pub fn preflight(fields: &Fields) -> Option<String> {
     }
     Some(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::is_field_value;
+
+    #[test]
+    fn a_preflight_is_told_by_its_two_fields() {
+        let (origin, method) =
+            (("Origin", &b"http://a"[..]), ("Access-Control-Request-Method", &b"PUT"[..]));
+        assert_eq!(preflight(&[origin].into_iter().collect()), None);
+        assert_eq!(preflight(&[method].into_iter().collect()), None);
+        assert_eq!(preflight(&[origin, method].into_iter().collect()), Some(USUAL.join(", ")));
+    }
+
+    #[test]
+    fn asked_names_are_echoed_unless_they_are_none() {
+        let asked = |names: &[u8]| {
+            preflight(
+                &[
+                    ("Origin", &b"http://a"[..]),
+                    ("Access-Control-Request-Method", b"PUT"),
+                    ("Access-Control-Request-Headers", names),
+                ]
+                .into_iter()
+                .collect(),
+            )
+            .unwrap()
+        };
+        let usual = USUAL.join(", ");
+        assert_eq!(asked(b"x-a,Range, x-b"), format!("{usual}, x-a, x-b"));
+        assert_eq!(asked(b"x a, (), \xff"), usual);
+        assert!(asked("x-a,".repeat(10_000).as_bytes()).len() < 4096);
+        assert!(asked("x".repeat(10_000).as_bytes()).len() < 4096);
+    }
+
+    #[test]
+    fn the_lines_are_fields() {
+        let text = std::str::from_utf8(LINES).unwrap();
+        assert!(text.ends_with("\r\n"));
+        for line in text.trim_end().split("\r\n") {
+            let (name, value) = line.split_once(": ").unwrap();
+            assert!(name.bytes().all(is_tchar) && is_field_value(value.as_bytes()), "{line}");
+        }
+    }
+}

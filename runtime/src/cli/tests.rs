@@ -1,17 +1,30 @@
 use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
 
+use clap::CommandFactory as _;
+
 use super::*;
 
-fn parse(args: &[&str]) -> Result<Options, String> {
+pub(super) fn parse(args: &[&str]) -> Result<Options, String> {
+    parse_with(args, &[])
+}
+
+pub(super) fn parse_with(args: &[&str], variables: &[(&str, &str)]) -> Result<Options, String> {
     let args = ["httpout"].iter().chain(args).map(OsString::from);
-    Options::parse_args(args).map_err(|error| error.to_string())
+    let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+    Options::parse_args(args, variables).map_err(|error| error.to_string())
 }
 
 /// All that the options say, as text.
-fn shown(options: &Options) -> String {
+pub(super) fn shown(options: &Options) -> String {
     let config = options.config().unwrap();
     let bind = (options.port(), options.ifce());
-    format!("{config:?} {:?} {bind:?} grace: {:?}", options.runtime(), options.grace())
+    let rest = (options.log_format(), options.config_file());
+    let (users, admin) = (options.users_file(), options.admin());
+    format!(
+        "{config:?} {:?} {bind:?} grace: {:?} {rest:?} users: {users:?} admin: {admin:?}",
+        options.runtime(),
+        options.grace()
+    )
 }
 
 fn parsed(args: &[&str]) -> String {
@@ -19,7 +32,7 @@ fn parsed(args: &[&str]) -> String {
 }
 
 /// Options, and what each of them must change.
-const EFFECTS: &[(&str, &str, &str)] = &[
+pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("rdirs", "a,b", r#"rdirs: ["a", "b"]"#),
     ("wdir", "in", r#"wdir: Some("in")"#),
     ("dst", "http://127.0.0.1:81/x", r#"(Number(81), Some("127.0.0.1"))"#),
@@ -40,7 +53,24 @@ const EFFECTS: &[(&str, &str, &str)] = &[
     ("wait-missing", "1.5", "wait_missing: 1.5s"),
     ("durable", "true", "durable: true"),
     ("grace", "3", "grace: 3s"),
+    ("log-format", "json", "(Json, "),
+    ("config", "/dev/null", r#"Some("/dev/null"))"#),
     ("max_client_errors", "9", "client_errors: 9"),
+    ("users", "/dev/null", r#"users: Some("/dev/null")"#),
+    ("insecure-auth", "true", "insecure_auth: true"),
+    ("dlist", "true", "dlist: true"),
+    ("sutc", "true", "sutc: true"),
+    ("cors", "on", "cors: On"),
+    ("hdrs", "X-A,1,X-B,2", r#"hdrs: [("X-A", "1"), ("X-B", "2")]"#),
+    ("zmax", "1k", "zmax: 1024"),
+    ("head-timeout", "3", "head_time: 3s"),
+    ("body-timeout", "4", "body_time: 4s"),
+    ("body-rate", "2k", "body_rate: 2048"),
+    ("send-timeout", "6", "send_time: 6s"),
+    ("reqlog", "-GET,REC", "methods: [Get], all: false, records: true, no_ends: true"),
+    ("access-log", "a.log", r#"access: Some("a.log")"#),
+    ("access-log-format", "json", "format: Json"),
+    ("admin", "127.0.0.1:9", "admin: Some(127.0.0.1:9)"),
 ];
 
 #[test]
@@ -210,7 +240,7 @@ fn paths_need_not_be_unicode() {
     let word = OsStr::from_bytes(b"rdirs=d\xff,e\xff:close");
     for args in [vec![OsString::from("--rdirs"), odd.into()], vec![word.into()]] {
         let args = [OsString::from("httpout")].into_iter().chain(args);
-        let config = Options::parse_args(args).unwrap().config().unwrap();
+        let config = Options::parse_args(args, []).unwrap().config().unwrap();
         assert_eq!(config.rdirs[0], Path::new(odd));
     }
 }
@@ -243,7 +273,7 @@ fn the_banner_tells_what_is_open() {
     let site = |args: &[&str]| parse(args).unwrap().config().unwrap().check().unwrap();
     let local = ["http://127.0.0.1:8080/".to_owned()];
     let open = ["http://127.0.0.1:8080/".to_owned(), "http://192.0.2.7:8080/".to_owned()];
-    let reading = banner(&open, &site(&["rdirs=/srv/a,/srv/b"]));
+    let reading = banner(&open, &[], &site(&["rdirs=/srv/a,/srv/b"]));
     assert!(reading.starts_with("httpout "), "{reading}");
     assert!(
         reading.contains("\n  http://127.0.0.1:8080/\n  http://192.0.2.7:8080/\n"),
@@ -252,12 +282,12 @@ fn the_banner_tells_what_is_open() {
     assert!(reading.contains("reads /srv/a as /a/\nreads /srv/b as /b/\n"), "{reading}");
     assert!(!reading.contains("warning") && !reading.contains("writes"), "{reading}");
     let writing =
-        banner(&open, &site(&["rdirs=/srv/a:wdir=/in:maxs=50M:durable:wait_missing=1.5"]));
+        banner(&open, &[], &site(&["rdirs=/srv/a:wdir=/in:maxs=50M:durable:wait_missing=1.5"]));
     assert!(writing.contains("reads /srv/a as /\n"), "{writing}");
     assert!(
         writing.contains("writes /in, uploads up to 50M, flushed to the disk, awaited for 1.5 s\n")
     );
     assert!(writing.contains("warning: ") && writing.ends_with('\n'), "{writing}");
-    let private = banner(&local, &site(&["wdir=/in"]));
+    let private = banner(&local, &[], &site(&["wdir=/in"]));
     assert!(private.contains("writes /in, uploads of any size\n") && !private.contains("warning"));
 }

@@ -98,7 +98,7 @@ fn expand_word(word: &OsStr, command: &mut Command, out: &mut Vec<OsString>) -> 
 }
 
 /// The option of this name, however it is spelled.
-fn find<'a>(command: &'a Command, name: &[u8]) -> Option<&'a Arg> {
+pub(super) fn find<'a>(command: &'a Command, name: &[u8]) -> Option<&'a Arg> {
     let same = |a: u8, b: u8| a == b || matches!((a, b), (b'-', b'_') | (b'_', b'-'));
     command.get_arguments().find(|arg| {
         arg.get_long().is_some_and(|long| {
@@ -115,7 +115,7 @@ fn find_short<'a, 'b>(command: &'a Command, text: &'b [u8]) -> (Option<&'a Arg>,
     (found, (!rest.is_empty()).then_some(value))
 }
 
-fn is_boolean(arg: &Arg) -> bool {
+pub(super) fn is_boolean(arg: &Arg) -> bool {
     arg.get_num_args().is_some_and(|number| number.min_values() == 0)
 }
 
@@ -124,7 +124,7 @@ fn is_name(text: &[u8]) -> bool {
         && text.iter().all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-fn split(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+pub(super) fn split(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|&b| b == b'=') {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
@@ -133,10 +133,14 @@ fn split(text: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// Clap takes it for true, or says that the value is missing.
 fn bare(arg: &Arg) -> OsString {
-    format!("--{}", arg.get_long().unwrap_or_default()).into()
+    format!("--{}", long(arg)).into()
 }
 
-fn option(arg: &Arg, value: &[u8]) -> OsString {
-    let name = arg.get_long().unwrap_or_default().as_bytes();
-    OsString::from_vec([b"--", name, b"=", value].concat())
+pub(super) fn option(arg: &Arg, value: &[u8]) -> OsString {
+    OsString::from_vec([b"--", long(arg).as_bytes(), b"=", value].concat())
+}
+
+/// The option's name, in the spelling that clap knows.
+pub(super) fn long(arg: &Arg) -> &str {
+    arg.get_long().unwrap_or_default()
 }

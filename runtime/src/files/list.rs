@@ -70,10 +70,8 @@ fn look(root: &Root, dir: &str, fd: &OwnedFd, name: &str, kind: FileType) -> Opt
             return None;
         }
     };
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Symlink => linked(root, dir, name),
-        _ => Some(stat),
-    }
+    let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+    if is_link { linked(root, dir, name) } else { Some(stat) }
 }
 
 fn linked(root: &Root, dir: &str, name: &str) -> Option<Stat> {

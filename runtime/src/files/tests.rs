@@ -22,16 +22,16 @@ use rustix::{
 use super::{Opened, PartFile, Roots, beneath::Guard};
 
 /// A directory of a test's own.
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let path = env::temp_dir().join(format!("httpout-test-{:016x}", fastrand::u64(..)));
         fs::create_dir(&path).unwrap();
         Self(fs::canonicalize(path).unwrap())
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
@@ -230,7 +230,7 @@ fn a_path_has_one_key_over_all_mounts() {
     let site = site(&[scratch.path().join("alias")], Some(scratch.path().join("all/in")));
     let roots = Roots::open(&site).unwrap();
     let (_, all) = site.mounts().next().unwrap();
-    let read = Place { root: all, path: RelPath::new("in/x").unwrap() };
+    let read = Place { root: all.unwrap(), path: RelPath::new("in/x").unwrap() };
     assert_eq!(roots.key(&read), roots.key(&place(&site, "x")));
     assert_eq!(roots.key(&read), scratch.path().join("all/in/x"));
 }

@@ -147,7 +147,7 @@ proptest! {
 
     #[test]
     fn json_holds_the_same_entries(some in prop::collection::vec(any_entry(), 0..20), times in 1..30_usize) {
-        let entries = some.repeat(times);
+        let entries = vec![some; times].concat();
         let text = written(Format::Json, "d e", entries.clone());
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(&value["path"], "/d e/");

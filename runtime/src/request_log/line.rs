@@ -66,7 +66,7 @@ pub(super) fn combined(peer: IpAddr, now: SystemTime, report: &Report) -> String
 pub(super) fn json(peer: IpAddr, now: SystemTime, report: &Report) -> String {
     let asked = report.asked.as_deref();
     let target = asked.map(|asked| &asked.target).filter(|target| !target.is_empty());
-    let mut line = json!({
+    let object = json!({
         "time": humantime::format_rfc3339_millis(now.max(UNIX_EPOCH)).to_string(),
         "peer": peer.to_string(),
         "user": report.user.as_deref(),
@@ -81,8 +81,16 @@ pub(super) fn json(peer: IpAddr, now: SystemTime, report: &Report) -> String {
         "range": asked.and_then(|asked| asked.range.as_ref()),
         "referer": asked.and_then(|asked| asked.referer.as_ref()),
         "user_agent": asked.and_then(|asked| asked.user_agent.as_ref()),
-    })
-    .to_string();
+    });
+    let mut line = String::new();
+    for c in object.to_string().chars() {
+        // JSON leaves some of them as they are; a terminal does not.
+        if c.is_control() {
+            let _ = write!(line, "\\u{:04x}", u32::from(c));
+        } else {
+            line.push(c);
+        }
+    }
     line.push('\n');
     line
 }

@@ -1,0 +1,50 @@
+//! Rule files: no text is taken for more than it says.
+
+use std::collections::BTreeSet;
+
+use httpout_proto::auth::{Rule, Users, Verdict, Who};
+
+/// One input: the text of a rule file.
+pub fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let lines = text.split('\n').count();
+    let rules = match Rule::parse(text) {
+        Ok(rules) => rules,
+        Err(fault) => {
+            assert!(fault.line <= lines && !fault.problem.is_empty() && !fault.help.is_empty());
+            return;
+        }
+    };
+    assert!(!rules.is_empty());
+    let mut names = BTreeSet::new();
+    for rule in &rules {
+        let head = text.split('\n').nth(rule.line - 1).unwrap_or_default();
+        assert!(head.contains(&*rule.dir.to_string_lossy()), "{head:?} is not {:?}", rule.dir);
+        if let Some(name) = &rule.name {
+            assert!(!name.is_root() && text.contains(name.as_str()));
+            assert!(names.insert(name.as_str().to_owned()), "{name} twice");
+        }
+        for who in [&rule.read, &rule.write] {
+            check(who, text);
+        }
+        // To write, somebody must be named.
+        assert!(rule.write.is_nobody() || text.contains("wu") || text.contains("wg"));
+    }
+}
+
+fn check(who: &Who, text: &str) {
+    let nobody = Users::default();
+    match who {
+        Who::Everybody => {
+            assert_eq!(who.verdict(None, &nobody), Verdict::Allowed);
+            assert_eq!(who.verdict(Some("x"), &nobody), Verdict::Allowed);
+        }
+        Who::Members { users, groups } => {
+            assert!(users.iter().chain(groups).all(|name| !name.is_empty() && text.contains(name)));
+            let expected = if who.is_nobody() { Verdict::Refused } else { Verdict::Unidentified };
+            assert_eq!(who.verdict(None, &nobody), expected);
+            assert!(users.iter().all(|user| who.verdict(Some(user), &nobody) == Verdict::Allowed));
+            assert_eq!(who.verdict(Some("\u{1}"), &nobody), Verdict::Refused);
+        }
+    }
+}
