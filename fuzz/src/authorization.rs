@@ -27,8 +27,9 @@ pub fn run(data: &[u8]) {
 fn model(token: &[u8]) -> Option<(String, String)> {
     let symbols = token.iter().take_while(|&&b| b != b'=').count();
     let (symbols, padding) = token.split_at(symbols);
-    let whole = token.len() % 4 == 0;
-    if padding.iter().any(|&b| b != b'=') || !padding.is_empty() && !whole || padding.len() > 2 {
+    // As much as is needed to make it a multiple of four, or less.
+    let most = (4 - symbols.len() % 4) % 4;
+    if padding.iter().any(|&b| b != b'=') || padding.len() > most {
         return None;
     }
     let mut bits = Vec::new();
