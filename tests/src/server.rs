@@ -73,6 +73,13 @@ impl Server {
         self.address
     }
 
+    /// Where it answers the operator, if it was started with `--admin`. To be asked once.
+    #[track_caller]
+    pub fn admin(&self) -> SocketAddr {
+        let outputs = self.outputs.as_ref().expect("the server runs");
+        outputs.address().expect("the banner tells the admin address")
+    }
+
     /// The URL of a path on it.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
@@ -284,7 +291,7 @@ fn spawn(command: &mut Command) -> (Child, Outputs) {
 
 /// The address in a line such as `  http://127.0.0.1:8080/`.
 fn url_address(line: &str) -> Option<SocketAddr> {
-    let rest = line.trim().strip_prefix("http://")?;
+    let (_, rest) = line.split_once("http://")?;
     let mut address: SocketAddr = rest.split('/').next()?.parse().ok()?;
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
