@@ -2,8 +2,9 @@
 
 mod html;
 mod json;
+mod natural;
 
-use std::{cmp::Ordering, time::SystemTime, vec};
+use std::{time::SystemTime, vec};
 
 use bytes::Bytes;
 
@@ -89,54 +90,18 @@ impl Order {
 
     /// Sorts. Takes its time over a large directory: not for an event loop.
     pub fn sort(&self, entries: &mut [Entry]) {
-        entries.sort_by(|a, b| {
-            let directories_first = (a.kind == Kind::File).cmp(&(b.kind == Kind::File));
-            directories_first.then_with(|| {
-                let order = match self.column {
-                    Column::Name => Ordering::Equal,
-                    Column::Size => a.len.cmp(&b.len),
-                    Column::Date => a.modified.cmp(&b.modified),
-                };
-                let order = order.then_with(|| natural(&a.name, &b.name));
-                if self.descending { order.reverse() } else { order }
-            })
-        });
-    }
-}
-
-/// Numbers by value, letters without regard to case; names that are alike then by their bytes.
-fn natural(one: &str, other: &str) -> Ordering {
-    let (mut a, mut b) = (one.chars().peekable(), other.chars().peekable());
-    loop {
-        let (Some(&x), Some(&y)) = (a.peek(), b.peek()) else {
-            return a.peek().is_some().cmp(&b.peek().is_some()).then_with(|| one.cmp(other));
-        };
-        let order = if x.is_ascii_digit() && y.is_ascii_digit() {
-            let number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
-                while chars.next_if_eq(&'0').is_some() {}
-                let mut digits = 0_usize;
-                let mut rest = chars.clone();
-                while rest.next_if(char::is_ascii_digit).is_some() {
-                    digits += 1;
-                }
-                digits
+        entries.sort_by_cached_key(|entry| {
+            let (len, modified) = match self.column {
+                Column::Name => (0, None),
+                Column::Size => (entry.len, None),
+                Column::Date => (0, entry.modified),
             };
-            let (long, short) = (number(&mut a), number(&mut b));
-            long.cmp(&short).then_with(|| {
-                let order = a.clone().take(long).cmp(b.clone().take(short));
-                for _ in 0..long {
-                    a.next();
-                    b.next();
-                }
-                order
-            })
-        } else {
-            a.next();
-            b.next();
-            x.to_lowercase().cmp(y.to_lowercase())
-        };
-        if order.is_ne() {
-            return order;
+            (entry.kind == Kind::File, len, modified, natural::key(&entry.name))
+        });
+        if self.descending {
+            let directories = entries.partition_point(|entry| entry.kind == Kind::Directory);
+            entries[..directories].reverse();
+            entries[directories..].reverse();
         }
     }
 }
@@ -273,5 +238,6 @@ impl Listing {
     }
 }
 
+#[cfg(test)]
 #[cfg(test)]
 mod tests;

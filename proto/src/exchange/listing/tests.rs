@@ -163,12 +163,28 @@ proptest! {
     }
 
     #[test]
-    fn the_order_is_total(names in prop::collection::vec(any_name(), 3)) {
-        let [a, b, c] = [&names[0], &names[1], &names[2]];
-        prop_assert_eq!(natural(a, b), natural(b, a).reverse());
-        prop_assert_eq!(natural(a, b).is_eq(), a == b);
-        if natural(a, b).is_le() && natural(b, c).is_le() {
-            prop_assert!(natural(a, c).is_le());
+    fn sorting_is_one_order_with_directories_first(
+        entries in prop::collection::btree_map(any_name(), any_entry(), 0..12),
+        turn in 0..12_usize,
+        column in prop::sample::select(Column::ALL.to_vec()),
+        descending: bool,
+    ) {
+        let order = Order { column, descending };
+        let mut entries: Vec<_> =
+            entries.into_iter().map(|(name, entry)| Entry { name, ..entry }).collect();
+        let mut turned = entries.clone();
+        turned.rotate_left(turn.min(entries.len()));
+        order.sort(&mut entries);
+        order.sort(&mut turned);
+        prop_assert_eq!(&turned, &entries);
+        prop_assert!(entries.is_sorted_by_key(|entry| entry.kind == Kind::File));
+        for pair in entries.windows(2).filter(|pair| pair[0].kind == pair[1].kind) {
+            let (first, second) = if descending { (&pair[1], &pair[0]) } else { (&pair[0], &pair[1]) };
+            match column {
+                Column::Name => prop_assert!(natural::key(&first.name) < natural::key(&second.name)),
+                Column::Size => prop_assert!(first.len <= second.len),
+                Column::Date => prop_assert!(first.modified <= second.modified),
+            }
         }
     }
 }
