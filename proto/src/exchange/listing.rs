@@ -13,8 +13,11 @@ use crate::{effect::RelPath, http1::Fields};
 
 pub(crate) use html::CONTENT_SECURITY_POLICY;
 
-/// Entries of one piece.
+/// Most entries of one piece.
 const PIECE: usize = 256;
+
+/// Most bytes of names in one piece, unless a single one is longer. A byte is written as up to nine, so a piece stays below 128 KiB.
+const PIECE_NAMES: usize = 8 << 10;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,11 +176,11 @@ enum At {
     End,
 }
 
-/// What the entries come to.
+/// What the entries that are written come to.
 #[derive(Clone, Copy, Debug, Default)]
 struct Total {
-    directories: usize,
-    files: usize,
+    directories: u64,
+    files: u64,
     bytes: u64,
 }
 
@@ -190,21 +193,20 @@ impl Listing {
         entries: Vec<Entry>,
         truncated: bool,
     ) -> Self {
-        let mut total = Total::default();
-        for entry in &entries {
-            match entry.kind {
-                Kind::Directory => total.directories += 1,
-                Kind::File => total.files += 1,
-            }
-            total.bytes = total.bytes.saturating_add(entry.len);
+        Self {
+            format,
+            path: path.clone(),
+            order,
+            entries: entries.into_iter(),
+            total: Total::default(),
+            truncated,
+            at: At::Start,
         }
-        let entries = entries.into_iter();
-        Self { format, path: path.clone(), order, entries, total, truncated, at: At::Start }
     }
 
     /// True if one piece is all.
     pub(crate) fn is_short(&self) -> bool {
-        self.at == At::Start && self.entries.len() <= PIECE
+        self.at == At::Start && self.rows() == self.entries.len()
     }
 
     /// The next piece; `None` at the end.
@@ -217,11 +219,15 @@ impl Listing {
         if first {
             self.at = At::Rows;
             match self.format {
-                Format::Html => html::head(&mut out, &self.path, self.order, self.total),
+                Format::Html => {
+                    html::head(&mut out, &self.path, self.order, self.entries.len() == 0);
+                }
                 Format::Json => json::head(&mut out, &self.path),
             }
         }
-        for (row, entry) in self.entries.by_ref().take(PIECE).enumerate() {
+        let rows = self.rows();
+        for (row, entry) in self.entries.by_ref().take(rows).enumerate() {
+            self.total.add(&entry);
             match self.format {
                 Format::Html => html::row(&mut out, &entry),
                 Format::Json => json::row(&mut out, &entry, first && row == 0),
@@ -236,8 +242,28 @@ impl Listing {
         }
         Some(out.into())
     }
+
+    /// How many entries go into the next piece.
+    fn rows(&self) -> usize {
+        let mut names = 0;
+        let fit = self.entries.as_slice().iter().take(PIECE).take_while(|entry| {
+            let first = names == 0;
+            names += entry.name.len();
+            first || names <= PIECE_NAMES
+        });
+        fit.count()
+    }
 }
 
-#[cfg(test)]
+impl Total {
+    fn add(&mut self, entry: &Entry) {
+        match entry.kind {
+            Kind::Directory => self.directories += 1,
+            Kind::File => self.files += 1,
+        }
+        self.bytes = self.bytes.saturating_add(entry.len);
+    }
+}
+
 #[cfg(test)]
 mod tests;

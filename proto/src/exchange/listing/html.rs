@@ -18,7 +18,7 @@ pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
 /// Seconds from 1970 to the year 10000, where four digits end.
 const END_OF_DATES: u64 = 253_402_300_800;
 
-pub(super) fn head(out: &mut String, path: &RelPath, order: Order, total: Total) {
+pub(super) fn head(out: &mut String, path: &RelPath, order: Order, empty: bool) {
     let slash = if path.is_root() { "" } else { "/" };
     let title = escape(&format!("Index of /{path}{slash}"));
     // Writing to a string does not fail.
@@ -44,7 +44,7 @@ pub(super) fn head(out: &mut String, path: &RelPath, order: Order, total: Total)
             "<tr class=\"d\"><td><a href=\"{parent}\">../</a></td><td></td><td></td></tr>"
         );
     }
-    if total.directories + total.files == 0 {
+    if empty {
         out.push_str("<tr><td colspan=\"3\">This directory is empty.</td></tr>\n");
     }
 }
@@ -110,7 +110,7 @@ pub(super) fn row(out: &mut String, entry: &Entry) {
 
 pub(super) fn foot(out: &mut String, total: Total, truncated: bool) {
     out.push_str("</tbody>\n</table>\n<footer>");
-    let plural = |count: usize, one: &str, many: &str| {
+    let plural = |count: u64, one: &str, many: &str| {
         format!("{count} {}", if count == 1 { one } else { many })
     };
     let directories = plural(total.directories, "directory", "directories");

@@ -108,6 +108,35 @@ fn a_long_listing_comes_in_pieces() {
     assert!(short.next().is_some() && short.next().is_none());
 }
 
+#[test]
+fn the_foot_counts_what_is_listed() {
+    let foot = |entries| {
+        let page = written(Format::Html, "", entries);
+        page.split("<footer>").nth(1).unwrap().split("</footer>").next().unwrap().to_owned()
+    };
+    assert_eq!(foot(vec![directory("d"), file("a", 1)]), "1 directory, 1 file, 1 B");
+    let many: Vec<_> = (0..600).map(|n| file(&n.to_string(), 1 << 20)).collect();
+    assert_eq!(foot(many), "0 directories, 600 files, 600 MiB");
+    assert_eq!(foot(vec![file("a", u64::MAX), file("b", 1)]), "0 directories, 2 files, 16.0 EiB");
+}
+
+#[test]
+fn long_names_make_shorter_pieces() {
+    let entries: Vec<_> = (0..200).map(|n| file(&format!("{n}{}", "\"".repeat(240)), n)).collect();
+    let listing = |entries: &[Entry]| {
+        Listing::new(Format::Html, &RelPath::root(), Order::default(), entries.into(), false)
+    };
+    let mut long = listing(&entries);
+    assert!(!long.is_short());
+    let pieces: Vec<_> = std::iter::from_fn(|| long.next()).collect();
+    assert!(pieces.len() > 5);
+    assert!(pieces.iter().all(|piece| piece.len() < 128 << 10));
+    let page = String::from_utf8(pieces.concat()).unwrap();
+    assert_eq!(page.matches("<td><a href=\"./").count(), entries.len());
+    assert!(listing(&entries[..30]).is_short());
+    assert!(listing(&[file(&"x".repeat(PIECE_NAMES + 1), 0)]).is_short());
+}
+
 /// Names that a directory can hold and a URL can name.
 fn any_name() -> impl Strategy<Value = String> {
     "[^/\\\\\\x00-\\x1f\\x7f]{1,12}|[<>&\"'%#?:.]{1,6}|(javascript:|//)?x|[a-c0-2]{1,5}"
