@@ -1,5 +1,6 @@
 //! A directory's listing, for people and for programs: written in pieces, so that a large directory holds up nobody.
 
+mod escape;
 mod html;
 mod json;
 mod natural;
