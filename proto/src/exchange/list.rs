@@ -65,7 +65,9 @@ impl List {
         cx: &mut Cx<'_>,
     ) -> Self {
         let mut list = Self::new(request, target);
-        list.begin(names.into_iter().map(mounted).collect(), false, cx);
+        let mut entries: Vec<_> = names.into_iter().map(mounted).collect();
+        list.order.sort(&mut entries);
+        list.begin(entries, false, cx);
         list
     }
 
