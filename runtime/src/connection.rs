@@ -378,10 +378,10 @@ impl<T: Transport> Connection<T> {
                     }
                 }
             }
-            Effect::List { op, place, order, most } => {
+            Effect::List { op, place, mounts, order, most } => {
                 let roots = self.offer.roots.clone();
                 self.unblock(op, move || {
-                    let (entries, truncated) = roots.list(&place, order, most)?;
+                    let (entries, truncated) = roots.list(&place, mounts, order, most)?;
                     Ok(Message::Done(op, Ok(Done::Listed { entries, truncated })))
                 });
             }

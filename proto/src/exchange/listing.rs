@@ -42,6 +42,13 @@ pub struct Entry {
     pub modified: Option<SystemTime>,
 }
 
+impl Entry {
+    /// A mounted directory.
+    pub fn mount(name: String) -> Self {
+        Self { name, kind: Kind::Directory, len: 0, modified: None }
+    }
+}
+
 /// What a listing can be sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Column {
