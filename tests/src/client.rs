@@ -1,10 +1,11 @@
 //! One raw connection: bytes out, parsed answers in, and how it ended.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use crate::body::Framing;
 use crate::{Head, PATIENCE, Piece, Request, Response};
@@ -34,6 +35,21 @@ impl Client {
     pub fn connect(server: SocketAddr) -> Self {
         let stream = TcpStream::connect_timeout(&server, PATIENCE)
             .unwrap_or_else(|e| panic!("connect {server}: {e}"));
+        Self::over(stream)
+    }
+
+    /// Connects from an address of this machine.
+    #[track_caller]
+    pub fn connect_from(address: IpAddr, server: SocketAddr) -> Self {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket(family, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &SocketAddr::from((address, 0)))
+            .unwrap_or_else(|e| panic!("bind {address}: {e}"));
+        connect(&socket, &server).unwrap_or_else(|e| panic!("connect {server}: {e}"));
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("TCP_NODELAY");
         stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
         let mut client = Self {

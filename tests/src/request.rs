@@ -1,5 +1,7 @@
 //! Writing requests: well-formed ones by a builder; a malformed one is plain text in its test.
 
+use crate::basic;
+
 /// A request to be sent whole.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -67,6 +69,16 @@ impl Request {
     /// `Connection: close`.
     pub fn close(self) -> Self {
         self.field("Connection", "close")
+    }
+
+    /// With a name and a password (RFC 7617).
+    pub fn by(self, user: &str, password: &str) -> Self {
+        self.field("Authorization", basic(&format!("{user}:{password}")))
+    }
+
+    /// With the right password of one of [`USERS`](crate::USERS).
+    pub fn of(self, user: &str) -> Self {
+        self.by(user, &format!("{user}-secret"))
     }
 
     /// A body with `Content-Length`.

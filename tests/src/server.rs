@@ -9,13 +9,14 @@ use std::{env, fs};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-use crate::{Client, Kind, PATIENCE, Request, Response, Tree, binary, until};
+use crate::{Client, Kind, PATIENCE, Request, Response, Tree, binary, get, until};
 
 /// A server process, killed on drop. A server that panicked or died during a test fails it.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     outputs: Option<Outputs>,
     ended: bool,
 }
@@ -65,7 +66,25 @@ impl Server {
             let _ = child.wait();
             panic!("{command:?} printed no URL: {:?}", outputs.collect());
         };
-        Self { child, address, outputs: Some(outputs), ended: false }
+        // Its line stands right behind the URLs.
+        let admin = command.get_args().any(|arg| arg == "--admin");
+        let admin = admin.then(|| outputs.address().expect("a server with --admin says where"));
+        Self { child, address, admin, outputs: Some(outputs), ended: false }
+    }
+
+    /// Where the operator's pages are; the server was started with `--admin`.
+    #[track_caller]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.expect("the server was started without --admin")
+    }
+
+    /// A counter, by its name and labels as they are written in `/metrics`.
+    #[track_caller]
+    pub fn counter(&self, name: &str) -> u64 {
+        let text = Client::connect(self.admin()).ask(&get("/metrics"));
+        let text = text.text();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{text}"))
     }
 
     /// Where it listens.
@@ -167,7 +186,7 @@ impl Server {
     pub fn ends(mut command: Command) -> Exit {
         let (child, outputs) = spawn(&mut command);
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        Self { child, address, outputs: Some(outputs), ended: false }.exit()
+        Self { child, address, admin: None, outputs: Some(outputs), ended: false }.exit()
     }
 
     /// The memory the process holds, in KiB.
@@ -284,7 +303,8 @@ fn spawn(command: &mut Command) -> (Child, Outputs) {
 
 /// The address in a line such as `  http://127.0.0.1:8080/`.
 fn url_address(line: &str) -> Option<SocketAddr> {
-    let rest = line.trim().strip_prefix("http://")?;
+    let line = line.trim().trim_start_matches("for the operator: ");
+    let rest = line.strip_prefix("http://")?;
     let mut address: SocketAddr = rest.split('/').next()?.parse().ok()?;
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());

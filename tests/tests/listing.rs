@@ -118,11 +118,19 @@ fn json_names(entries: &[Value]) -> Vec<&str> {
 /// The path that a link on a page leads to, as a browser resolves it.
 fn follow(page: &str, href: &str) -> String {
     let base = page.split('?').next().unwrap_or_default();
-    let base = &base[..=base.rfind('/').expect("a path")];
-    match href {
-        _ if href.starts_with('?') => format!("{base}{href}"),
-        _ if href.starts_with('/') => href.to_owned(),
-        _ => format!("{base}{}", href.strip_prefix("./").unwrap_or(href)),
+    let (mut base, mut rest) = (&base[..=base.rfind('/').expect("a path")], href);
+    if rest.starts_with('/') {
+        return rest.to_owned();
+    }
+    loop {
+        if let Some(behind) = rest.strip_prefix("./") {
+            rest = behind;
+        } else if let Some(behind) = rest.strip_prefix("../") {
+            base = base[..base.len() - 1].rfind('/').map_or("/", |slash| &base[..=slash]);
+            rest = behind;
+        } else {
+            return format!("{base}{rest}");
+        }
     }
 }
 
@@ -135,7 +143,7 @@ fn spec2_dlist_lists_a_directory(kind: Kind) {
     assert_eq!(names(&page), ["dir/", "a.txt", "b.txt"]);
     let page = html(&site, "/dir/");
     assert_eq!(names(&page), ["c.txt"]);
-    assert!(page.contains("<a href=\"/\">../</a>"), "no way up in {page}");
+    assert!(page.contains("<a href=\"../\">../</a>"), "no way up in {page}");
     assert_eq!(json_names(&json(&site, "/")), ["dir", "a.txt", "b.txt"]);
 }
 
