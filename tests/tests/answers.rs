@@ -98,22 +98,18 @@ fn spec2_hdrs_can_be_written_in_two_ways(kind: Kind) {
     let tree = Tree::new();
     tree.write("a.bin", "a");
     let root = tree.arg("");
-    let cases: &[(&[&str], &[(&str, &str)])] = &[
-        (&["--hdrs", "X-A,1"], &[("x-a", "1")]),
-        (&["--hdrs", "X-A,1,X-B,2"], &[("x-a", "1"), ("x-b", "2")]),
-        (&["--hdrs", "X-A,1", "--hdrs", "X-B,2"], &[("x-a", "1"), ("x-b", "2")]),
-        (&["--hdrs", "X-A: 1, 2"], &[("x-a", "1, 2")]),
-        (&["--hdrs", "X-A:1", "--hdrs", "X-B: 2;c=\"d\""], &[("x-a", "1"), ("x-b", "2;c=\"d\"")]),
-        (&["--hdrs=Link-To: http://a.example/,b"], &[("link-to", "http://a.example/,b")]),
-        (
-            &["--hdrs", "Cross-Origin-Opener-Policy,same-origin,X-Frame-Options,DENY"],
-            &[("cross-origin-opener-policy", "same-origin"), ("x-frame-options", "DENY")],
-        ),
-    ];
-    for (args, expected) in cases {
-        let server = Server::start(kind, &[&["--rdirs", &root], *args].concat());
+    for (args, expected) in [
+        (&["--hdrs", "X-A,1"][..], &["X-A: 1"][..]),
+        (&["--hdrs", "X-A,1,X-B,2"], &["X-A: 1", "X-B: 2"]),
+        (&["--hdrs", "X-A,1", "--hdrs", "X-B,2"], &["X-A: 1", "X-B: 2"]),
+        (&["--hdrs", "X-A: 1, 2"], &["X-A: 1, 2"]),
+        (&["--hdrs", "X-A:1", "--hdrs", "X-B: 2;c=\"d\""], &["X-A: 1", "X-B: 2;c=\"d\""]),
+        (&["--hdrs=Link-To: http://a.example/,b"], &["Link-To: http://a.example/,b"]),
+        (&["--hdrs", "X-Frame-Options,DENY,X-Url,a:b"], &["X-Frame-Options: DENY", "X-Url: a:b"]),
+    ] {
+        let server = Server::start(kind, &[&["--rdirs", &root], args].concat());
         let answer = server.ask(&get("/a.bin"));
-        for (name, value) in *expected {
+        for (name, value) in expected.iter().filter_map(|line| line.split_once(": ")) {
             answer.field_is(name, value);
         }
     }
