@@ -30,6 +30,40 @@ pub fn run(data: &[u8]) {
         // To write, somebody must be named.
         assert!(rule.write.is_nobody() || text.contains("wu") || text.contains("wg"));
     }
+    write(&rules);
+}
+
+/// What is written from what was read means the same.
+fn write(rules: &[Rule]) {
+    let mut text = String::new();
+    for rule in rules {
+        text += &format!("[{}]\n", rule.dir.display());
+        if let Some(name) = &rule.name {
+            text += &format!("name=/{name}/\n");
+        }
+        text += &keys(&rule.read, ["ru", "rg"]);
+        text += &keys(&rule.write, ["wu", "wg"]);
+    }
+    let mut again = Rule::parse(&text).expect("it is well-formed");
+    assert_eq!(again.len(), rules.len());
+    for (again, rule) in again.iter_mut().zip(rules) {
+        again.line = rule.line;
+    }
+    assert_eq!(again, rules);
+}
+
+fn keys(who: &Who, [users, groups]: [&str; 2]) -> String {
+    let list = |names: &BTreeSet<String>| match names.iter().map(String::as_str).collect::<Vec<_>>()
+    {
+        names if names.is_empty() => "$NONE".to_owned(),
+        names => names.join(","),
+    };
+    match who {
+        Who::Everybody => format!("{users}=$ALL\n"),
+        Who::Members { users: u, groups: g } => {
+            format!("{users}={}\n{groups}={}\n", list(u), list(g))
+        }
+    }
 }
 
 fn check(who: &Who, text: &str) {

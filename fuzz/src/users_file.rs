@@ -4,6 +4,9 @@ use httpout_proto::auth::{Book, Credential, Users};
 
 const HASH: &str = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA";
 
+/// A name that is hardly ever there.
+const NEW: &str = "\u{e9}";
+
 /// One input: the text of a users file.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -11,35 +14,87 @@ pub fn run(data: &[u8]) {
     if let Err(fault) = &users {
         assert!(fault.line <= text.split('\n').count() && !fault.problem.is_empty());
     }
-    let Ok(mut book) = Book::parse(text) else { return };
-    let users = users.expect("what can be edited can be read");
-    let written = book.to_string();
-    assert_eq!(Users::parse(&written).as_ref(), Ok(&users));
-    assert_eq!(Book::parse(&written).expect("it was written so").to_string(), written);
-    for user in book.users() {
-        assert!(users.has_user(user));
+    let Ok(book) = Book::parse(text) else {
+        // What cannot be edited is htpasswd's, or cannot be read either.
+        let first = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        let first =
+            first.filter(|line| !line.is_empty()).find(|line| !line.starts_with(['#', ';']));
+        assert!(users.is_err() || first.is_some_and(|line| !line.starts_with('[')));
+        return;
+    };
+    assert_eq!(book.to_string(), text, "nothing was edited");
+    if let Ok(users) = &users {
+        compare(&book, users);
     }
-    for group in book.groups() {
-        for member in book.members(&group).expect("it is listed") {
-            assert!(users.is_member(&member, &group));
-        }
-    }
-    edit(&mut book);
+    edit(book, users.is_ok());
 }
 
-fn edit(book: &mut Book) {
-    let first = book.users().first().map(|&name| name.to_owned());
-    let added = book.add_user("\u{e9}", HASH, 1).is_ok();
-    if let Some(user) = &first {
-        book.set_hash(user, HASH, 2).expect("there is this user");
+/// Two readings of one text.
+fn compare(book: &Book, users: &Users) {
+    let (mut names, mut groups) = (book.users(), book.groups());
+    names.sort_unstable();
+    groups.sort_unstable();
+    assert!(users.names().eq(names.iter().copied()));
+    assert!(users.groups().eq(groups.iter().map(String::as_str)));
+    for group in &groups {
+        let members = book.members(group).expect("it is listed");
+        assert!(members.iter().all(|member| users.is_member(member, group)));
+        assert!(names.iter().all(|&name| {
+            users.is_member(name, group) == members.iter().any(|member| member == name)
+        }));
     }
-    let users = Users::parse(&book.to_string()).expect("an edit leaves a file that can be read");
-    let is_ours = |credential| credential == Some(&Credential::Argon2(HASH.into()));
-    assert!(!added || is_ours(users.credential("\u{e9}")) && users.is_member("\u{e9}", "users"));
-    let Some(user) = &first else { return };
-    assert!(is_ours(users.credential(user)));
-    book.remove_user(user).expect("there is this user");
-    let users = Users::parse(&book.to_string()).expect("an edit leaves a file that can be read");
-    assert!(!users.has_user(user));
-    assert!(book.groups().iter().all(|group| !users.is_member(user, group)));
+}
+
+/// Edits of one user at a time. `usable`: the file can be used as it is.
+fn edit(mut book: Book, usable: bool) {
+    let names: Vec<_> = book.users().into_iter().map(str::to_owned).collect();
+    if book.add_user(NEW, HASH, 1).is_ok() {
+        let users = check(&book, usable);
+        assert!(users.is_none_or(|users| is_ours(&users, NEW) && users.is_member(NEW, "users")));
+        assert!(book.members("users").is_some_and(|members| members.iter().any(|m| m == NEW)));
+    } else {
+        assert!(names.iter().any(|name| name == NEW));
+    }
+    let Some(name) = names.first() else { return };
+    let others: Vec<_> = names[1..].iter().map(|name| (name, info(&book, name))).collect();
+    let unharmed = |book: &Book| others.iter().all(|(name, before)| info(book, name) == *before);
+
+    book.set_hash(name, HASH, 2).expect("there is this user");
+    assert!(check(&book, usable).is_none_or(|users| is_ours(&users, name)));
+    book.set_info(name, "email", "a@b").expect("there is this user");
+    let email = ("email".to_owned(), "a@b".to_owned());
+    assert!(info(&book, name).is_some_and(|info| info.contains(&email)));
+    book.set_group("g", &[name, name]).expect("there is this user");
+    assert_eq!(book.members("g").as_deref(), Some(&[name.clone()][..]));
+    check(&book, usable);
+    assert!(unharmed(&book));
+
+    book.remove_user(name).expect("there is this user");
+    check(&book, usable);
+    assert!(unharmed(&book) && info(&book, name).is_none());
+    for group in book.groups() {
+        assert!(book.members(&group).is_some_and(|members| !members.contains(name)));
+    }
+}
+
+type Info = Option<Vec<(String, String)>>;
+
+fn info(book: &Book, name: &str) -> Info {
+    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    book.user_info(name).map(|info| info.into_iter().map(owned).collect())
+}
+
+fn is_ours(users: &Users, name: &str) -> bool {
+    users.credential(name) == Some(&Credential::Argon2(HASH.into()))
+}
+
+/// An edit leaves a file that is read as it is written, and that can be used if it could before.
+fn check(book: &Book, usable: bool) -> Option<Users> {
+    let text = book.to_string();
+    assert_eq!(Book::parse(&text).as_ref(), Ok(book));
+    let users = Users::parse(&text);
+    assert!(users.is_ok() || !usable, "{users:?}");
+    let users = users.ok()?;
+    compare(book, &users);
+    Some(users)
 }

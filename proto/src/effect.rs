@@ -300,13 +300,15 @@ pub enum Effect {
         credential: Option<Credential>,
     },
     /// Read a directory: regular files and directories, each symbolic link as what it leads to (and left out if that is
-    /// outside the root), no name that begins with a dot, none that no URL can name. In this order; of more than `most`, that
-    /// many. Answer: [`Done::Listed`].
+    /// outside the root), no name that begins with a dot, none that no URL can name. With `mounts`: directories of these
+    /// names, which hide what has the same. In this order; of more than `most`, that many. Answer: [`Done::Listed`].
     List {
         /// To be answered.
         op: OpId,
         /// Which directory.
         place: Place,
+        /// What is mounted there.
+        mounts: Vec<String>,
         /// How to sort.
         order: Order,
         /// The most that are wanted.

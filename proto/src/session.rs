@@ -278,7 +278,7 @@ impl Session {
             }
             Event::Sent { id } if self.is_current(id) => {
                 self.ask(now, |task, cx| task.on_sent(cx));
-                self.retire(true, now);
+                self.retire(self.wire.reaches_peer(), now);
             }
             Event::Aborted { id, why } if self.is_current(id) => self.give_up(why, now),
             Event::ShutdownWrite => self.effects.push_back(Effect::ShutdownWrite),

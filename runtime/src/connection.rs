@@ -24,7 +24,7 @@ use crate::{
     buffers,
     files::{
         self, OpenFile, Opened, PartFile,
-        encoded::{self, Key, Wanted},
+        encoded::{self, Inode, Key, Wanted},
     },
     mailbox::{Mailbox, Message},
     output::{self, Sent, Source, Warm},
@@ -378,10 +378,10 @@ impl<T: Transport> Connection<T> {
                     }
                 }
             }
-            Effect::List { op, place, order, most } => {
+            Effect::List { op, place, mounts, order, most } => {
                 let roots = self.offer.roots.clone();
                 self.unblock(op, move || {
-                    let (entries, truncated) = roots.list(&place, order, most)?;
+                    let (entries, truncated) = roots.list(&place, mounts, order, most)?;
                     Ok(Message::Done(op, Ok(Done::Listed { entries, truncated })))
                 });
             }
@@ -434,8 +434,12 @@ impl<T: Transport> Connection<T> {
         let Some(fd) = open.map(|(_, file)| file.fd().clone()) else {
             return self.session.handle_done(op, Err(FsError::NotFound));
         };
+        let inode = match Inode::of(&fd) {
+            Ok(inode) => inode,
+            Err(error) => return self.session.handle_done(op, Err(error)),
+        };
         let waiter = Follower { mailbox: self.mailbox.clone(), op };
-        let alone = match self.offer.encoded.want(&key, &meta, waiter) {
+        let alone = match self.offer.encoded.want(&key, inode, waiter) {
             Wanted::Made(bytes) => return self.session.handle_done(op, Ok(Done::Encoded(bytes))),
             Wanted::Waits => return,
             Wanted::Make(alone) => alone,

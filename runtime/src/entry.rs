@@ -147,7 +147,7 @@ fn obey_signals(signals: &mut Signals, handle: &Handle, options: &Options) {
 fn reload(handle: &Handle, options: &Options) {
     notify::reloading();
     handle.reopen_logs();
-    match options.config().and_then(|config| handle.renew(config)) {
+    match handle.renew_by(|| options.config()) {
         Ok(()) => tracing::info!("rules and users were read anew"),
         Err(error) => tracing::error!(error = options.explain(&error), "nothing is changed"),
     }

@@ -116,6 +116,14 @@ impl Handle {
     /// # Errors
     /// An option that cannot be obeyed; then nothing is changed.
     pub fn renew(&self, config: Config) -> Result<(), ConfigError> {
+        self.0.renew(|| Ok(config))
+    }
+
+    /// As [`renew`](Self::renew), and counts it as failed if the options cannot be had.
+    pub(crate) fn renew_by(
+        &self,
+        config: impl FnOnce() -> Result<Config, ConfigError>,
+    ) -> Result<(), ConfigError> {
         self.0.renew(config)
     }
 

@@ -196,8 +196,11 @@ impl Shared {
     ///
     /// # Errors
     /// An option that cannot be obeyed; then nothing is changed.
-    pub fn renew(&self, config: Config) -> Result<(), ConfigError> {
-        let renewed = self.try_renew(config);
+    pub fn renew(
+        &self,
+        config: impl FnOnce() -> Result<Config, ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let renewed = config().and_then(|config| self.try_renew(config));
         self.metrics.reload(renewed.is_ok());
         renewed
     }

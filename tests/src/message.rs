@@ -79,11 +79,10 @@ impl Head {
         self.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}"))
     }
 
-    /// Whether a comma-separated field holds a token.
-    #[track_caller]
+    /// Whether a comma-separated field, on however many lines, holds a token.
     pub fn lists(&self, name: &str, token: &str) -> bool {
-        self.get(name)
-            .is_some_and(|list| list.split(',').any(|t| t.trim().eq_ignore_ascii_case(token)))
+        let lines = self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        lines.flat_map(|(_, list)| list.split(',')).any(|t| t.trim().eq_ignore_ascii_case(token))
     }
 
     /// Fails unless the status is this.

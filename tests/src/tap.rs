@@ -77,6 +77,16 @@ impl Tap {
         Self { address, connections }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections were made through it.
+    pub fn connections(&self) -> usize {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The URL of a path behind the tap.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

@@ -135,10 +135,19 @@ pub struct Mounted {
 impl Mounted {
     /// Mounts a tmpfs of `kib` KiB over the directory `at`.
     pub fn tmpfs(at: &Path, kib: u32) -> Self {
+        Self::over(at, "tmpfs", &format!("size={kib}k"))
+    }
+
+    /// Mounts a ramfs over the directory `at`: its files' times are those of the last clock tick, on any kernel.
+    pub fn ramfs(at: &Path) -> Self {
+        Self::over(at, "ramfs", "")
+    }
+
+    fn over(at: &Path, kind: &str, options: &str) -> Self {
         fs::create_dir_all(at).expect("the mount point can be made");
-        let size = std::ffi::CString::new(format!("size={kib}k")).expect("no NUL in a number");
-        mount("tmpfs", at, "tmpfs", MountFlags::empty(), size.as_c_str()).unwrap_or_else(|e| {
-            panic!("mount a tmpfs at {} (this test needs root): {e}", at.display())
+        let options = std::ffi::CString::new(options).expect("no NUL in an option");
+        mount(kind, at, kind, MountFlags::empty(), options.as_c_str()).unwrap_or_else(|e| {
+            panic!("mount a {kind} at {} (this test needs root): {e}", at.display())
         });
         Self { at: at.to_owned() }
     }

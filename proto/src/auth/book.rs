@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, fmt, ops::Range};
 
 use super::{
-    Fault, Users,
+    Fault,
     ini::{self, Line},
-    users::{GROUPS, check_name, is_htpasswd},
+    users::{GROUPS, check_name, is_hash, is_htpasswd},
 };
 
 /// The group that every new user joins, as the original has it.
@@ -16,66 +16,72 @@ const RESERVED: [&str; 7] =
 /// Keys of a user that are not shown.
 const SECRET: [&str; 3] = ["salt", "password", "hash"];
 
-/// The text of a `users.cfg`, line by line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The text of a `users.cfg`, line by line. Its `Debug` form does not show it: it holds secrets.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Book {
-    lines: Vec<Text>,
+    rows: Vec<Row>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Text {
+/// A line.
+#[derive(Clone, PartialEq, Eq)]
+struct Row {
+    /// As it stands in the file, with its end. Only the last may have none.
+    text: String,
+    what: What,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum What {
     Section(String),
     Key(String, String),
-    /// As it was read.
-    Raw(String),
+    Nothing,
 }
 
 impl Book {
-    /// Reads the file.
+    /// Reads the file. Hashes and names are not looked at, so that what [`Users::parse`](super::Users::parse) refuses of them can be
+    /// mended.
     ///
     /// # Errors
-    /// It is htpasswd's, or what [`Users::parse`] says.
+    /// It is htpasswd's, or the first line that is not to be understood.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if is_htpasswd(text) {
             return Err(Fault {
                 line: 0,
-                problem: "the file was made with htpasswd".into(),
+                problem: "the file begins with no section, as if htpasswd had made it".into(),
                 help: "change it with htpasswd -B, or name another with --users",
             });
         }
-        let mut lines = Vec::new();
-        for (number, line) in ini::lines(text.strip_suffix('\n').unwrap_or(text)) {
-            lines.push(match Line::read(line, number)? {
-                Line::Nothing => Text::Raw(line.trim_end_matches('\r').to_owned()),
-                Line::Section(name) => Text::Section(name.to_owned()),
-                Line::Key(name, value) => Text::Key(name.to_owned(), value.to_owned()),
-            });
-        }
-        Users::parse(text)?;
-        if text.is_empty() {
-            lines.clear();
-        }
-        Ok(Self { lines })
+        ini::parse(text)?;
+        let rows = text.split_inclusive('\n').zip(ini::lines(text));
+        let rows = rows.map(|(text, (number, line))| {
+            let what = match Line::read(line, number)? {
+                Line::Section(name) => What::Section(name.to_owned()),
+                Line::Key(name, value) => What::Key(name.to_owned(), value.to_owned()),
+                Line::Nothing => What::Nothing,
+            };
+            Ok(Row { text: text.to_owned(), what })
+        });
+        Ok(Self { rows: rows.collect::<Result<_, _>>()? })
     }
 
     // ---- users ----
 
     /// The users, in the order of the file.
     pub fn users(&self) -> Vec<&str> {
-        let sections = self.lines.iter().filter_map(|line| match line {
-            Text::Section(name) if name != GROUPS => Some(name.as_str()),
-            Text::Section(_) | Text::Key(..) | Text::Raw(_) => None,
+        let sections = self.rows.iter().filter_map(|row| match &row.what {
+            What::Section(name) if name != GROUPS => Some(name.as_str()),
+            What::Section(_) | What::Key(..) | What::Nothing => None,
         });
         sections.collect()
     }
 
     /// What is kept of a user beside the secrets; `None`: there is no such user.
     pub fn user_info(&self, user: &str) -> Option<Vec<(&str, &str)>> {
-        let keys = self.lines[self.user(user)?].iter().filter_map(|line| match line {
-            Text::Key(name, value) if !SECRET.contains(&name.as_str()) => {
+        let keys = self.rows[self.user(user)?].iter().filter_map(|row| match &row.what {
+            What::Key(name, value) if !SECRET.contains(&name.as_str()) => {
                 Some((name.as_str(), value.as_str()))
             }
-            Text::Section(_) | Text::Key(..) | Text::Raw(_) => None,
+            What::Section(_) | What::Key(..) | What::Nothing => None,
         });
         Some(keys.collect())
     }
@@ -83,7 +89,7 @@ impl Book {
     /// Adds a user, who joins the group `users`. `now_ms`: milliseconds since 1970.
     ///
     /// # Errors
-    /// There is such a user, or the name cannot be used.
+    /// There is such a user, the name cannot be used, or the hash is none.
     pub fn add_user(&mut self, user: &str, hash: &str, now_ms: u64) -> Result<(), String> {
         check_name(user)?;
         if user == GROUPS {
@@ -92,10 +98,8 @@ impl Book {
         if self.user(user).is_some() {
             return Err(format!("there is a user {user} already"));
         }
-        if self.lines.last().is_some_and(|last| *last != Text::Raw(String::new())) {
-            self.lines.push(Text::Raw(String::new()));
-        }
-        self.lines.push(Text::Section(user.to_owned()));
+        check_hash(hash)?;
+        self.append_section(user);
         self.set(user, "hash", hash);
         self.set(user, "created", &now_ms.to_string());
         self.set(user, "pass_date", &now_ms.to_string());
@@ -108,9 +112,10 @@ impl Book {
     /// Gives a user another password.
     ///
     /// # Errors
-    /// There is no such user.
+    /// There is no such user, or the hash is none.
     pub fn set_hash(&mut self, user: &str, hash: &str, now_ms: u64) -> Result<(), String> {
         self.known(user)?;
+        check_hash(hash)?;
         self.unset(user, "password");
         self.unset(user, "salt");
         self.set(user, "hash", hash);
@@ -127,8 +132,7 @@ impl Book {
         if RESERVED.contains(&key) {
             return Err(format!("{key} cannot be set by hand"));
         }
-        let line = format!("{key}={value}");
-        if Line::read(&line, 1) != Ok(Line::Key(key, value)) {
+        if !is_key(key, value) {
             return Err(format!(
                 "{key}={value} cannot be written: no control characters, no white space at the ends"
             ));
@@ -143,7 +147,7 @@ impl Book {
     /// There is no such user.
     pub fn remove_user(&mut self, user: &str) -> Result<(), String> {
         let section = self.known(user)?;
-        self.lines.drain(section);
+        self.rows.drain(section);
         for group in self.groups() {
             let members = self.members(&group).unwrap_or_default();
             if members.iter().any(|member| member == user) {
@@ -159,9 +163,9 @@ impl Book {
     /// The groups, in the order of the file.
     pub fn groups(&self) -> Vec<String> {
         let Some(section) = self.section(GROUPS) else { return Vec::new() };
-        let keys = self.lines[section].iter().filter_map(|line| match line {
-            Text::Key(name, _) => Some(name.clone()),
-            Text::Section(_) | Text::Raw(_) => None,
+        let keys = self.rows[section].iter().filter_map(|row| match &row.what {
+            What::Key(name, _) => Some(name.clone()),
+            What::Section(_) | What::Nothing => None,
         });
         keys.collect()
     }
@@ -169,7 +173,7 @@ impl Book {
     /// The members of a group; `None`: there is no such group.
     pub fn members(&self, group: &str) -> Option<Vec<String>> {
         let at = self.key(self.section(GROUPS)?, group)?;
-        let Text::Key(_, value) = &self.lines[at] else { return None };
+        let What::Key(_, value) = &self.rows[at].what else { return None };
         let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
         Some(names.map(str::to_owned).collect())
     }
@@ -180,6 +184,9 @@ impl Book {
     /// A member is no user; the name cannot be used.
     pub fn set_group(&mut self, group: &str, members: &[&str]) -> Result<(), String> {
         check_name(group)?;
+        if !is_key(group, "") {
+            return Err(format!("{group} cannot be written: it would be a comment"));
+        }
         if let Some(unknown) = members.iter().find(|member| self.user(member).is_none()) {
             return Err(format!("there is no user {unknown}"));
         }
@@ -221,7 +228,7 @@ impl Book {
         Ok(())
     }
 
-    // ---- lines ----
+    // ---- rows ----
 
     fn user(&self, user: &str) -> Option<Range<usize>> {
         self.section(user).filter(|_| user != GROUPS)
@@ -231,57 +238,98 @@ impl Book {
         self.user(user).ok_or_else(|| format!("there is no user {user}"))
     }
 
-    /// Its lines, the head first; what is no key at the end stays with what follows.
+    /// Its rows, the head first; what is no key at the end stays with what follows.
     fn section(&self, name: &str) -> Option<Range<usize>> {
-        let is = |line: &Text| matches!(line, Text::Section(section) if section == name);
-        let start = self.lines.iter().position(is)?;
-        let rest = &self.lines[start + 1..];
-        let next = rest.iter().position(|line| matches!(line, Text::Section(_)));
+        let is = |row: &Row| matches!(&row.what, What::Section(section) if section == name);
+        let start = self.rows.iter().position(is)?;
+        let rest = &self.rows[start + 1..];
+        let next = rest.iter().position(|row| matches!(row.what, What::Section(_)));
         let body = &rest[..next.unwrap_or(rest.len())];
-        let keys = body.iter().rposition(|line| matches!(line, Text::Key(..)));
+        let keys = body.iter().rposition(|row| matches!(row.what, What::Key(..)));
         Some(start..start + 1 + keys.map_or(0, |last| last + 1))
     }
 
     fn key(&self, section: Range<usize>, name: &str) -> Option<usize> {
         let start = section.start;
-        let is = |line: &Text| matches!(line, Text::Key(key, _) if key == name);
-        self.lines[section].iter().position(is).map(|at| start + at)
+        let is = |row: &Row| matches!(&row.what, What::Key(key, _) if key == name);
+        self.rows[section].iter().position(is).map(|at| start + at)
     }
 
     fn set(&mut self, section: &str, name: &str, value: &str) {
         let Some(section) = self.section(section) else { return };
-        let line = Text::Key(name.to_owned(), value.to_owned());
+        let what = What::Key(name.to_owned(), value.to_owned());
+        let row = self.row(&format!("{name}={value}"), what);
         match self.key(section.clone(), name) {
-            Some(at) => self.lines[at] = line,
-            None => self.lines.insert(section.end, line),
+            Some(at) => self.rows[at] = row,
+            None => self.insert(section.end, row),
         }
     }
 
     fn unset(&mut self, section: &str, name: &str) {
         if let Some(at) = self.section(section).and_then(|section| self.key(section, name)) {
-            self.lines.remove(at);
+            self.rows.remove(at);
         }
     }
 
     fn write_group(&mut self, group: &str, members: &[String]) {
         if self.section(GROUPS).is_none() {
-            self.lines.push(Text::Raw(String::new()));
-            self.lines.push(Text::Section(GROUPS.to_owned()));
+            self.append_section(GROUPS);
         }
         self.set(GROUPS, group, &members.join(","));
+    }
+
+    /// Begins a section at the end of the file, with an empty line above it.
+    fn append_section(&mut self, name: &str) {
+        if self.rows.last().is_some_and(|last| !last.text.trim().is_empty()) {
+            self.insert(self.rows.len(), self.row("", What::Nothing));
+        }
+        let row = self.row(&format!("[{name}]"), What::Section(name.to_owned()));
+        self.insert(self.rows.len(), row);
+    }
+
+    fn insert(&mut self, at: usize, row: Row) {
+        let end = self.end();
+        if let Some(before) = self.rows[..at].last_mut().filter(|row| !row.text.ends_with('\n')) {
+            before.text.push_str(end);
+        }
+        self.rows.insert(at, row);
+    }
+
+    fn row(&self, text: &str, what: What) -> Row {
+        Row { text: format!("{text}{}", self.end()), what }
+    }
+
+    /// How lines end in this file.
+    fn end(&self) -> &'static str {
+        match self.rows.first() {
+            Some(first) if first.text.ends_with("\r\n") => "\r\n",
+            Some(_) | None => "\n",
+        }
+    }
+}
+
+/// Would this be read again as it is?
+fn is_key(name: &str, value: &str) -> bool {
+    Line::read(&format!("{name}={value}"), 1) == Ok(Line::Key(name, value))
+}
+
+fn check_hash(hash: &str) -> Result<(), String> {
+    if is_hash(hash) && is_key("hash", hash) {
+        Ok(())
+    } else {
+        Err("the password's hash is of no known kind".to_owned())
     }
 }
 
 impl fmt::Display for Book {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.lines {
-            match line {
-                Text::Section(name) => writeln!(f, "[{name}]")?,
-                Text::Key(name, value) => writeln!(f, "{name}={value}")?,
-                Text::Raw(text) => writeln!(f, "{text}")?,
-            }
-        }
-        Ok(())
+        self.rows.iter().try_for_each(|row| f.write_str(&row.text))
+    }
+}
+
+impl fmt::Debug for Book {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Book").field("users", &self.users()).finish_non_exhaustive()
     }
 }
 

@@ -5,6 +5,8 @@ pub mod gate;
 mod ini;
 mod nearest;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use std::fmt;

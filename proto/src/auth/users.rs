@@ -79,6 +79,16 @@ impl Users {
         if is_htpasswd(text) { parse_htpasswd(text) } else { parse_sections(text) }
     }
 
+    /// All users.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.credentials.keys().map(String::as_str)
+    }
+
+    /// All groups.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.keys().map(String::as_str)
+    }
+
     /// What the user's password is checked against. `None`: there is no such user, or one that has no password yet.
     pub fn credential(&self, user: &str) -> Option<&Credential> {
         self.credentials.get(user)?.as_ref()
@@ -110,11 +120,17 @@ pub(super) fn is_htpasswd(text: &str) -> bool {
 /// The section that holds the groups.
 pub(super) const GROUPS: &str = "groups";
 
+/// True for what the key `hash` of a user may hold.
+pub(super) fn is_hash(text: &str) -> bool {
+    htpasswd_hash(text, 0).is_ok()
+}
+
 /// What is wrong with a user's or a group's name.
 pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     match name {
         "" => Err("a name is empty"),
         _ if name.len() > 255 => Err("a name is longer than 255 bytes"),
+        _ if name.trim() != name => Err("a name has white space at its ends"),
         _ if name.contains([':', ',', '[', ']', '=', '\u{feff}'])
             || name.contains(char::is_control) =>
         {

@@ -75,6 +75,7 @@ mod tests {
         for (value, user, password) in [
             ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Aladdin", "open sesame"),
             ("basic   QWxhZGRpbjpvcGVuIHNlc2FtZQ", "Aladdin", "open sesame"),
+            ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=", "Aladdin", "open sesame"),
             ("BASIC Og==", "", ""),
             ("Basic YTpiOmM=", "a", "b:c"),
             ("Basic dGVzdDoxMjPCow==", "test", "123£"),
@@ -105,13 +106,20 @@ mod tests {
             "Basic YWI=",
             "Basic /zo=",
             "Basic YToKYg==",
+            "Basic YTpi====",
+            "Basic Y",
+            "Basic YTp-",
+            // Bits that mean nothing.
+            "Basic YTpiYR==",
             &long,
             &format!("Basic {}", "A".repeat(100_000)),
         ] {
             assert!(read(value.as_bytes()).is_err(), "{value}");
         }
-        let twice = [("Authorization", &b"Basic YTpi"[..]), ("authorization", b"Basic YTpi")];
-        assert!(credentials(&twice.into_iter().collect()).is_err());
+        for other in [&b"Basic YTpi"[..], b"Bearer x"] {
+            let twice = [("Authorization", &b"Basic YTpi"[..]), ("authorization", other)];
+            assert!(credentials(&twice.into_iter().collect()).is_err());
+        }
     }
 
     proptest! {

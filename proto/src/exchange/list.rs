@@ -3,7 +3,7 @@
 use super::{
     Answer, Cx,
     answer::{fs_status, head, refuse},
-    listing::{CONTENT_SECURITY_POLICY, Entry, Format, Kind, Listing, Order},
+    listing::{CONTENT_SECURITY_POLICY, Entry, Format, Listing, Order},
     target::Target,
 };
 use crate::{
@@ -52,7 +52,9 @@ impl List {
     ) -> Self {
         let mut list = Self::new(request, target);
         let (op, order) = (cx.op(), list.order);
-        cx.effect(Effect::List { op, place, order, most: cx.site.config.limits.listed });
+        let mounts = cx.site.mounts.below(&list.target.path);
+        let most = cx.site.config.limits.listed;
+        cx.effect(Effect::List { op, place, mounts, order, most });
         list.state = State::Reading { op };
         list
     }
@@ -65,7 +67,9 @@ impl List {
         cx: &mut Cx<'_>,
     ) -> Self {
         let mut list = Self::new(request, target);
-        list.begin(names.into_iter().map(mounted).collect(), false, cx);
+        let mut entries: Vec<_> = names.into_iter().map(Entry::mount).collect();
+        list.order.sort(&mut entries);
+        list.begin(entries, false, cx);
         list
     }
 
@@ -75,16 +79,7 @@ impl List {
             State::Reading { .. } | State::Sending(_) | State::Over => return,
         }
         match result {
-            Ok(Done::Listed { mut entries, truncated }) => {
-                // A mount hides what has its name.
-                let mounts = cx.site.mounts.below(&self.target.path);
-                if !mounts.is_empty() {
-                    entries.retain(|entry| !mounts.contains(&entry.name));
-                    entries.extend(mounts.into_iter().map(mounted));
-                    self.order.sort(&mut entries);
-                }
-                self.begin(entries, truncated, cx);
-            }
+            Ok(Done::Listed { entries, truncated }) => self.begin(entries, truncated, cx),
             Ok(_) => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the directory cannot be listed"),
             Err(FsError::NotRegular) => {
                 refuse(cx, Status::NOT_FOUND, "a file's URL does not end in a slash");
@@ -128,8 +123,4 @@ impl List {
     pub(super) fn give_up(&mut self) {
         self.state = State::Over;
     }
-}
-
-fn mounted(name: String) -> Entry {
-    Entry { name, kind: Kind::Directory, len: 0, modified: None }
 }

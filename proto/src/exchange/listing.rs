@@ -1,9 +1,11 @@
 //! A directory's listing, for people and for programs: written in pieces, so that a large directory holds up nobody.
 
+mod escape;
 mod html;
 mod json;
+mod natural;
 
-use std::{cmp::Ordering, time::SystemTime, vec};
+use std::{time::SystemTime, vec};
 
 use bytes::Bytes;
 
@@ -12,8 +14,11 @@ use crate::{effect::RelPath, http1::Fields};
 
 pub(crate) use html::CONTENT_SECURITY_POLICY;
 
-/// Entries of one piece.
+/// Most entries of one piece.
 const PIECE: usize = 256;
+
+/// Most bytes of names in one piece, unless a single one is longer. A byte is written as up to nine, so a piece stays below 128 KiB.
+const PIECE_NAMES: usize = 8 << 10;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +40,13 @@ pub struct Entry {
     pub len: u64,
     /// Last modification, if known.
     pub modified: Option<SystemTime>,
+}
+
+impl Entry {
+    /// A mounted directory.
+    pub fn mount(name: String) -> Self {
+        Self { name, kind: Kind::Directory, len: 0, modified: None }
+    }
 }
 
 /// What a listing can be sorted by.
@@ -89,54 +101,18 @@ impl Order {
 
     /// Sorts. Takes its time over a large directory: not for an event loop.
     pub fn sort(&self, entries: &mut [Entry]) {
-        entries.sort_by(|a, b| {
-            let directories_first = (a.kind == Kind::File).cmp(&(b.kind == Kind::File));
-            directories_first.then_with(|| {
-                let order = match self.column {
-                    Column::Name => Ordering::Equal,
-                    Column::Size => a.len.cmp(&b.len),
-                    Column::Date => a.modified.cmp(&b.modified),
-                };
-                let order = order.then_with(|| natural(&a.name, &b.name));
-                if self.descending { order.reverse() } else { order }
-            })
-        });
-    }
-}
-
-/// Numbers by value, letters without regard to case; names that are alike then by their bytes.
-fn natural(one: &str, other: &str) -> Ordering {
-    let (mut a, mut b) = (one.chars().peekable(), other.chars().peekable());
-    loop {
-        let (Some(&x), Some(&y)) = (a.peek(), b.peek()) else {
-            return a.peek().is_some().cmp(&b.peek().is_some()).then_with(|| one.cmp(other));
-        };
-        let order = if x.is_ascii_digit() && y.is_ascii_digit() {
-            let number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
-                while chars.next_if_eq(&'0').is_some() {}
-                let mut digits = 0_usize;
-                let mut rest = chars.clone();
-                while rest.next_if(char::is_ascii_digit).is_some() {
-                    digits += 1;
-                }
-                digits
+        entries.sort_by_cached_key(|entry| {
+            let (len, modified) = match self.column {
+                Column::Name => (0, None),
+                Column::Size => (entry.len, None),
+                Column::Date => (0, entry.modified),
             };
-            let (long, short) = (number(&mut a), number(&mut b));
-            long.cmp(&short).then_with(|| {
-                let order = a.clone().take(long).cmp(b.clone().take(short));
-                for _ in 0..long {
-                    a.next();
-                    b.next();
-                }
-                order
-            })
-        } else {
-            a.next();
-            b.next();
-            x.to_lowercase().cmp(y.to_lowercase())
-        };
-        if order.is_ne() {
-            return order;
+            (entry.kind == Kind::File, len, modified, natural::key(&entry.name))
+        });
+        if self.descending {
+            let directories = entries.partition_point(|entry| entry.kind == Kind::Directory);
+            entries[..directories].reverse();
+            entries[directories..].reverse();
         }
     }
 }
@@ -208,11 +184,11 @@ enum At {
     End,
 }
 
-/// What the entries come to.
+/// What the entries that are written come to.
 #[derive(Clone, Copy, Debug, Default)]
 struct Total {
-    directories: usize,
-    files: usize,
+    directories: u64,
+    files: u64,
     bytes: u64,
 }
 
@@ -225,21 +201,20 @@ impl Listing {
         entries: Vec<Entry>,
         truncated: bool,
     ) -> Self {
-        let mut total = Total::default();
-        for entry in &entries {
-            match entry.kind {
-                Kind::Directory => total.directories += 1,
-                Kind::File => total.files += 1,
-            }
-            total.bytes = total.bytes.saturating_add(entry.len);
+        Self {
+            format,
+            path: path.clone(),
+            order,
+            entries: entries.into_iter(),
+            total: Total::default(),
+            truncated,
+            at: At::Start,
         }
-        let entries = entries.into_iter();
-        Self { format, path: path.clone(), order, entries, total, truncated, at: At::Start }
     }
 
     /// True if one piece is all.
     pub(crate) fn is_short(&self) -> bool {
-        self.at == At::Start && self.entries.len() <= PIECE
+        self.at == At::Start && self.rows() == self.entries.len()
     }
 
     /// The next piece; `None` at the end.
@@ -252,11 +227,15 @@ impl Listing {
         if first {
             self.at = At::Rows;
             match self.format {
-                Format::Html => html::head(&mut out, &self.path, self.order, self.total),
+                Format::Html => {
+                    html::head(&mut out, &self.path, self.order, self.entries.len() == 0);
+                }
                 Format::Json => json::head(&mut out, &self.path),
             }
         }
-        for (row, entry) in self.entries.by_ref().take(PIECE).enumerate() {
+        let rows = self.rows();
+        for (row, entry) in self.entries.by_ref().take(rows).enumerate() {
+            self.total.add(&entry);
             match self.format {
                 Format::Html => html::row(&mut out, &entry),
                 Format::Json => json::row(&mut out, &entry, first && row == 0),
@@ -270,6 +249,27 @@ impl Listing {
             }
         }
         Some(out.into())
+    }
+
+    /// How many entries go into the next piece.
+    fn rows(&self) -> usize {
+        let mut names = 0;
+        let fit = self.entries.as_slice().iter().take(PIECE).take_while(|entry| {
+            let first = names == 0;
+            names += entry.name.len();
+            first || names <= PIECE_NAMES
+        });
+        fit.count()
+    }
+}
+
+impl Total {
+    fn add(&mut self, entry: &Entry) {
+        match entry.kind {
+            Kind::Directory => self.directories += 1,
+            Kind::File => self.files += 1,
+        }
+        self.bytes = self.bytes.saturating_add(entry.len);
     }
 }
 

@@ -86,7 +86,10 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 fn plain(cx: &mut Cx<'_>, status: Status, text: String, media_type: &'static str) {
-    let head =
-        head(cx.site, status).field("Content-Type", media_type).field("Cache-Control", "no-store");
+    let unavailable = status == Status::SERVICE_UNAVAILABLE;
+    let head = head(cx.site, status)
+        .field("Content-Type", media_type)
+        .field("Cache-Control", "no-store")
+        .field_opt("Retry-After", unavailable.then_some("1"));
     cx.answer(Answer::Whole(head, vec![Part::Bytes(text.into())]));
 }

@@ -239,6 +239,11 @@ impl Server {
         self.queue.peek()
     }
 
+    /// False once nothing that is said gets to the peer any more.
+    pub fn reaches_peer(&self) -> bool {
+        !self.silent
+    }
+
     /// Bytes of the body of the latest answer that are with the socket.
     pub fn body_sent(&self) -> u64 {
         self.sent.saturating_sub(self.body_begins)

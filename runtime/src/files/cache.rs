@@ -55,7 +55,7 @@ struct Entry {
 
 /// What changes with any change of an inode: nobody can set the time of its last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct State {
+pub(super) struct State {
     device: u64,
     inode: u64,
     len: i64,
@@ -63,7 +63,7 @@ struct State {
 }
 
 impl State {
-    fn of(stat: &Stat) -> Self {
+    pub(super) fn of(stat: &Stat) -> Self {
         let changed = (stat.st_ctime, stat.st_ctime_nsec);
         Self { device: stat.st_dev, inode: stat.st_ino, len: stat.st_size, changed }
     }

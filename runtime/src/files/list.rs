@@ -27,6 +27,7 @@ impl Roots {
     pub(crate) fn list(
         &self,
         place: &Place,
+        mounts: Vec<String>,
         order: Order,
         most: usize,
     ) -> Result<(Vec<Entry>, bool), FsError> {
@@ -37,7 +38,10 @@ impl Roots {
         let mut truncated = false;
         for found in Dir::read_from(&fd).map_err(fs_error)? {
             let found = found.map_err(fs_error)?;
-            let Some(name) = shown(found.file_name().to_bytes()) else { continue };
+            let name = shown(found.file_name().to_bytes());
+            let Some(name) = name.filter(|name| !mounts.iter().any(|mount| mount == name)) else {
+                continue;
+            };
             if entries.len() == most {
                 truncated = true;
                 break;
@@ -45,6 +49,7 @@ impl Roots {
             let stat = look(root, path, &fd, name, found.file_type());
             entries.extend(stat.and_then(|stat| entry(name, &stat)));
         }
+        entries.extend(mounts.into_iter().map(Entry::mount));
         order.sort(&mut entries);
         Ok((entries, truncated))
     }

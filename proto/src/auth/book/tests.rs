@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::auth::Credential;
+use crate::auth::{Credential, Users};
 
 const HASH: &str = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA";
 
@@ -74,20 +74,75 @@ fn information_is_kept_and_secrets_are_not_set_by_hand() {
 
 #[test]
 fn what_is_not_concerned_stays() {
-    let text = "# top\n\n[alice]\n; of alice\nx=1\n\n# of bob\n[bob]\ny = 2\n\n[groups]\nusers=alice\n# end\n";
+    let text = "# top\n\n[alice]\n; of alice\nx=1\n\n# of bob\n[ bob ]\ny = 2\n\n[groups]\nusers=alice\n# end";
     let mut users = book(text);
-    assert_eq!(users.to_string(), text.replace("y = 2", "y=2"));
+    assert_eq!(users.to_string(), text);
     users.set_info("alice", "z", "3").unwrap();
-    assert_eq!(users.to_string(), text.replace("y = 2", "y=2").replace("x=1\n", "x=1\nz=3\n"));
+    assert_eq!(users.to_string(), text.replace("x=1\n", "x=1\nz=3\n"));
     users.remove_user("alice").unwrap();
-    let left = "# top\n\n\n# of bob\n[bob]\ny=2\n\n[groups]\nusers=\n# end\n";
+    let left = "# top\n\n\n# of bob\n[ bob ]\ny = 2\n\n[groups]\nusers=\n# end";
     assert_eq!(users.to_string(), left);
 }
 
 #[test]
+fn the_form_of_the_file_stays() {
+    for text in
+        ["", "\n", "\u{feff}", "\u{feff}[a]\r\nk = v\r\n", "[a]", "[a]\nk=v", "\t[a]\t\n\n\n"]
+    {
+        assert_eq!(book(text).to_string(), text, "{text:?}");
+    }
+    let mut users = book("[alice]\r\nx=1");
+    users.set_info("alice", "y", "2").unwrap();
+    users.set_group("staff", &["alice"]).unwrap();
+    assert_eq!(users.to_string(), "[alice]\r\nx=1\r\ny=2\r\n\r\n[groups]\r\nstaff=alice\r\n");
+}
+
+#[test]
+fn what_cannot_be_used_can_be_mended() {
+    let mut users = book("[alice]\nhash=oops\n[bob]\npassword=12\n");
+    assert!(Users::parse(&users.to_string()).is_err());
+    users.set_hash("alice", HASH, 1).unwrap();
+    users.remove_user("bob").unwrap();
+    assert!(Users::parse(&users.to_string()).unwrap().credential("alice").is_some());
+}
+
+#[test]
+fn what_could_not_be_read_again_is_not_written() {
+    let mut users = book("[alice]\n");
+    for name in ["", " bob", "bob\u{a0}", "bo\nb", "b,c", "[b", "b]", "b=c", "groups"] {
+        assert!(users.add_user(name, HASH, 1).is_err(), "{name:?}");
+    }
+    for hash in ["", "secret", "{SHA}x", "$argon2id$x\n[bob]", "$argon2id$x "] {
+        assert!(users.add_user("bob", hash, 1).is_err(), "{hash:?}");
+        assert!(users.set_hash("alice", hash, 1).is_err(), "{hash:?}");
+    }
+    for group in ["", "#g", ";g", "[g", "a=b", "a,b", " g"] {
+        assert!(users.set_group(group, &["alice"]).is_err(), "{group:?}");
+    }
+    assert_eq!(users.to_string(), "[alice]\n");
+}
+
+#[test]
 fn a_file_of_htpasswd_is_left_to_htpasswd() {
-    let fault = Book::parse("alice:{SHA}AAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap_err();
-    assert!(fault.help.contains("htpasswd"), "{fault}");
+    for hash in ["{SHA}AAAAAAAAAAAAAAAAAAAAAAAAAAA=", HASH, "$2y$05$abc"] {
+        let fault = Book::parse(&format!("\u{feff}\n# x\nalice:{hash}\n")).unwrap_err();
+        assert_eq!(fault.line, 0);
+        assert!(fault.help.contains("htpasswd"), "{fault}");
+    }
+}
+
+#[test]
+fn faults_name_their_line() {
+    for (text, line) in [("[a]\nx", 2), ("[a]\nk=1\nk=2", 3), ("[a]\n\n[a]", 3), ("[a", 1)] {
+        assert_eq!(Book::parse(text).unwrap_err().line, line, "{text:?}");
+    }
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let users = book("[alice]\nhash=$argon2id$hush\nsalt=hush\npassword=hush\n");
+    assert!(users.user_info("alice").unwrap().is_empty());
+    assert!(!format!("{users:?}").contains("hush"), "{users:?}");
 }
 
 proptest! {
@@ -122,5 +177,49 @@ proptest! {
                 prop_assert!(all.is_member(&member, &group) && all.has_user(&member));
             }
         }
+    }
+
+    /// Sections written in any manner: what is done to one user leaves the bytes of the others.
+    #[test]
+    fn other_sections_survive_byte_for_byte(
+        (order, at) in Just(vec!["a", "b", "c", "d"]).prop_shuffle().prop_flat_map(|order| (Just(order), 0..4_usize)),
+        bodies in prop::collection::vec(
+            prop::collection::vec("[ \t]{0,2}(k[0-9]{1,3}[ \t]?=[ \t]?[ -~é]{0,5}|[#;][ -~]{0,6}|)[ \t]{0,2}", 0..4), 4),
+        bom: bool,
+        crlf: bool,
+        ended: bool,
+        edits in prop::collection::vec(0..4_u8, 1..5),
+    ) {
+        let end = if crlf { "\r\n" } else { "\n" };
+        let blocks: Vec<_> = order.iter().zip(&bodies).map(|(name, body)| {
+            let mut seen = BTreeSet::new();
+            let key = |line: &str| line.split('=').next().unwrap().trim().to_owned();
+            let body = body.iter().filter(|line| seen.insert(key(line)) || !line.contains("k"));
+            std::iter::once(format!("[{name}] ")).chain(body.cloned()).collect::<Vec<_>>()
+        }).collect();
+        let mut text = blocks.concat().join(end);
+        if ended {
+            text.push_str(end);
+        }
+        if bom {
+            text.insert(0, '\u{feff}');
+        }
+        let mut users = book(&text);
+        prop_assert_eq!(users.to_string(), text);
+        let one = order[at];
+        for edit in edits {
+            let done = match edit {
+                0 => users.set_hash(one, HASH, 7),
+                1 => users.set_info(one, "email", "x@y"),
+                2 => users.set_group("staff", &[one]),
+                _ => users.remove_user(one),
+            };
+            prop_assert!(done.is_ok() || users.user_info(one).is_none());
+        }
+        let text = users.to_string();
+        for (_, block) in blocks.iter().enumerate().filter(|(index, _)| *index != at) {
+            prop_assert!(text.contains(&block.join(end)), "{:?} is not in {:?}", block, text);
+        }
+        prop_assert_eq!(book(&text), users);
     }
 }

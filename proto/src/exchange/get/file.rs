@@ -19,35 +19,23 @@ use crate::{
 };
 
 impl Get {
-    /// Conditions, then content coding or ranges (RFC 9110 §13.2.2, §14.2).
+    /// Content coding, conditions, then ranges (RFC 9110 §13.2.2, §14.2).
     pub(super) fn answer_file(&mut self, file: FileId, meta: &Meta, cx: &mut Cx<'_>) {
         if self.target.directory {
             return refuse(cx, Status::NOT_FOUND, "a file's URL does not end in a slash");
         }
-        let coding = self.coding(meta, cx);
-        let mut validators = self.validators(meta, cx);
-        if let Some(coding) = coding {
-            validators = validators.coded(coding);
+        let Some(coding) = self.coding(meta, cx) else {
+            return self.answer_plain(file, meta, cx);
+        };
+        let coded = self.validators(meta, cx).coded(coding);
+        let verdict = conditional::evaluate(&self.request.fields, true, Some(&coded));
+        // Who has it compressed need not wait for it to be compressed again. Anything else depends on whether it gets smaller.
+        if verdict == Verdict::NotModified {
+            return self.answer_unmet(verdict, meta, &coded, cx);
         }
-        match conditional::evaluate(&self.request.fields, true, Some(&validators)) {
-            Verdict::Go => {}
-            Verdict::NotModified => {
-                let head = described(cx.site, Status::NOT_MODIFIED, &validators)
-                    .field_opt("Vary", self.vary(meta, cx));
-                return cx.answer(Answer::Whole(head, Vec::new()));
-            }
-            Verdict::Failed => {
-                return refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
-            }
-        }
-        match coding {
-            None => self.answer_plain(file, meta, cx),
-            Some(coding) => {
-                let (op, place, meta) = (cx.op(), self.place.clone(), *meta);
-                cx.effect(Effect::Encode { op, file, place, meta, coding });
-                self.state = State::Encoding { op, file, meta, coding };
-            }
-        }
+        let (op, place, meta) = (cx.op(), self.place.clone(), *meta);
+        cx.effect(Effect::Encode { op, file, place, meta, coding });
+        self.state = State::Encoding { op, file, meta, coding };
     }
 
     /// The compressed content is there, or cannot be had.
@@ -58,21 +46,45 @@ impl Get {
         cx: &mut Cx<'_>,
     ) {
         self.state = State::Answered { file: Some(file) };
-        match result {
-            Ok(Done::Encoded(bytes)) if (bytes.len() as u64) < meta.len => {
-                let validators = self.validators(meta, cx).coded(coding);
-                let head = described(cx.site, Status::OK, &validators)
-                    .field("Content-Type", self.media_type())
-                    .field("Content-Encoding", coding.token())
-                    .field_opt("Vary", self.vary(meta, cx));
-                cx.answer(Answer::Whole(head, vec![Part::Bytes(bytes)]));
-            }
-            Ok(_) | Err(_) => self.answer_plain(file, meta, cx),
+        let bytes = match result {
+            Ok(Done::Encoded(bytes)) if (bytes.len() as u64) < meta.len => bytes,
+            Ok(_) | Err(_) => return self.answer_plain(file, meta, cx),
+        };
+        let coded = self.validators(meta, cx).coded(coding);
+        let verdict = conditional::evaluate(&self.request.fields, true, Some(&coded));
+        if verdict != Verdict::Go {
+            return self.answer_unmet(verdict, meta, &coded, cx);
+        }
+        let head = described(cx.site, Status::OK, &coded)
+            .field("Content-Type", self.media_type())
+            .field("Content-Encoding", coding.token())
+            .field_opt("Vary", self.vary(meta, cx));
+        cx.answer(Answer::Whole(head, vec![Part::Bytes(bytes)]));
+    }
+
+    /// The conditions do not hold.
+    fn answer_unmet(
+        &self,
+        verdict: Verdict,
+        meta: &Meta,
+        validators: &Validators,
+        cx: &mut Cx<'_>,
+    ) {
+        if verdict == Verdict::NotModified {
+            let head = described(cx.site, Status::NOT_MODIFIED, validators)
+                .field_opt("Vary", self.vary(meta, cx));
+            cx.answer(Answer::Whole(head, Vec::new()));
+        } else {
+            refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
         }
     }
 
     fn answer_plain(&self, file: FileId, meta: &Meta, cx: &mut Cx<'_>) {
         let validators = self.validators(meta, cx);
+        let verdict = conditional::evaluate(&self.request.fields, true, Some(&validators));
+        if verdict != Verdict::Go {
+            return self.answer_unmet(verdict, meta, &validators, cx);
+        }
         let media_type = self.media_type();
         let ranges = self
             .ranges(cx)

@@ -5,20 +5,20 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{Column, Entry, Kind, Order, Total};
+use super::{Column, Entry, Kind, Order, Total, escape::escape};
 use crate::{effect::RelPath, exchange::target};
 
-const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("listing.css");
 
 /// Nothing is loaded and nothing runs, whatever a name holds; the style sheet is told by its SHA-256.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-z46h91SFfEAUA93g4k24vLMa7boFWfx4w2/1tWBFTL8='; \
+    style-src 'sha256-W+jHeqAGyli0MAnP8D0VTbIG4R8EPfWVUm5P4Z6iDCQ='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// Seconds from 1970 to the year 10000, where four digits end.
 const END_OF_DATES: u64 = 253_402_300_800;
 
-pub(super) fn head(out: &mut String, path: &RelPath, order: Order, total: Total) {
+pub(super) fn head(out: &mut String, path: &RelPath, order: Order, empty: bool) {
     let slash = if path.is_root() { "" } else { "/" };
     let title = escape(&format!("Index of /{path}{slash}"));
     // Writing to a string does not fail.
@@ -37,31 +37,22 @@ pub(super) fn head(out: &mut String, path: &RelPath, order: Order, total: Total)
         header(out, column, label, order);
     }
     out.push_str("</tr>\n</thead>\n<tbody>\n");
-    if let Some(parent) = path.parent() {
-        let parent = directory(&parent);
-        let _ = writeln!(
-            out,
-            "<tr class=\"d\"><td><a href=\"{parent}\">../</a></td><td></td><td></td></tr>"
-        );
+    if !path.is_root() {
+        out.push_str("<tr class=\"d\"><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n");
     }
-    if total.directories + total.files == 0 {
+    if empty {
         out.push_str("<tr><td colspan=\"3\">This directory is empty.</td></tr>\n");
     }
 }
 
-/// Each directory on the way, as a link.
+/// Each directory on the way, as a link that also holds where a proxy puts a prefix before the path.
 fn crumbs(out: &mut String, path: &RelPath) {
-    out.push_str("<a href=\"/\">/</a>");
-    let mut so_far = String::new();
-    for segment in path.as_str().split('/').filter(|segment| !segment.is_empty()) {
-        if !so_far.is_empty() {
-            so_far.push('/');
-        }
-        so_far.push_str(segment);
-        if let Some(path) = RelPath::new(&so_far) {
-            let name = escape(segment);
-            let _ = write!(out, "<a href=\"{}\"><bdi>{name}</bdi></a>", directory(&path));
-        }
+    let segments: Vec<_> = path.as_str().split('/').filter(|name| !name.is_empty()).collect();
+    let up = |levels: usize| if levels == 0 { "./".to_owned() } else { "../".repeat(levels) };
+    let _ = write!(out, "<a href=\"{}\">/</a>", up(segments.len()));
+    for (at, segment) in segments.iter().enumerate() {
+        let (href, name) = (up(segments.len() - 1 - at), escape(segment));
+        let _ = write!(out, " <a href=\"{href}\"><bdi>{name}</bdi></a>&nbsp;/");
     }
 }
 
@@ -95,7 +86,8 @@ pub(super) fn row(out: &mut String, entry: &Entry) {
     match entry.kind {
         Kind::Directory => out.push_str("<td></td>"),
         Kind::File => {
-            let _ = write!(out, "<td title=\"{} bytes\">{}</td>", entry.len, size(entry.len));
+            let exact = plural(entry.len, "byte", "bytes");
+            let _ = write!(out, "<td title=\"{exact}\">{}</td>", size(entry.len));
         }
     }
     match entry.modified.and_then(readable) {
@@ -110,9 +102,6 @@ pub(super) fn row(out: &mut String, entry: &Entry) {
 
 pub(super) fn foot(out: &mut String, total: Total, truncated: bool) {
     out.push_str("</tbody>\n</table>\n<footer>");
-    let plural = |count: usize, one: &str, many: &str| {
-        format!("{count} {}", if count == 1 { one } else { many })
-    };
     let directories = plural(total.directories, "directory", "directories");
     let files = plural(total.files, "file", "files");
     let _ = write!(out, "{directories}, {files}, {}", size(total.bytes));
@@ -122,55 +111,29 @@ pub(super) fn foot(out: &mut String, total: Total, truncated: bool) {
     out.push_str("</footer>\n</body>\n</html>\n");
 }
 
-fn directory(path: &RelPath) -> String {
-    let slash = if path.is_root() { "" } else { "/" };
-    format!("{}{slash}", target::encode(path))
+fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// In the unit that leaves at most three digits before the point.
 fn size(bytes: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let (mut value, mut unit) = (bytes as f64, "B");
-    for next in units {
-        if value < 1000.0 {
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let (mut value, mut unit) = (bytes as f64 / 1024.0, "KiB");
+    for next in ["MiB", "GiB", "TiB", "PiB", "EiB"] {
+        if value < 999.5 {
             break;
         }
         value /= 1024.0;
         unit = next;
     }
-    if unit == "B" || value >= 100.0 {
-        format!("{value:.0} {unit}")
-    } else {
-        format!("{value:.1} {unit}")
-    }
+    let decimals = if value < 99.95 { 1 } else { 0 };
+    format!("{value:.decimals$} {unit}")
 }
 
 /// The time, if four digits of a year can tell it.
 pub(super) fn readable(time: SystemTime) -> Option<SystemTime> {
     let end = UNIX_EPOCH + Duration::from_secs(END_OF_DATES);
     (UNIX_EPOCH..end).contains(&time).then_some(time)
-}
-
-/// Text within an element or a quoted attribute.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // What turns or hides the text around it.
-            '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{2069}'
-            | '\u{feff}' => {
-                out.push('\u{fffd}');
-            }
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }

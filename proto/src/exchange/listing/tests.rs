@@ -62,11 +62,23 @@ fn sizes_are_readable() {
             file("c", 1000),
             file("d", 1 << 20),
             file("e", 123 << 30),
+            file("f", 1),
+            file("g", 99_999_999),
+            file("h", 1_023_960),
         ],
     );
-    for size in
-        [">0 B<", ">999 B<", ">1.0 KiB<", ">1.0 MiB<", ">123 GiB<", "title=\"1048576 bytes\""]
-    {
+    for size in [
+        ">0 B<",
+        ">999 B<",
+        ">1.0 KiB<",
+        ">1.0 MiB<",
+        ">123 GiB<",
+        ">1 B<",
+        ">95.4 MiB<",
+        "title=\"1023960 bytes\">1.0 MiB<",
+        "title=\"1 byte\"",
+        "title=\"1048576 bytes\"",
+    ] {
         assert!(page.contains(size), "{size} in {page}");
     }
     assert!(page.contains("<time datetime=\"2026-11-23T02:12:34Z\">2026-11-23 02:12</time>"));
@@ -74,21 +86,77 @@ fn sizes_are_readable() {
 
 #[test]
 fn the_way_up_is_linked_and_the_root_has_none() {
-    let page = written(Format::Html, "a b/c", Vec::new());
-    assert!(
-        page.contains("<a href=\"/a%20b/\"><bdi>a b</bdi></a><a href=\"/a%20b/c/\">"),
-        "{page}"
-    );
-    assert!(page.contains("<a href=\"/a%20b/\">../</a>"), "{page}");
+    let page = written(Format::Html, "a b/<c>", Vec::new());
+    assert!(page.contains("<title>Index of /a b/&lt;c&gt;/</title>"), "{page}");
+    let way = "<a href=\"../../\">/</a> <a href=\"../\"><bdi>a b</bdi></a>&nbsp;/ \
+               <a href=\"./\"><bdi>&lt;c&gt;</bdi></a>&nbsp;/</h1>";
+    assert!(page.contains(way), "{page}");
+    assert!(page.contains("<td><a href=\"../\">../</a>"), "{page}");
     assert!(page.contains("empty"));
-    assert!(!written(Format::Html, "", Vec::new()).contains("../"));
+    let root = written(Format::Html, "", vec![file("a", 1)]);
+    assert!(root.contains("<h1><a href=\"./\">/</a></h1>"), "{root}");
+    assert!(!root.contains("../") && !root.contains("empty"));
+}
+
+#[test]
+fn a_header_sorts_by_its_column_and_then_the_other_way_round() {
+    let headers = |order| {
+        let mut listing = Listing::new(Format::Html, &RelPath::root(), order, Vec::new(), false);
+        let page = String::from_utf8(listing.next().unwrap().to_vec()).unwrap();
+        page.lines().find(|line| line.contains("<th ")).unwrap().to_owned()
+    };
+    let by_name = headers(Order::default());
+    assert!(by_name.contains(
+        "<th scope=\"col\" aria-sort=\"ascending\"><a href=\"?sort=name&amp;order=desc\">Name<"
+    ));
+    assert!(by_name.contains("<th scope=\"col\"><a href=\"?sort=size&amp;order=asc\">Size<"));
+    let by_date = headers(Order { column: Column::Date, descending: true });
+    assert!(by_date.contains("aria-sort=\"descending\"><a href=\"?sort=date&amp;order=asc\">"));
+    assert_eq!(by_date.matches("aria-sort").count(), 1);
+}
+
+#[test]
+fn the_foot_counts_what_is_listed() {
+    let foot = |entries| {
+        let page = written(Format::Html, "", entries);
+        page.split("<footer>").nth(1).unwrap().split("</footer>").next().unwrap().to_owned()
+    };
+    assert_eq!(foot(vec![directory("d"), file("a", 1)]), "1 directory, 1 file, 1 B");
+    let many: Vec<_> = (0..600).map(|n| file(&n.to_string(), 1 << 20)).collect();
+    assert_eq!(foot(many), "0 directories, 600 files, 600 MiB");
+    assert_eq!(foot(vec![file("a", u64::MAX), file("b", 1)]), "0 directories, 2 files, 16.0 EiB");
+}
+
+#[test]
+fn the_client_says_which_form_it_likes() {
+    for (accept, json) in [
+        (&[][..], false),
+        (&[""], false),
+        (&["*/*"], false),
+        (&["application/json"], true),
+        (&["Application/JSON; q=0.1"], true),
+        (&["application/*"], true),
+        (&["text/html", "application/json"], false),
+        (&["text/html;q=0.5, application/json;q=0.6"], true),
+        (&["text/html;q=0.5, */*;q=0.8"], true),
+        (&["text/*;q=0.4, text/html, application/json;q=0.9"], false),
+        (&["application/json;q=0"], false),
+        (&["application/json;q=2, text/html;q=0.1"], false),
+        (&["application/json;charset=utf-8;q=0.9", "text/html;q=0.8"], true),
+        // Chromium.
+        (&["text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"], false),
+    ] {
+        let fields: Fields = accept.iter().map(|value| ("Accept", *value)).collect();
+        let expected = if json { Format::Json } else { Format::Html };
+        assert_eq!(Format::negotiate(&fields), expected, "{accept:?}");
+    }
 }
 
 #[test]
 fn the_policy_names_the_style_sheet() {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     use sha2::{Digest as _, Sha256};
-    let hash = STANDARD.encode(Sha256::digest(include_str!("style.css")));
+    let hash = STANDARD.encode(Sha256::digest(include_str!("listing.css")));
     assert!(CONTENT_SECURITY_POLICY.contains(&format!("'sha256-{hash}'")), "it is {hash} now");
 }
 
@@ -106,6 +174,23 @@ fn a_long_listing_comes_in_pieces() {
         Listing::new(Format::Json, &path, Order::default(), entries[..10].into(), false);
     assert!(short.is_short());
     assert!(short.next().is_some() && short.next().is_none());
+}
+
+#[test]
+fn long_names_make_shorter_pieces() {
+    let entries: Vec<_> = (0..200).map(|n| file(&format!("{n}{}", "\"".repeat(240)), n)).collect();
+    let listing = |entries: &[Entry]| {
+        Listing::new(Format::Html, &RelPath::root(), Order::default(), entries.into(), false)
+    };
+    let mut long = listing(&entries);
+    assert!(!long.is_short());
+    let pieces: Vec<_> = std::iter::from_fn(|| long.next()).collect();
+    assert!(pieces.len() > 5);
+    assert!(pieces.iter().all(|piece| piece.len() < 128 << 10));
+    let page = String::from_utf8(pieces.concat()).unwrap();
+    assert_eq!(page.matches("<td><a href=\"./").count(), entries.len());
+    assert!(listing(&entries[..30]).is_short());
+    assert!(listing(&[file(&"x".repeat(PIECE_NAMES + 1), 0)]).is_short());
 }
 
 /// Names that a directory can hold and a URL can name.
@@ -140,7 +225,7 @@ proptest! {
             prop_assert_eq!(target.path.as_str(), &entry.name);
             prop_assert_eq!(target.directory, entry.kind == Kind::Directory);
             let shown = row.split("<bdi>").nth(1).unwrap().split("</bdi>").next().unwrap();
-            prop_assert!(!shown.contains(['<', '>', '"', '\'']));
+            prop_assert_eq!(shown, escape::escape(&entry.name));
             prop_assert_eq!(row.matches('<').count(), row.matches('>').count());
         }
     }
@@ -163,12 +248,28 @@ proptest! {
     }
 
     #[test]
-    fn the_order_is_total(names in prop::collection::vec(any_name(), 3)) {
-        let [a, b, c] = [&names[0], &names[1], &names[2]];
-        prop_assert_eq!(natural(a, b), natural(b, a).reverse());
-        prop_assert_eq!(natural(a, b).is_eq(), a == b);
-        if natural(a, b).is_le() && natural(b, c).is_le() {
-            prop_assert!(natural(a, c).is_le());
+    fn sorting_is_one_order_with_directories_first(
+        entries in prop::collection::btree_map(any_name(), any_entry(), 0..12),
+        turn in 0..12_usize,
+        column in prop::sample::select(Column::ALL.to_vec()),
+        descending: bool,
+    ) {
+        let order = Order { column, descending };
+        let mut entries: Vec<_> =
+            entries.into_iter().map(|(name, entry)| Entry { name, ..entry }).collect();
+        let mut turned = entries.clone();
+        turned.rotate_left(turn.min(entries.len()));
+        order.sort(&mut entries);
+        order.sort(&mut turned);
+        prop_assert_eq!(&turned, &entries);
+        prop_assert!(entries.is_sorted_by_key(|entry| entry.kind == Kind::File));
+        for pair in entries.windows(2).filter(|pair| pair[0].kind == pair[1].kind) {
+            let (first, second) = if descending { (&pair[1], &pair[0]) } else { (&pair[0], &pair[1]) };
+            match column {
+                Column::Name => prop_assert!(natural::key(&first.name) < natural::key(&second.name)),
+                Column::Size => prop_assert!(first.len <= second.len),
+                Column::Date => prop_assert!(first.modified <= second.modified),
+            }
         }
     }
 }
