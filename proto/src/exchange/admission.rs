@@ -40,7 +40,7 @@ enum State {
     Verifying {
         op: OpId,
         user: Arc<str>,
-        who: Who,
+        rule: Option<usize>,
     },
     /// It is wrong; the answer waits.
     Held {
