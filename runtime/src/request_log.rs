@@ -100,7 +100,6 @@ impl Logs {
     pub(crate) fn recorded(&self, path: &Path, complete: Option<bool>) {
         if let Some((reqlog, writer)) = &self.reqlog
             && reqlog.records()
-            && (complete.is_none() || reqlog.ends())
         {
             writer.write(&reqlog::record(&path.to_string_lossy(), complete));
         }

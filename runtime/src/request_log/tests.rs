@@ -47,6 +47,33 @@ fn the_combined_format() {
 }
 
 #[test]
+fn a_dash_keeps_the_ends_of_files() {
+    for option in ["REC", "-*,REC"] {
+        let out = Arc::new(Mutex::new(Vec::new()));
+        let writer = Writer::start(Sink::Test(Box::new(Memory(out.clone())))).unwrap();
+        let reqlog = Some((ReqLog::parse(option).unwrap(), writer));
+        let logs = Logs { access: None, format: Format::Combined, reqlog };
+        logs.recorded(Path::new("/srv/a"), None);
+        logs.recorded(Path::new("/srv/a"), Some(true));
+        logs.flush();
+        assert_eq!(*out.lock().unwrap(), b"REC /srv/a start\nREC /srv/a done\n");
+    }
+}
+
+#[derive(Clone)]
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
 fn json_lines_hold_the_same_values() {
     let mut asked = asked("/a\n\"b\"");
     asked.range = Some("bytes=0-1".into());
@@ -104,6 +131,9 @@ fn the_option_reqlog() {
     assert!(reqlog.ends() && !reqlog.records());
     let reqlog = ReqLog::parse("-*,REC").unwrap();
     assert!(reqlog.wants(Method::Delete) && reqlog.records() && !reqlog.ends());
+    let reqlog = ReqLog::parse("DEL,opt").unwrap();
+    assert!(reqlog.wants(Method::Delete) && reqlog.wants(Method::Options));
+    assert!(!reqlog.wants(Method::Get));
     assert_eq!(ReqLog::parse("GTE"), Err("GTE is no method; did you mean GET?".into()));
     assert!(ReqLog::parse("").is_err());
 }
