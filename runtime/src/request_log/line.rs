@@ -26,8 +26,13 @@ pub enum Format {
 pub(super) fn combined(peer: IpAddr, now: SystemTime, report: &Report) -> String {
     let mut line = format!("{peer} - ");
     match report.user.as_deref() {
-        // A blank would end it.
-        Some(user) if !user.is_empty() => escape(&mut line, &user.replace(' ', "\u{7f}")),
+        Some(user) if !user.is_empty() => {
+            for (at, word) in user.split(' ').enumerate() {
+                // A blank would end it.
+                line.push_str(if at == 0 { "" } else { "\\x20" });
+                escape(&mut line, word);
+            }
+        }
         Some(_) | None => line.push('-'),
     }
     // Writing to a string does not fail.

@@ -47,6 +47,21 @@ fn the_combined_format() {
 }
 
 #[test]
+fn a_name_is_one_word_of_its_line() {
+    for (name, shown) in [
+        ("", "-"),
+        ("a b", "a\\x20b"),
+        (" ", "\\x20"),
+        ("a\u{7f}b", "a\\x7Fb"),
+        ("J\u{fc}rgen", "J\\xC3\\xBCrgen"),
+    ] {
+        let report = Report { user: Some(name.into()), ..report(asked("/")) };
+        let line = line::combined(PEER, UNIX_EPOCH, &report);
+        assert_eq!(line.split(' ').nth(2), Some(shown), "{line}");
+    }
+}
+
+#[test]
 fn a_dash_keeps_the_ends_of_files() {
     for option in ["REC", "-*,REC"] {
         let out = Arc::new(Mutex::new(Vec::new()));
