@@ -13,7 +13,7 @@ use std::{
 
 use httpout_proto::{Asked, Report, http1::Method};
 
-use self::writer::{Sink, Writer};
+use self::writer::{PATIENCE, Sink, Writer};
 pub use self::{line::Format, reqlog::ReqLog};
 
 /// Where requests are logged, and how.
@@ -57,10 +57,10 @@ impl Logs {
         }
     }
 
-    /// Writes what is not yet written.
+    /// Writes what is not yet written. A log that takes nothing holds this up for some seconds only; its lines are lost.
     pub(crate) fn flush(&self) {
         for writer in self.access.iter().chain(self.reqlog.iter().map(|(_, writer)| writer)) {
-            writer.flush();
+            writer.flush(PATIENCE);
         }
     }
 

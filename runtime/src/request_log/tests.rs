@@ -1,6 +1,6 @@
 use std::{
     net::Ipv4Addr,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -75,8 +75,8 @@ fn a_dash_keeps_the_ends_of_files() {
     }
 }
 
-#[derive(Clone)]
-struct Memory(Arc<Mutex<Vec<u8>>>);
+/// Takes all.
+pub(super) struct Memory(pub(super) Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Memory {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -151,51 +151,4 @@ fn the_option_reqlog() {
     assert!(!reqlog.wants(Method::Get));
     assert_eq!(ReqLog::parse("GTE"), Err("GTE is no method; did you mean GET?".into()));
     assert!(ReqLog::parse("").is_err());
-}
-
-#[test]
-fn a_writer_that_cannot_keep_up_loses_lines_and_counts_them() {
-    struct Slow(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Slow {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.recv().unwrap();
-            self.1.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let (go, gate) = mpsc::channel();
-    let out = Arc::new(Mutex::new(Vec::new()));
-    let writer = Writer::start(Sink::Test(Box::new(Slow(gate, out.clone())))).unwrap();
-    let line = "x".repeat(1 << 20) + "\n";
-    for _ in 0..20 {
-        writer.write(&line);
-    }
-    let lost = writer.lost();
-    assert!(lost > 0);
-    for _ in 0..20 {
-        let _ = go.send(());
-    }
-    writer.flush();
-    drop(writer);
-    assert_eq!(out.lock().unwrap().len() as u64, (20 - lost) * line.len() as u64);
-}
-
-#[test]
-fn a_log_that_is_renamed_is_opened_anew() {
-    let dir = std::env::temp_dir().join(format!("httpout-log-{:016x}", fastrand::u64(..)));
-    std::fs::create_dir(&dir).unwrap();
-    let (log, old) = (dir.join("log"), dir.join("old"));
-    let writer = Writer::start(Sink::open(&log).unwrap()).unwrap();
-    writer.write("one\n");
-    writer.flush();
-    std::fs::rename(&log, &old).unwrap();
-    writer.reopen();
-    writer.write("two\n");
-    writer.flush();
-    assert_eq!(std::fs::read_to_string(&old).unwrap(), "one\n");
-    assert_eq!(std::fs::read_to_string(&log).unwrap(), "two\n");
-    std::fs::remove_dir_all(&dir).unwrap();
 }
