@@ -59,7 +59,14 @@ impl Logs {
 
     /// Writes what is not yet written. A log that takes nothing holds this up for some seconds only; its lines are lost.
     pub(crate) fn flush(&self) {
-        for writer in self.access.iter().chain(self.reqlog.iter().map(|(_, writer)| writer)) {
+        if let Some(access) = &self.access
+            && !access.flush(PATIENCE)
+        {
+            let lost = access.lost();
+            tracing::warn!(lost, "the access log takes no more: its last lines are lost too");
+        }
+        if let Some((_, writer)) = &self.reqlog {
+            // To tell of it where it takes nothing would take for ever.
             writer.flush(PATIENCE);
         }
     }
