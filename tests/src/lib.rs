@@ -9,6 +9,8 @@
 mod binary;
 mod body;
 mod client;
+pub mod coded;
+pub mod listing;
 mod message;
 mod request;
 mod ruled;

@@ -1,15 +1,11 @@
 //! Listings of directories: SPEC §2 (`dlist`) and §3, for people (HTML) and for programs (JSON).
 
-use std::io::ErrorKind;
-use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
-use std::sync::mpsc::{self, TryRecvError};
-use std::time::Duration;
-use std::{fs, thread};
 
-use httpout_tests::{
-    Client, Kind, Request, Response, Server, Site, Traced, Tree, both, get, head, put, until,
+use httpout_tests::listing::{
+    Row, as_json, between, entries, follow, json_names, names, plain, rows,
 };
+use httpout_tests::{Kind, Request, Server, Site, Tree, both, get, head, put, until};
 use serde_json::Value;
 
 both! {
@@ -28,63 +24,9 @@ both! {
     spec3_several_directories_are_sorted_at_the_root,
     spec3_head_of_a_listing_has_the_same_fields,
     spec3_a_listing_shows_what_is_there_now,
-    spec3_a_directory_that_changes_while_it_is_listed,
     spec3_what_is_no_directory_is_not_listed,
     spec3_an_empty_directory_and_a_deep_one,
     spec3_a_listing_ignores_ranges_and_unknown_queries,
-    spec3_a_listing_of_100000_files_read_slowly_holds_nobody_up,
-    spec3_a_listing_of_many_files_over_http10,
-    spec3_a_directory_that_is_slow_to_read_holds_nobody_up,
-}
-
-/// One entry of a listing.
-#[derive(Clone, Debug, PartialEq)]
-struct Row {
-    /// The link as it stands.
-    href: String,
-    /// The texts of the columns.
-    cells: Vec<String>,
-}
-
-impl Row {
-    fn name(&self) -> &str {
-        &self.cells[0]
-    }
-}
-
-/// What stands between two marks, for each pair of them.
-fn between<'a>(text: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
-    text.split(open).skip(1).map(move |rest| rest.split(close).next().unwrap_or_default())
-}
-
-/// HTML text without its tags, its references resolved.
-fn plain(html: &str) -> String {
-    let mut text = String::new();
-    for (i, piece) in html.split('<').enumerate() {
-        text.push_str(if i == 0 { piece } else { piece.split_once('>').map_or("", |(_, t)| t) });
-    }
-    let references = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'")];
-    for (reference, character) in references.into_iter().chain([("&amp;", "&")]) {
-        text = text.replace(reference, character);
-    }
-    text
-}
-
-/// The entries of a listing in HTML, without the way up.
-#[track_caller]
-fn rows(html: &str) -> Vec<Row> {
-    let body = between(html, "<tbody>", "</tbody>").next().expect("a table");
-    let row = |row: &str| {
-        let href = plain(between(row, "href=\"", "\"").next()?);
-        let cells = between(row, "<td", "</td>").map(|cell| plain(&format!("<td{cell}"))).collect();
-        Some(Row { href, cells })
-    };
-    between(body, "<tr", "</tr>").filter_map(row).filter(|row| row.name() != "../").collect()
-}
-
-#[track_caller]
-fn names(html: &str) -> Vec<String> {
-    rows(html).iter().map(|row| row.name().to_owned()).collect()
 }
 
 /// A listing in HTML.
@@ -95,44 +37,9 @@ fn html(site: &Site, path: &str) -> String {
     answer.text()
 }
 
-/// A listing in JSON: its entries.
-#[track_caller]
-fn entries(answer: &Response) -> Vec<Value> {
-    answer.status_is(200).field_is("content-type", "application/json");
-    let listing: Value = serde_json::from_slice(&answer.body).expect("well-formed JSON");
-    listing["entries"].as_array().expect("a list of entries").clone()
-}
-
 #[track_caller]
 fn json(site: &Site, path: &str) -> Vec<Value> {
     entries(&site.ask(&as_json(path)))
-}
-
-fn as_json(path: &str) -> Request {
-    get(path).field("Accept", "application/json")
-}
-
-fn json_names(entries: &[Value]) -> Vec<&str> {
-    entries.iter().map(|entry| entry["name"].as_str().expect("a name")).collect()
-}
-
-/// The path that a link on a page leads to, as a browser resolves it.
-fn follow(page: &str, href: &str) -> String {
-    let base = page.split('?').next().unwrap_or_default();
-    let (mut base, mut rest) = (&base[..=base.rfind('/').expect("a path")], href);
-    if rest.starts_with('/') {
-        return rest.to_owned();
-    }
-    loop {
-        if let Some(behind) = rest.strip_prefix("./") {
-            rest = behind;
-        } else if let Some(behind) = rest.strip_prefix("../") {
-            base = base[..base.len() - 1].rfind('/').map_or("/", |slash| &base[..=slash]);
-            rest = behind;
-        } else {
-            return format!("{base}{rest}");
-        }
-    }
 }
 
 fn spec2_dlist_lists_a_directory(kind: Kind) {
@@ -462,13 +369,13 @@ fn spec3_several_directories_are_listed_at_the_root(kind: Kind) {
     let page = server.ask(&get("/"));
     page.status_is(200).field_is("content-type", "text/html; charset=utf-8");
     let rows = rows(&page.text());
-    let names: Vec<_> = rows.iter().map(Row::name).collect();
-    assert_eq!(names, ["one/", "three/", "two <&>/"]);
+    let shown: Vec<_> = rows.iter().map(Row::name).collect();
+    assert_eq!(shown, ["one/", "three/", "two <&>/"]);
     for (row, content) in rows.iter().zip(["a.txt", "dir/", "a.txt"]) {
         let path = follow("/", &row.href);
         let listing = server.ask(&get(&path));
         listing.status_is(200);
-        assert_eq!(self::names(&listing.text()), [content], "{path}");
+        assert_eq!(names(&listing.text()), [content], "{path}");
     }
     assert_eq!(json_names(&entries(&server.ask(&as_json("/")))), ["one", "three", "two <&>"]);
     server.ask(&get("/one?sort=size")).status_is(301).field_is("location", "/one/?sort=size");
@@ -530,33 +437,6 @@ fn spec3_a_listing_shows_what_is_there_now(kind: Kind) {
     }
 }
 
-fn spec3_a_directory_that_changes_while_it_is_listed(kind: Kind) {
-    let site = Site::with(kind, &["--dlist"]);
-    for i in 0..300 {
-        site.write(&format!("stays-{i}.txt"), "x");
-    }
-    let tree = &site.tree;
-    let (going_on, over) = mpsc::channel::<()>();
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            while over.try_recv() == Err(TryRecvError::Empty) {
-                for i in 0..20 {
-                    tree.write(&format!("www/goes-{i}.txt"), "x");
-                    let _ = fs::remove_file(tree.path(&format!("www/goes-{i}.txt")));
-                }
-            }
-        });
-        // Dropped at the end, however this ends.
-        let _going_on = going_on;
-        let mut client = site.client();
-        for _ in 0..100 {
-            let entries = entries(&client.ask(&as_json("/")));
-            let stay = json_names(&entries).iter().filter(|n| n.starts_with("stays-")).count();
-            assert_eq!(stay, 300);
-        }
-    });
-}
-
 fn spec3_what_is_no_directory_is_not_listed(kind: Kind) {
     let site = Site::with(kind, &["--dlist"]);
     site.write("a.txt", "a");
@@ -601,116 +481,4 @@ fn spec3_a_listing_ignores_ranges_and_unknown_queries(kind: Kind) {
         // The last one holds characters that must be escaped, but a query is not the server's business.
         assert_eq!(json(&site, &format!("/{query}")), whole, "{query}");
     }
-}
-
-/// Many small requests on several connections; returns when all are answered.
-#[track_caller]
-fn others_are_served(site: &Site) {
-    let mut clients: Vec<_> = (0..10).map(|_| site.client()).collect();
-    for i in 0..100 {
-        let client = &mut clients[i % 10];
-        client.ask(&get("/small/a.txt")).is(200, "small");
-        if i % 10 == 0 {
-            client.ask(&put("/small/new.txt", "new")).status_in(&[200, 201]);
-            client.ask(&get("/small/")).status_is(200);
-        }
-    }
-}
-
-/// A site with a directory of so many empty files.
-#[track_caller]
-fn crowded(kind: Kind, files: usize) -> Site {
-    let site = Site::with(kind, &["--dlist"]);
-    site.write("small/a.txt", "small");
-    site.tree.dir("www/large");
-    for i in 0..files {
-        let path = site.tree.path(&format!("www/large/file-{i:06}.m4s"));
-        fs::File::create(path).expect("an empty file");
-    }
-    site
-}
-
-/// Generously more than it takes to look at 100 000 files.
-const LONG: Duration = Duration::from_secs(300);
-
-fn spec3_a_listing_of_100000_files_read_slowly_holds_nobody_up(kind: Kind) {
-    let files = 100_000;
-    let site = crowded(kind, files);
-    // Neither while it is made, nor while its reader does not read.
-    let asked: Vec<Client> = [get("/large/"), as_json("/large/?sort=size&order=desc")]
-        .into_iter()
-        .map(|request| {
-            let mut client = site.client();
-            client.patience(LONG);
-            client.send(request.bytes());
-            client
-        })
-        .collect();
-    others_are_served(&site);
-    let mut read = Vec::new();
-    for mut client in asked {
-        client.head("GET").status_is(200);
-        others_are_served(&site);
-        read.push(client.rest().expect("the listing is whole"));
-    }
-    let page = String::from_utf8_lossy(&read[0]);
-    let names: Vec<_> = between(&page, "<bdi>", "</bdi>").filter(|n| n.starts_with('f')).collect();
-    assert_eq!(names.len(), files);
-    assert!(names.is_sorted(), "by name");
-    let listing: Value = serde_json::from_slice(&read[1]).expect("well-formed JSON");
-    assert_eq!(listing["entries"].as_array().map(Vec::len), Some(files));
-    // A reader that goes away in the middle is no matter.
-    let mut client = site.client();
-    client.patience(LONG);
-    client.begin(&get("/large/")).status_is(200);
-    client.abort();
-    others_are_served(&site);
-}
-
-fn spec3_a_listing_of_many_files_over_http10(kind: Kind) {
-    let site = crowded(kind, 2_000);
-    let mut client = site.client();
-    let answer = client.ask(&get("/large/").http10());
-    answer.status_is(200).says_close();
-    assert_eq!(names(&answer.text()).len(), 2_000);
-    client.closed_in_order();
-}
-
-/// The number of the system call that reads a directory.
-const GETDENTS64: &str = if cfg!(target_arch = "x86_64") { "217" } else { "61" };
-
-/// Whether some thread of the server is in that call.
-fn reads_a_directory(server: &Server) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{}/task", server.pid())) else { return false };
-    threads.flatten().any(|thread| {
-        let call = fs::read_to_string(thread.path().join("syscall")).unwrap_or_default();
-        call.split(' ').next() == Some(GETDENTS64)
-    })
-}
-
-/// Whether nothing has come on a connection yet.
-fn is_silent(stream: &TcpStream) -> bool {
-    stream.set_nonblocking(true).expect("non-blocking");
-    let came = stream.peek(&mut [0]);
-    stream.set_nonblocking(false).expect("blocking");
-    came.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
-}
-
-fn spec3_a_directory_that_is_slow_to_read_holds_nobody_up(kind: Kind) {
-    let site = crowded(kind, 10);
-    // The disk takes ten minutes; nobody waits so long, for the tracer is gone before.
-    let delay = "inject=getdents64:delay_enter=600000000:when=1";
-    let traced = Traced::attach(site.server.pid(), &["-e", "trace=getdents64", "-e", delay]);
-    let mut client = site.client();
-    client.send(get("/large/").bytes());
-    until("the directory is being read", || reads_a_directory(&site.server).then_some(()));
-    let mut others: Vec<_> = (0..10).map(|_| site.client()).collect();
-    for i in 0..100 {
-        others[i % 10].ask(&get("/small/a.txt")).is(200, "small");
-        others[i % 10].ask(&put("/small/new.txt", "new")).status_in(&[200, 201]);
-    }
-    assert!(is_silent(&client.writer()), "the listing was answered before its directory was read");
-    traced.finish();
-    let answer = client.response("GET");
-    assert_eq!(names(&answer.text()).len(), 10);
 }
