@@ -299,8 +299,8 @@ pub enum Effect {
         /// What it is checked against. `None`: no such user; it must take as long to say so.
         credential: Option<Credential>,
     },
-    /// Read a directory: regular files and directories, each symbolic link as what it leads to (and left out if that is
-    /// outside the root), no name that begins with a dot, none that no URL can name. With `mounts`: directories of these
+    /// Read a directory: regular files and directories, each symbolic link as what it leads to, and where that is (left out
+    /// if that is outside the root or nowhere), no name that begins with a dot, none that no URL can name. With `mounts`: directories of these
     /// names, which hide what has the same. In this order; of more than `most`, that many. Answer: [`Done::Listed`].
     List {
         /// To be answered.

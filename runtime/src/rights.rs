@@ -12,7 +12,7 @@ use httpout_proto::{
 };
 
 /// Larger files are refused: they are something else.
-const LARGEST: u64 = 4 << 20;
+const LARGEST: u64 = 1 << 20;
 
 /// Takes the rule files out of a list of read directories: what is left of it, and their sections, whose directories are made
 /// absolute, by the file's own directory, and free of symbolic links.

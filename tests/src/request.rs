@@ -73,7 +73,7 @@ impl Request {
 
     /// With a name and a password (RFC 7617).
     pub fn by(self, user: &str, password: &str) -> Self {
-        self.field("Authorization", basic(&format!("{user}:{password}")))
+        self.field("Authorization", basic(format!("{user}:{password}")))
     }
 
     /// With the right password of one of [`USERS`](crate::USERS).

@@ -1,4 +1,4 @@
-//! Options that concern answers, limits and logs, each seen at work: SPEC §2, §3 and the table at the end of the security notes.
+//! Options that concern answers and limits, each seen at work: SPEC §2, §3 and the table at the end of the security notes.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -27,10 +27,6 @@ both! {
     spec2_maxc_is_100_by_default,
     spec2_max_client_errors_is_20_by_default,
     spec2_max_client_errors_0_never_closes,
-    spec2_reqlog_tells_the_requests_of_its_methods,
-    spec2_reqlog_tells_all_or_nothing,
-    spec2_reqlog_tells_no_ends_with_a_hyphen,
-    spec2_reqlog_rec_tells_what_is_written,
     limits_head_timeout_bounds_a_head,
     limits_body_timeout_bounds_a_pause_in_an_upload,
     limits_body_rate_bounds_a_slow_upload,
@@ -98,22 +94,18 @@ fn spec2_hdrs_can_be_written_in_two_ways(kind: Kind) {
     let tree = Tree::new();
     tree.write("a.bin", "a");
     let root = tree.arg("");
-    let cases: &[(&[&str], &[(&str, &str)])] = &[
-        (&["--hdrs", "X-A,1"], &[("x-a", "1")]),
-        (&["--hdrs", "X-A,1,X-B,2"], &[("x-a", "1"), ("x-b", "2")]),
-        (&["--hdrs", "X-A,1", "--hdrs", "X-B,2"], &[("x-a", "1"), ("x-b", "2")]),
-        (&["--hdrs", "X-A: 1, 2"], &[("x-a", "1, 2")]),
-        (&["--hdrs", "X-A:1", "--hdrs", "X-B: 2;c=\"d\""], &[("x-a", "1"), ("x-b", "2;c=\"d\"")]),
-        (&["--hdrs=Link-To: http://a.example/,b"], &[("link-to", "http://a.example/,b")]),
-        (
-            &["--hdrs", "Cross-Origin-Opener-Policy,same-origin,X-Frame-Options,DENY"],
-            &[("cross-origin-opener-policy", "same-origin"), ("x-frame-options", "DENY")],
-        ),
-    ];
-    for (args, expected) in cases {
-        let server = Server::start(kind, &[&["--rdirs", &root], *args].concat());
+    for (args, expected) in [
+        (&["--hdrs", "X-A,1"][..], &["X-A: 1"][..]),
+        (&["--hdrs", "X-A,1,X-B,2"], &["X-A: 1", "X-B: 2"]),
+        (&["--hdrs", "X-A,1", "--hdrs", "X-B,2"], &["X-A: 1", "X-B: 2"]),
+        (&["--hdrs", "X-A: 1, 2"], &["X-A: 1, 2"]),
+        (&["--hdrs", "X-A:1", "--hdrs", "X-B: 2;c=\"d\""], &["X-A: 1", "X-B: 2;c=\"d\""]),
+        (&["--hdrs=Link-To: http://a.example/,b"], &["Link-To: http://a.example/,b"]),
+        (&["--hdrs", "X-Frame-Options,DENY,X-Url,a:b"], &["X-Frame-Options: DENY", "X-Url: a:b"]),
+    ] {
+        let server = Server::start(kind, &[&["--rdirs", &root], args].concat());
         let answer = server.ask(&get("/a.bin"));
-        for (name, value) in *expected {
+        for (name, value) in expected.iter().filter_map(|line| line.split_once(": ")) {
             answer.field_is(name, value);
         }
     }
@@ -335,72 +327,6 @@ fn spec2_max_client_errors_0_never_closes(kind: Kind) {
     for _ in 0..100 {
         client.ask(&get("/none")).status_is(404);
     }
-}
-
-/// Asks for this and that with a `reqlog`; what it told, one a line.
-#[track_caller]
-fn told(kind: Kind, args: &[&str]) -> Vec<String> {
-    let site = Site::with(kind, args);
-    site.write("a.bin", "0123456789");
-    site.ask(&get("/a.bin?q=1")).status_is(200);
-    site.ask(&get("/a.bin").field("Range", "bytes=0-3")).status_is(206);
-    site.ask(&get("/none")).status_is(404);
-    site.ask(&head("/a.bin")).status_is(200);
-    site.ask(&put("/dir/b.bin", "new")).status_is(201);
-    site.ask(&delete("/dir/b.bin")).status_is(200);
-    let mut upload = site.client();
-    upload.begin_upload(Request::new("PUT", "/cut.bin").announce(10));
-    upload.send("half");
-    upload.abort();
-    site.no_parts_left();
-    let Site { server, tree: _tree } = site;
-    let told = server.stop().stderr;
-    told.lines().filter(|l| l.contains("REQ#") || l.contains("REC ")).map(str::to_owned).collect()
-}
-
-/// Whether a line holds all of these words.
-fn has(lines: &[String], words: &[&str]) -> bool {
-    lines.iter().any(|line| words.iter().all(|word| line.contains(word)))
-}
-
-fn spec2_reqlog_tells_the_requests_of_its_methods(kind: Kind) {
-    let lines = told(kind, &["--reqlog", "GET,DELETE"]);
-    assert_eq!(lines.len(), 2 * 4, "{lines:#?}");
-    assert!(has(&lines, &["127.0.0.1", "GET", "/a.bin?q=1"]), "{lines:#?}");
-    assert!(has(&lines, &["GET", "/a.bin", "bytes=0-3"]), "{lines:#?}");
-    assert!(has(&lines, &["GET", "reply 206", " 4 bytes"]), "{lines:#?}");
-    assert!(has(&lines, &["GET", "reply 404"]), "{lines:#?}");
-    assert!(has(&lines, &["DELETE", "/dir/b.bin"]), "{lines:#?}");
-    assert!(!has(&lines, &["PUT"]) && !has(&lines, &["HEAD"]), "{lines:#?}");
-}
-
-fn spec2_reqlog_tells_all_or_nothing(kind: Kind) {
-    let lines = told(kind, &["--reqlog", "*"]);
-    for method in ["GET", "HEAD", "PUT", "DELETE"] {
-        assert!(has(&lines, &[method, "start"]), "{method}: {lines:#?}");
-        assert!(has(&lines, &[method, "reply 200"]) || method == "PUT", "{method}: {lines:#?}");
-    }
-    assert!(has(&lines, &["PUT", "reply 201"]), "{lines:#?}");
-    let cut = has(&lines, &["PUT", "aborted"]) || has(&lines, &["PUT", "reply 400"]);
-    assert!(cut, "{lines:#?}");
-    assert!(!has(&lines, &["REC"]), "{lines:#?}");
-    assert_eq!(told(kind, &[]), Vec::<String>::new());
-}
-
-fn spec2_reqlog_tells_no_ends_with_a_hyphen(kind: Kind) {
-    for argument in ["--reqlog=-GET", "--reqlog=-*"] {
-        let lines = told(kind, &[argument]);
-        assert!(has(&lines, &["GET", "/a.bin?q=1", "start"]), "{lines:#?}");
-        assert!(!has(&lines, &["reply"]), "{lines:#?}");
-    }
-}
-
-fn spec2_reqlog_rec_tells_what_is_written(kind: Kind) {
-    let lines = told(kind, &["--reqlog", "REC"]);
-    assert!(has(&lines, &["dir/b.bin", "start"]), "{lines:#?}");
-    assert!(has(&lines, &["dir/b.bin", "done"]), "{lines:#?}");
-    assert!(has(&lines, &["cut.bin", "aborted"]), "{lines:#?}");
-    assert!(!has(&lines, &["REQ#"]), "{lines:#?}");
 }
 
 /// Generously more than any deadline here.

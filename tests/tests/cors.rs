@@ -1,6 +1,8 @@
 //! Pages of other origins: SPEC §2 (`cors`) and §3, by the Fetch standard.
 
-use httpout_tests::{Head, Kind, Request, Response, Site, both, delete, get, head, patch, put};
+use httpout_tests::{
+    Head, Kind, Request, Response, Ruled, Site, Tree, both, delete, get, head, patch, put,
+};
 
 both! {
     spec3_cors_lets_a_page_read_every_answer,
@@ -19,6 +21,7 @@ both! {
     spec2_cors_off_answers_none,
     spec3_cors_never_allows_kept_credentials,
     spec3_cors_of_a_growing_upload,
+    spec3_a_page_is_told_that_a_password_is_needed,
 }
 
 const ORIGIN: &str = "https://player.example";
@@ -363,4 +366,27 @@ fn spec3_cors_of_a_growing_upload(kind: Kind) {
     }
     upload.send_last_chunk();
     upload.response("PUT").status_is(201);
+}
+
+fn spec3_a_page_is_told_that_a_password_is_needed(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("private/a.bin", "secret");
+    let site = Ruled::over(tree, kind, "[private]\nru=alice\nwu=alice\n", &[]);
+    // The preflight never has one.
+    let asked = preflight("/a.bin", "PUT", Some("authorization, range"));
+    for request in [asked.clone(), asked.by("alice", "wrong")] {
+        let answer = site.ask(&request);
+        answer.status_in(&[200, 204]);
+        is_readable(&answer);
+        allows(&answer, "access-control-allow-methods", "PUT");
+        allows(&answer, "access-control-allow-headers", "authorization");
+    }
+    for request in [get("/a.bin"), put("/a.bin", "new"), delete("/a.bin")] {
+        let answer = site.ask(&from_page(request.clone()));
+        answer.status_is(401).need("www-authenticate");
+        is_readable(&answer);
+        let answer = site.ask(&from_page(request).of("bob"));
+        is_readable(answer.status_is(403));
+    }
+    is_readable(site.ask(&from_page(get("/a.bin")).of("alice")).is(200, "secret"));
 }

@@ -1,12 +1,11 @@
 //! nginx as a reverse proxy in front, as operators put it there: no buffering, connections to the server kept.
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use httpout_tests::{
-    Client, Kind, Request, Response, Server, Site, Tap, Tree, both, delete, get, head, patch, post,
-    put, until,
+    Client, Kind, Request, Response, Ruled, Server, Site, Tap, Tree, both, delete, get, head,
+    patch, post, put, until,
 };
 
 both! {
@@ -333,27 +332,20 @@ fn proxy_passes_the_cut_of_an_aborted_upload(kind: Kind) {
 fn proxy_passes_the_demand_for_a_password(kind: Kind) {
     let tree = Tree::new();
     tree.write("private/a.bin", "secret");
-    tree.write("rules.cfg", format!("[{}]\nru=alice\nwu=alice\n", tree.arg("private")));
-    // As `htpasswd -s` writes it: alice's word is "password".
-    tree.write("users.cfg", "alice:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n");
-    let server = Server::start(
-        kind,
-        &["--rdirs", &tree.arg("rules.cfg"), "--users", &tree.arg("users.cfg")],
-    );
-    let proxy = Proxy::before(&server);
+    let site = Ruled::over(tree, kind, "[private]\nru=alice\nwu=alice\n", &[]);
+    let proxy = Proxy::before(&site.server);
     let mut client = proxy.client();
     for request in [get("/a.bin"), head("/a.bin"), put("/a.bin", "x")] {
         let answer = client.ask(&request);
         answer.status_is(401);
         let demand = answer.need("www-authenticate");
         assert!(demand.starts_with("Basic realm="), "{demand}");
+        client.ask(&request.of("bob")).status_is(403);
     }
-    // alice:password
-    let authorized =
-        |request: Request| request.field("Authorization", "Basic YWxpY2U6cGFzc3dvcmQ=");
-    client.ask(&authorized(get("/a.bin"))).is(200, "secret");
-    client.ask(&authorized(put("/a.bin", "new"))).status_is(200);
-    assert_eq!(fs::read(tree.path("private/a.bin")).ok().as_deref(), Some(&b"new"[..]));
+    client.ask(&get("/a.bin").of("alice")).is(200, "secret");
+    client.ask(&put("/a.bin", "new").of("alice")).status_is(200);
+    assert_eq!(site.tree.read("private/a.bin").as_deref(), Some(&b"new"[..]));
+    // The connection to the server is shared; the password is not.
     client.ask(&get("/a.bin")).status_is(401);
 }
 

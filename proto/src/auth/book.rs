@@ -181,7 +181,7 @@ impl Book {
     /// Makes a group, or gives it other members.
     ///
     /// # Errors
-    /// A member is no user; the name cannot be used.
+    /// A member is no user; the group's name or a member's cannot be used.
     pub fn set_group(&mut self, group: &str, members: &[&str]) -> Result<(), String> {
         check_name(group)?;
         if !is_key(group, "") {
@@ -190,6 +190,8 @@ impl Book {
         if let Some(unknown) = members.iter().find(|member| self.user(member).is_none()) {
             return Err(format!("there is no user {unknown}"));
         }
+        // The file may have been written by hand: a comma would make two members of one.
+        members.iter().try_for_each(|member| check_name(member))?;
         let mut seen = BTreeSet::new();
         let once = members.iter().filter(|member| seen.insert(**member));
         let members: Vec<_> = once.map(|&member| member.to_owned()).collect();

@@ -1,5 +1,7 @@
 //! GET and HEAD of a directory: its listing, in pieces, so that a large one holds up nobody.
 
+use std::path::Path;
+
 use super::{
     Answer, Cx,
     answer::{fs_status, head, refuse},
@@ -7,9 +9,11 @@ use super::{
     target::Target,
 };
 use crate::{
+    auth::Verdict,
     effect::{Done, Effect, OpId, Place},
     error::FsError,
     http1::{Method, Part, RequestHead, Status},
+    site::Action,
 };
 
 /// ```text
@@ -79,7 +83,16 @@ impl List {
             State::Reading { .. } | State::Sending(_) | State::Over => return,
         }
         match result {
-            Ok(Done::Listed { entries, truncated }) => self.begin(entries, truncated, cx),
+            Ok(Done::Listed { mut entries, truncated }) => {
+                // A link shows nothing of what the client may not read.
+                let user = cx.about.user.as_deref();
+                let may_read = |real: &Path| {
+                    let who = cx.site.mounts.who(Action::Read, real);
+                    who.verdict(user, &cx.site.config.users) == Verdict::Allowed
+                };
+                entries.retain(|entry| entry.link.as_deref().is_none_or(may_read));
+                self.begin(entries, truncated, cx);
+            }
             Ok(_) => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the directory cannot be listed"),
             Err(FsError::NotRegular) => {
                 refuse(cx, Status::NOT_FOUND, "a file's URL does not end in a slash");

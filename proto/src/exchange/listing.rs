@@ -5,7 +5,7 @@ mod html;
 mod json;
 mod natural;
 
-use std::{time::SystemTime, vec};
+use std::{path::Path, time::SystemTime, vec};
 
 use bytes::Bytes;
 
@@ -40,12 +40,14 @@ pub struct Entry {
     pub len: u64,
     /// Last modification, if known.
     pub modified: Option<SystemTime>,
+    /// Where it leads, if it is a symbolic link: absolute, without links.
+    pub link: Option<Box<Path>>,
 }
 
 impl Entry {
     /// A mounted directory.
     pub fn mount(name: String) -> Self {
-        Self { name, kind: Kind::Directory, len: 0, modified: None }
+        Self { name, kind: Kind::Directory, len: 0, modified: None, link: None }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading a directory for its listing.
 
-use std::time::SystemTime;
+use std::{path::Path, time::SystemTime};
 
 use httpout_proto::{
     FsError,
@@ -14,7 +14,7 @@ use rustix::{
 
 use super::{
     Roots,
-    beneath::{Root, fs_error, modified},
+    beneath::{fs_error, modified},
     sys::LOOK,
 };
 
@@ -46,12 +46,26 @@ impl Roots {
                 truncated = true;
                 break;
             }
-            let stat = look(root, path, &fd, name, found.file_type());
-            entries.extend(stat.and_then(|stat| entry(name, &stat)));
+            let looked = look(&fd, name, found.file_type());
+            entries.extend(match looked {
+                Some(stat) if is(&stat, FileType::Symlink) => self.linked(place, name),
+                Some(stat) => entry(name, &stat, None),
+                None => None,
+            });
         }
         entries.extend(mounts.into_iter().map(Entry::mount));
         order.sort(&mut entries);
         Ok((entries, truncated))
+    }
+
+    /// A link, as what it leads to, if that lies below the root.
+    fn linked(&self, directory: &Place, name: &str) -> Option<Entry> {
+        let dir = directory.path.as_str();
+        let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
+        let place = Place { root: directory.root, path: RelPath::new(&path)? };
+        let stat = fstat(self.root(&place).open(&path, LOOK).ok()?).ok()?;
+        let real = self.locate(&place, true).ok()?;
+        entry(name, &stat, Some(real.into()))
     }
 }
 
@@ -64,27 +78,22 @@ fn shown(name: &[u8]) -> Option<&str> {
     nameable.then_some(name)
 }
 
-/// A link counts as what it leads to, if that lies below the root.
-fn look(root: &Root, dir: &str, fd: &OwnedFd, name: &str, kind: FileType) -> Option<Stat> {
-    let stat = match kind {
-        FileType::RegularFile | FileType::Directory | FileType::Unknown => {
-            statat(fd, name, AtFlags::SYMLINK_NOFOLLOW).ok()?
+fn look(fd: &OwnedFd, name: &str, kind: FileType) -> Option<Stat> {
+    match kind {
+        FileType::RegularFile | FileType::Directory | FileType::Symlink | FileType::Unknown => {
+            statat(fd, name, AtFlags::SYMLINK_NOFOLLOW).ok()
         }
-        FileType::Symlink => return linked(root, dir, name),
         FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice => {
-            return None;
+            None
         }
-    };
-    let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
-    if is_link { linked(root, dir, name) } else { Some(stat) }
+    }
 }
 
-fn linked(root: &Root, dir: &str, name: &str) -> Option<Stat> {
-    let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
-    fstat(root.open(&path, LOOK).ok()?).ok()
+fn is(stat: &Stat, kind: FileType) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == kind
 }
 
-fn entry(name: &str, stat: &Stat) -> Option<Entry> {
+fn entry(name: &str, stat: &Stat, link: Option<Box<Path>>) -> Option<Entry> {
     let (kind, len) = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => (Kind::File, stat.st_size as u64),
         FileType::Directory => (Kind::Directory, 0),
@@ -96,5 +105,5 @@ fn entry(name: &str, stat: &Stat) -> Option<Entry> {
         | FileType::Unknown => return None,
     };
     let modified: SystemTime = modified(stat);
-    Some(Entry { name: name.to_owned(), kind, len, modified: Some(modified) })
+    Some(Entry { name: name.to_owned(), kind, len, modified: Some(modified), link })
 }

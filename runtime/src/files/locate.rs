@@ -1,7 +1,7 @@
 //! Where a path really leads, for the rules that say who may go there.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -30,46 +30,31 @@ impl Roots {
         Some(join(&root.path, place.path.as_str()))
     }
 
-    /// The absolute path of a place without symbolic links; what does not exist is taken as it is written.
+    /// The absolute path of a place without symbolic links, as far as it exists below its root; what does not, and what a link
+    /// leads out of it for, is taken as it is written. So what is wrong with a path shows only to whom it is opened for.
     ///
     /// # Errors
-    /// [`FsError::Outside`]: it lies elsewhere than below its root, or nowhere; what else the system says.
+    /// The root itself cannot be had.
     pub(crate) fn locate(&self, place: &Place, last: bool) -> Result<PathBuf, FsError> {
-        let root = self.root(place);
-        let path = join(&root.path, place.path.as_str());
-        let (mut base, mut rest) = (path.as_path(), Vec::new());
-        if !last && let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-            rest.push(name);
-            base = parent;
+        let root = &self.root(place).path;
+        let path = join(root, place.path.as_str());
+        let mut base = path.as_path();
+        if !last && base != root {
+            base = base.parent().unwrap_or(root);
         }
-        let real = loop {
+        loop {
             match fs::canonicalize(base) {
-                Ok(real) => break real,
-                Err(error) if is_missing(&error) && base != root.path => {
-                    // A link that leads nowhere yet would lead somewhere once it is written through.
-                    if fs::symlink_metadata(base).is_ok_and(|found| found.is_symlink()) {
-                        return Err(FsError::Outside);
-                    }
-                    let (Some(parent), Some(name)) = (base.parent(), base.file_name()) else {
-                        return Err(FsError::NotFound);
-                    };
-                    rest.push(name);
-                    base = parent;
+                Ok(real) if real.starts_with(root) => {
+                    let rest = path.strip_prefix(base).unwrap_or(Path::new(""));
+                    return Ok(if rest.as_os_str().is_empty() { real } else { real.join(rest) });
                 }
-                Err(error) => {
+                Err(error) if base == root => {
                     return Err(fs_error(Errno::from_io_error(&error).unwrap_or(Errno::IO)));
                 }
+                Ok(_) | Err(_) => base = base.parent().unwrap_or(root),
             }
-        };
-        if !real.starts_with(&root.path) {
-            return Err(FsError::Outside);
         }
-        Ok(rest.into_iter().rev().fold(real, |path, name| path.join(name)))
     }
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Without a slash at the end where there is nothing to add.

@@ -116,6 +116,10 @@ fn what_could_not_be_read_again_is_not_written() {
         assert!(users.add_user("bob", hash, 1).is_err(), "{hash:?}");
         assert!(users.set_hash("alice", hash, 1).is_err(), "{hash:?}");
     }
+    let mut spoilt = book("[alice],[bob]\n");
+    assert_eq!(spoilt.users(), ["alice],[bob"]);
+    assert!(spoilt.set_group("staff", &["alice],[bob"]).is_err());
+    assert!(spoilt.groups().is_empty());
     for group in ["", "#g", ";g", "[g", "a=b", "a,b", " g"] {
         assert!(users.set_group(group, &["alice"]).is_err(), "{group:?}");
     }

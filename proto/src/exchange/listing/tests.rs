@@ -7,11 +7,11 @@ use crate::exchange::target;
 
 fn file(name: &str, len: u64) -> Entry {
     let modified = Some(UNIX_EPOCH + Duration::from_secs(1_795_399_954));
-    Entry { name: name.into(), kind: Kind::File, len, modified }
+    Entry { name: name.into(), kind: Kind::File, len, modified, link: None }
 }
 
 fn directory(name: &str) -> Entry {
-    Entry { name: name.into(), kind: Kind::Directory, len: 0, modified: None }
+    Entry::mount(name.into())
 }
 
 fn written(format: Format, path: &str, entries: Vec<Entry>) -> String {
@@ -206,6 +206,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
             kind: if is_file { Kind::File } else { Kind::Directory },
             len: if is_file { len } else { 0 },
             modified: modified.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
+            link: None,
         },
     )
 }
