@@ -9,7 +9,7 @@ use super::{
     basic::{self, Basic},
 };
 use crate::{
-    auth::{Verdict, Who},
+    auth::Verdict,
     effect::{Done, Effect, OpId, Verified},
     error::FsError,
     http1::{Method, Status},
@@ -40,7 +40,7 @@ enum State {
     Verifying {
         op: OpId,
         user: Arc<str>,
-        who: Who,
+        rule: Option<usize>,
     },
     /// It is wrong; the answer waits.
     Held {
@@ -63,9 +63,8 @@ impl Admission {
                 admission.request = Some(request);
             }
             &Resolved::Virtual(rule) => {
-                let who = cx.site.mounts.who_virtual(request.action(), rule).clone();
                 admission.request = Some(request);
-                if let Some(task) = admission.judge(&who, cx) {
+                if let Some(task) = admission.judge(Some(rule), cx) {
                     return Some(task);
                 }
             }
@@ -82,22 +81,21 @@ impl Admission {
         cx: &mut Cx<'_>,
     ) -> Option<Task> {
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Locating { op } if op == done => match (result, &self.request) {
-                (Ok(Done::Located(real)), Some(request)) => {
-                    let who = cx.site.mounts.who(request.action(), &real).clone();
-                    self.judge(&who, cx)
+            State::Locating { op } if op == done => match result {
+                Ok(Done::Located(real)) => {
+                    let rule = cx.site.mounts.rule(&real);
+                    self.judge(rule, cx)
                 }
-                (result, _) => {
+                result => {
                     let error = result.err().unwrap_or(FsError::Other(std::io::ErrorKind::Other));
                     refuse(cx, fs_status(error), &error.to_string());
                     None
                 }
             },
-            State::Verifying { op, user, who } if op == done => match result {
+            State::Verifying { op, user, rule } if op == done => match result {
                 Ok(Done::Verified(Verified::Right)) => {
                     cx.about.user = Some(user.clone());
-                    let verdict = who.verdict(Some(&user), &cx.site.config.users);
-                    if verdict == Verdict::Allowed {
+                    if self.verdict(rule, Some(&user), cx) == Verdict::Allowed {
                         return self.let_in(cx);
                     }
                     refuse(cx, Status::FORBIDDEN, "this user has no right to that");
@@ -131,9 +129,9 @@ impl Admission {
     }
 
     /// May this request, for what is known now?
-    fn judge(&mut self, who: &Who, cx: &mut Cx<'_>) -> Option<Task> {
+    fn judge(&mut self, rule: Option<usize>, cx: &mut Cx<'_>) -> Option<Task> {
         self.state = State::Over;
-        match who.verdict(None, &cx.site.config.users) {
+        match self.verdict(rule, None, cx) {
             Verdict::Allowed => return self.let_in(cx),
             Verdict::Refused => {
                 refuse(cx, Status::FORBIDDEN, "nobody has a right to that");
@@ -157,10 +155,15 @@ impl Admission {
                 let (op, user) = (cx.op(), Arc::<str>::from(user));
                 let credential = cx.site.config.users.credential(&user).cloned();
                 cx.effect(Effect::Verify { op, user: user.clone(), password, credential });
-                self.state = State::Verifying { op, user, who: who.clone() };
+                self.state = State::Verifying { op, user, rule };
             }
         }
         None
+    }
+
+    fn verdict(&self, rule: Option<usize>, user: Option<&str>, cx: &Cx<'_>) -> Verdict {
+        let Some(request) = &self.request else { return Verdict::Refused };
+        cx.site.mounts.who(request.action(), rule).verdict(user, &cx.site.config.users)
     }
 
     fn let_in(&mut self, cx: &mut Cx<'_>) -> Option<Task> {

@@ -87,7 +87,8 @@ impl List {
                 // A link shows nothing of what the client may not read.
                 let user = cx.about.user.as_deref();
                 let may_read = |real: &Path| {
-                    let who = cx.site.mounts.who(Action::Read, real);
+                    let mounts = &cx.site.mounts;
+                    let who = mounts.who(Action::Read, mounts.rule(real));
                     who.verdict(user, &cx.site.config.users) == Verdict::Allowed
                 };
                 entries.retain(|entry| entry.link.as_deref().is_none_or(may_read));

@@ -203,16 +203,15 @@ impl Mounts {
         !self.rules.is_empty()
     }
 
-    /// Who may do that to this path, which is absolute and without symbolic links: the section of the longest directory that
-    /// holds it says so. Where none does, all may.
-    pub(crate) fn who(&self, action: Action, real: &Path) -> &Who {
-        let ruled = |rule: &&Rule| !rule.dir.as_os_str().is_empty() && real.starts_with(&rule.dir);
-        self.rules.iter().find(ruled).map_or(EVERYBODY, |rule| rule.who(action))
+    /// The rule for a path, which is absolute and without symbolic links: that of the longest directory that holds it.
+    pub(crate) fn rule(&self, real: &Path) -> Option<usize> {
+        let holds = |rule: &Rule| !rule.dir.as_os_str().is_empty() && real.starts_with(&rule.dir);
+        self.rules.iter().position(holds)
     }
 
-    /// Who may do that to a virtual service.
-    pub(crate) fn who_virtual(&self, action: Action, rule: usize) -> &Who {
-        self.rules.get(rule).map_or(EVERYBODY, |rule| rule.who(action))
+    /// Who may do that by this rule. Where there is none, all may.
+    pub(crate) fn who(&self, action: Action, rule: Option<usize>) -> &Who {
+        rule.and_then(|rule| self.rules.get(rule)).map_or(EVERYBODY, |rule| rule.who(action))
     }
 }
 

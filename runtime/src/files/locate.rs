@@ -45,7 +45,7 @@ impl Roots {
         loop {
             match fs::canonicalize(base) {
                 Ok(real) if real.starts_with(root) => {
-                    let rest = path.strip_prefix(base).unwrap_or(Path::new(""));
+                    let rest = path.strip_prefix(base).unwrap_or_else(|_| Path::new(""));
                     return Ok(if rest.as_os_str().is_empty() { real } else { real.join(rest) });
                 }
                 Err(error) if base == root => {
