@@ -176,7 +176,7 @@ rg=nosuchgroup
  ru = alice , dave \n";
     let site = Ruled::over(tree, kind, &format!("[www]\n{rules}"), &[]);
     let status = |path: &str, user: Option<&str>| {
-        let request = user.map_or(get(path), |user| get(path).of(user));
+        let request = user.map_or_else(|| get(path), |user| get(path).of(user));
         site.ask(&request).status
     };
     let users = [None, Some("alice"), Some("bob"), Some("carol"), Some("dave")];
@@ -507,8 +507,9 @@ fn promise_9_missing_and_existing_look_alike(kind: Kind) {
             every_method(path).into_iter().zip(every_method("/private/none"))
         {
             for user in [None, Some("dave")] {
-                let as_user =
-                    |request: &Request| user.map_or(request.clone(), |u| request.clone().of(u));
+                let as_user = |request: &Request| {
+                    user.map_or_else(|| request.clone(), |u| request.clone().of(u))
+                };
                 let (answer, other) = (site.ask(&as_user(&request)), site.ask(&as_user(&missing)));
                 assert!([401, 403].contains(&answer.status), "{request:?}: {answer:?}");
                 assert_eq!(told(&answer), told(&other), "{request:?}");
