@@ -15,6 +15,10 @@ both! {
     spec7_writing_goes_to_the_named_section_then_wdir_then_the_root,
     spec7_the_write_directory_obeys_its_section,
     spec7_a_section_below_a_plain_read_directory_is_obeyed,
+    spec7_a_plain_directory_below_a_section_obeys_it,
+    spec7_a_section_stays_though_its_last_file_goes,
+    spec7_what_is_removed_with_a_file_needs_the_right_too,
+    spec7_no_password_is_written_down,
     spec7_every_method_needs_its_right,
     spec7_conditions_and_ranges_show_nothing_without_the_right,
     promise_9_missing_and_existing_look_alike,
@@ -314,6 +318,71 @@ fn spec7_a_section_below_a_plain_read_directory_is_obeyed(kind: Kind) {
     }
 }
 
+fn spec7_a_plain_directory_below_a_section_obeys_it(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("www/sub/secret.txt", SECRET);
+    tree.write("rules.ini", "[www]\nname=all\nru=alice\nwu=alice\n");
+    tree.write("users.cfg", USERS);
+    let dirs = format!("{},{}", tree.arg("www/sub"), tree.arg("rules.ini"));
+    let (sub, users) = (tree.arg("www/sub"), tree.arg("users.cfg"));
+    let args = ["--rdirs", &dirs, "--users", &users, "--wdir", &sub];
+    let server = Server::start(kind, &args);
+    for path in ["/sub/secret.txt", "/all/sub/secret.txt", "/sub/none"] {
+        is_prompt(&server.ask(&get(path)));
+    }
+    server.ask(&get("/sub/secret.txt").of("alice")).is(200, SECRET);
+    is_prompt(&server.ask(&put("/new.txt", "x")));
+    server.ask(&put("/new.txt", "x").of("alice")).status_is(201);
+}
+
+fn spec7_a_section_stays_though_its_last_file_goes(kind: Kind) {
+    let site = site(kind);
+    site.ask(&delete("/staff/secret.txt").of("carol")).status_is(200);
+    assert!(site.tree.has("www/staff"), "a directory that a rule file names is gone");
+    // Else the rules could not be read any more.
+    assert!(site.reload());
+    site.ask(&put("/staff/new.txt", "x").of("carol")).status_is(201);
+    is_prompt(&site.ask(&get("/staff/new.txt")));
+}
+
+fn spec7_what_is_removed_with_a_file_needs_the_right_too(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("www/a/b/drop/c/d/x.txt", "x");
+    tree.write("www/hello.txt", "hello\n");
+    let rules = "[www]\n[www/a/b/drop]\nwu=carol\n";
+    let site = Ruled::over(tree, kind, rules, &[]);
+    site.ask(&delete("/a/b/drop/c/d/x.txt").of("carol")).status_is(200);
+    assert!(
+        site.tree.has("www/a/b/drop"),
+        "what carol may not write is gone: {:?}",
+        site.tree.list()
+    );
+}
+
+fn spec7_no_password_is_written_down(kind: Kind) {
+    let tree = tree();
+    let log = tree.arg("access.log");
+    let args = ["--access-log", &log, "--reqlog", "*", "--dlist"];
+    let site = Ruled::over(tree, kind, RULES, &args);
+    for user in ["alice", "bob"] {
+        site.ask(&get("/private/secret.txt").of(user)).status_in(&[200, 403]);
+        site.ask(&put("/private/x", "x").of(user)).status_in(&[201, 403]);
+    }
+    is_prompt(&site.ask(&get("/private/secret.txt").by("alice", "slip-secret")));
+    is_prompt(&site.ask(&get("/private/secret.txt").by("mallory", "guess-secret")));
+    let broken = get("/private/secret.txt").field("Authorization", "Basic !no-secret!");
+    site.ask(&broken).status_in(&[400, 401]);
+    let Ruled { server, tree } = site;
+    let exit = server.stop();
+    let log = String::from_utf8(tree.read("access.log").expect("the log")).expect("text");
+    // Whose password was right is told, and nobody else.
+    assert!(log.contains("alice") && !log.contains("mallory"), "{log}");
+    for text in [&log, &exit.stdout, &exit.stderr] {
+        assert!(!text.contains("-secret"), "{text}");
+        assert!(!text.contains("Authorization"), "{text}");
+    }
+}
+
 /// Each method with the right that it needs, on a path.
 fn every_method(path: &str) -> [(Request, &'static str); 8] {
     let ranges = "message/byterange";
@@ -495,6 +564,13 @@ fn promise_9_a_refused_upload_has_no_effect(kind: Kind) {
         assert!(answer.interim.is_empty(), "{answer:?}");
         answer.status_in(&[401, 403]);
         assert_eq!(site.tree.list(), before, "{path}");
+        // Nor is it asked for with a wrong password.
+        let mut client = site.client();
+        let wrong = Request::new("PUT", path).announce(1 << 30).expect().by("alice", "wrong");
+        client.send(wrong.bytes());
+        let answer = client.response("PUT");
+        assert!(answer.interim.is_empty(), "{answer:?}");
+        answer.status_in(&[401, 403]);
         // A client that sends all the same is not read as if it had sent a request.
         let mut client = site.client();
         client.send(Request::new("PUT", path).announce(SMUGGLED.len() as u64).bytes());
