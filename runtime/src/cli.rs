@@ -111,7 +111,7 @@ pub struct Options {
     #[arg(long, value_name = "FIELDS", help_heading = "Answers")]
     hdrs: Vec<String>,
 
-    /// Largest text that is sent compressed to who accepts it, in bytes, or with k, M; 0: none
+    /// Largest text that is sent compressed to who accepts it, in bytes, or with k, M, up to 16M; 0: none
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "50000", help_heading = "Answers")]
     zmax: u64,
 

@@ -25,6 +25,7 @@ use crate::{
     files::{
         self, OpenFile, Opened, PartFile,
         encoded::{self, Inode, Key, Wanted},
+        list::Taken,
     },
     mailbox::{Mailbox, Message},
     output::{self, Sent, Source, Warm},
@@ -75,6 +76,8 @@ pub struct Connection<T> {
     feeds: Vec<(FileId, FeedId)>,
     /// Of the request under way, in the log.
     number: u64,
+    /// What the listing that is being sent takes of the memory.
+    listed: Option<Taken>,
     followings: Vec<(OpId, Place)>,
     /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for nothing.
     timer: Option<Instant>,
@@ -111,6 +114,7 @@ impl<T: Transport> Connection<T> {
             files: Vec::new(),
             feeds: Vec::new(),
             number: 0,
+            listed: None,
             followings: Vec::new(),
             timer: None,
             fetching: false,
@@ -227,6 +231,10 @@ impl<T: Transport> Connection<T> {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Done(op, result) => self.session.handle_done(op, result),
+            Message::Listed(op, entries, truncated, taken) => {
+                self.listed = Some(taken);
+                self.session.handle_done(op, Ok(Done::Listed { entries, truncated }));
+            }
             Message::Opened(op, file, open, meta) => {
                 self.files.push((file, File::Open(open)));
                 self.session.handle_done(op, Ok(Done::Opened(meta)));
@@ -380,9 +388,11 @@ impl<T: Transport> Connection<T> {
             }
             Effect::List { op, place, mounts, order, most } => {
                 let roots = self.offer.roots.clone();
+                let budget = self.shared().listings.clone();
                 self.unblock(op, move || {
-                    let (entries, truncated) = roots.list(&place, mounts, order, most)?;
-                    Ok(Message::Done(op, Ok(Done::Listed { entries, truncated })))
+                    let (entries, truncated, taken) =
+                        roots.list(&place, mounts, order, most, &budget)?;
+                    Ok(Message::Listed(op, entries, truncated, taken))
                 });
             }
             Effect::Encode { op, file, place, meta, coding } => {
@@ -418,6 +428,7 @@ impl<T: Transport> Connection<T> {
                 self.shared().logs.begun(self.number, self.admission.peer(), method, &asked);
             }
             Effect::Over(report) => {
+                self.listed = None;
                 let shared = self.shared();
                 shared.metrics.request(&report);
                 shared.logs.over(self.number, self.admission.peer(), &report);

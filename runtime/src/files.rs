@@ -8,7 +8,7 @@ mod beneath;
 mod cache;
 mod copy;
 pub(crate) mod encoded;
-mod list;
+pub(crate) mod list;
 mod locate;
 mod made;
 mod part;

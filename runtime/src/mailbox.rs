@@ -8,12 +8,13 @@ use std::{
 use httpout_proto::{
     Done, FileId, FsError, OpId,
     effect::{Growth, Meta},
+    exchange::listing::Entry,
     live::FeedId,
 };
 use rustix::fd::OwnedFd;
 
 use crate::{
-    files::{OpenFile, PartFile},
+    files::{OpenFile, PartFile, list::Taken},
     server::Offer,
 };
 
@@ -22,6 +23,8 @@ use crate::{
 pub(crate) enum Message {
     /// An effect is done.
     Done(OpId, Result<Done, FsError>),
+    /// A directory was read.
+    Listed(OpId, Vec<Entry>, bool, Taken),
     /// A file was opened.
     Opened(OpId, FileId, OpenFile, Meta),
     /// A part file was made.
@@ -60,6 +63,7 @@ impl Mailbox {
                 .iter_mut()
                 .find(|older| matches!(older, Message::Growth(other, _) if other == op)),
             Message::Done(..)
+            | Message::Listed(..)
             | Message::Opened(..)
             | Message::Created(..)
             | Message::Begun(..)

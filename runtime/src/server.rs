@@ -21,7 +21,7 @@ use httpout_proto::{
 use rustix::fd::OwnedFd;
 
 use crate::{
-    files::{Roots, encoded::Encoded},
+    files::{Roots, encoded::Encoded, list::Budget},
     mailbox::{Mailbox, Message},
     metrics::{Gauges, Metrics},
     request_log::{LogOptions, Logs},
@@ -66,6 +66,7 @@ pub struct Shared {
     offer: RwLock<Arc<Offer>>,
     pub(crate) options: Options,
     pub(crate) verifier: Verifier<Follower>,
+    pub(crate) listings: Arc<Budget>,
     pub(crate) metrics: Metrics,
     pub(crate) logs: Logs,
     /// Requests that were numbered for the log.
@@ -171,6 +172,7 @@ impl Shared {
             offer: RwLock::new(Arc::new(offer)),
             options,
             verifier,
+            listings: Arc::default(),
             metrics: Metrics::new(),
             logs,
             numbered: AtomicU64::new(0),

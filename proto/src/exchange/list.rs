@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Answer, Cx,
-    answer::{fs_status, head, refuse},
+    answer::{error_head, fs_status, head, refuse, say},
     listing::{CONTENT_SECURITY_POLICY, Entry, Format, Listing, Order},
     target::Target,
 };
@@ -97,6 +97,11 @@ impl List {
             Ok(_) => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the directory cannot be listed"),
             Err(FsError::NotRegular) => {
                 refuse(cx, Status::NOT_FOUND, "a file's URL does not end in a slash");
+            }
+            Err(FsError::Exhausted) => {
+                let head =
+                    error_head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
+                say(cx, head, "too much is being listed");
             }
             Err(error) => refuse(cx, fs_status(error), &error.to_string()),
         }

@@ -47,7 +47,7 @@ pub struct Config {
     pub cors: Cors,
     /// More fields for every answer: names and values.
     pub hdrs: Vec<(String, String)>,
-    /// Largest text, in bytes, that is sent compressed to who accepts it; 0: none.
+    /// Largest text, in bytes, that is sent compressed to who accepts it; 0: none; at most 16 MiB.
     pub zmax: u64,
     /// Use chunked transfer coding where a length is not known; else such a body ends with the connection.
     pub cte: bool,
@@ -66,6 +66,9 @@ pub struct Config {
     /// Bounds of a connection; among them `timeout`, `maxs`, `max_client_errors`.
     pub limits: Limits,
 }
+
+/// The largest that `zmax` can be.
+const MOST_ZMAX: u64 = 16 << 20;
 
 /// How several ranges are answered (SPEC §4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,6 +130,10 @@ impl Config {
             let problem =
                 format!("{} fields are more than {}", self.limits.fields, Limits::MOST_FIELDS);
             return error("limits.fields", problem, "give fewer");
+        }
+        if self.zmax > MOST_ZMAX {
+            let problem = format!("{} bytes are more than {MOST_ZMAX}", self.zmax);
+            return error("zmax", problem, "give less: a text is compressed in memory, at one go");
         }
         for (option, value) in
             [("user_agent", Some(&self.user_agent)), ("cache_control", self.cache_control.as_ref())]

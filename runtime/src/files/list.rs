@@ -1,6 +1,13 @@
 //! Reading a directory for its listing.
 
-use std::{path::Path, time::SystemTime};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
 
 use httpout_proto::{
     FsError,
@@ -18,24 +25,60 @@ use super::{
     sys::LOOK,
 };
 
+/// Entries that may be in memory at a time, over all listings: each takes about 150 bytes.
+const MOST: usize = 1_000_000;
+/// How many are reserved at a time.
+const STEP: usize = 1_000;
+
+/// What listings take of the memory.
+#[derive(Debug, Default)]
+pub(crate) struct Budget(AtomicUsize);
+
+/// A part of the budget; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    budget: Arc<Budget>,
+    entries: usize,
+}
+
+impl Taken {
+    fn more(&mut self) -> Result<(), FsError> {
+        if self.budget.0.fetch_add(STEP, Ordering::Relaxed) >= MOST {
+            self.budget.0.fetch_sub(STEP, Ordering::Relaxed);
+            return Err(FsError::Exhausted);
+        }
+        self.entries += STEP;
+        Ok(())
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.budget.0.fetch_sub(self.entries, Ordering::Relaxed);
+    }
+}
+
 impl Roots {
     /// What is in a directory, sorted, at most so many entries, and whether there were more. What cannot be looked at is left
-    /// out, and so is what no URL names or whose name begins with a dot.
+    /// out, and so is what no URL names or whose name begins with a dot. The last of the three is to be kept as long as the
+    /// entries are.
     ///
     /// # Errors
-    /// The directory cannot be read.
+    /// The directory cannot be read; [`FsError::Exhausted`]: too much is being listed.
     pub(crate) fn list(
         &self,
         place: &Place,
         mounts: Vec<String>,
         order: Order,
         most: usize,
-    ) -> Result<(Vec<Entry>, bool), FsError> {
+        budget: &Arc<Budget>,
+    ) -> Result<(Vec<Entry>, bool, Taken), FsError> {
         let (root, path) = (self.root(place), place.path.as_str());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = root.open(if path.is_empty() { "." } else { path }, flags).map_err(fs_error)?;
         let mut entries = Vec::new();
         let mut truncated = false;
+        let mut taken = Taken { budget: budget.clone(), entries: 0 };
         for found in Dir::read_from(&fd).map_err(fs_error)? {
             let found = found.map_err(fs_error)?;
             let name = shown(found.file_name().to_bytes());
@@ -46,6 +89,9 @@ impl Roots {
                 truncated = true;
                 break;
             }
+            if entries.len() == taken.entries {
+                taken.more()?;
+            }
             let looked = look(&fd, name, found.file_type());
             entries.extend(match looked {
                 Some(stat) if is(&stat, FileType::Symlink) => self.linked(place, name),
@@ -55,7 +101,7 @@ impl Roots {
         }
         entries.extend(mounts.into_iter().map(Entry::mount));
         order.sort(&mut entries);
-        Ok((entries, truncated))
+        Ok((entries, truncated, taken))
     }
 
     /// A link, as what it leads to, if that lies below the root.
@@ -106,4 +152,37 @@ fn entry(name: &str, stat: &Stat, link: Option<Box<Path>>) -> Option<Entry> {
     };
     let modified: SystemTime = modified(stat);
     Some(Entry { name: name.to_owned(), kind, len, modified: Some(modified), link })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use httpout_proto::{Config, effect::RelPath};
+
+    use super::*;
+    use crate::files::tests::Scratch;
+
+    #[test]
+    fn listings_together_are_bounded() {
+        let scratch = Scratch::new();
+        for number in 0..STEP + 10 {
+            fs::write(scratch.path().join(format!("f{number}")), "").unwrap();
+        }
+        let mut config = Config::default();
+        config.rdirs = vec![scratch.path().to_owned()];
+        let site = config.check().unwrap();
+        let roots = Roots::open(&site).unwrap();
+        let place = Place { root: site.mounts().next().unwrap().1.unwrap(), path: RelPath::root() };
+        let budget = Arc::<Budget>::default();
+        let list = || roots.list(&place, Vec::new(), Order::default(), usize::MAX, &budget);
+        let listed = list().unwrap();
+        assert_eq!(listed.0.len(), STEP + 10);
+        assert_eq!(budget.0.load(Ordering::Relaxed), 2 * STEP);
+        budget.0.fetch_add(MOST - 3 * STEP, Ordering::Relaxed);
+        assert_eq!(list().unwrap_err(), FsError::Exhausted);
+        drop(listed);
+        assert!(list().is_ok());
+        assert_eq!(budget.0.load(Ordering::Relaxed), MOST - 3 * STEP);
+    }
 }
