@@ -1,6 +1,6 @@
 //! Names and passwords: what is asked for, what is taken, how often it is checked, and what clients make of it (SPEC §7).
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -300,6 +300,11 @@ fn spec7_passwords_are_taken_over_loopback_only(kind: Kind) {
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, server.address().port()));
     Client::connect(local).ask(&get("/private/a.txt").of("alice")).is(200, "private\n");
     is_prompt(&Client::connect(local).ask(&get("/private/a.txt")));
+    if let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
+        drop(listener);
+        let local = SocketAddr::from((Ipv6Addr::LOCALHOST, local.port()));
+        Client::connect(local).ask(&get("/private/a.txt").of("alice")).is(200, "private\n");
+    }
     // A machine that has no other address cannot be asked from elsewhere.
     let Some(address) = outward() else { return };
     let mut client = Client::connect(SocketAddr::from((address, local.port())));
