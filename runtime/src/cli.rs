@@ -200,7 +200,7 @@ pub struct Options {
     block_size: u64,
 
     /// Tell requests of these methods on standard error, as they begin and end: a list, or * for all; REC: files that are written;
-    /// with - in front: not the ends
+    /// with - in front: not the ends of requests
     #[arg(long, value_name = "METHODS", value_parser = ReqLog::parse, allow_hyphen_values = true, help_heading = "Running")]
     reqlog: Option<ReqLog>,
 

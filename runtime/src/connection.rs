@@ -144,7 +144,7 @@ impl<T: Transport> Connection<T> {
             }
         };
         if let Poll::Ready(()) = self.send(cx) {
-            return Poll::Ready(Round::More);
+            return Poll::Ready(Round::Late);
         }
         if wait.read && self.receive(cx).is_ready() {
             return Poll::Ready(Round::More);
@@ -538,7 +538,7 @@ impl<T> Drop for Connection<T> {
 
 enum Round {
     More,
-    /// The timer has rung.
+    /// Time has passed: the timer rang, or something was sent.
     Late,
     Over,
 }

@@ -169,7 +169,12 @@ fn send_span(
     let mut offset = at;
     match rustix::fs::sendfile(socket, file, Some(&mut offset), len as usize) {
         Ok(0) => Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
-        Ok(count) => Ok(Sent::Bytes { count, full: (count as u64) < len }),
+        Ok(count) => {
+            // A span that ends early because the file does says nothing of the socket, which would never be told to be writable again.
+            let is_long =
+                || rustix::fs::fstat(file).is_ok_and(|stat| stat.st_size as u64 >= at + len);
+            Ok(Sent::Bytes { count, full: (count as u64) < len && is_long() })
+        }
         // The file system does not know how.
         Err(Errno::INVAL | Errno::NOSYS) => {
             let most = scratch.len().min(usize::try_from(len).unwrap_or(usize::MAX));

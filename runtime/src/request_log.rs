@@ -13,7 +13,7 @@ use std::{
 
 use httpout_proto::{Asked, Report, http1::Method};
 
-use self::writer::{Sink, Writer};
+use self::writer::{PATIENCE, Sink, Writer};
 pub use self::{line::Format, reqlog::ReqLog};
 
 /// Where requests are logged, and how.
@@ -57,10 +57,17 @@ impl Logs {
         }
     }
 
-    /// Writes what is not yet written.
+    /// Writes what is not yet written. A log that takes nothing holds this up for some seconds only; its lines are lost.
     pub(crate) fn flush(&self) {
-        for writer in self.access.iter().chain(self.reqlog.iter().map(|(_, writer)| writer)) {
-            writer.flush();
+        if let Some(access) = &self.access
+            && !access.flush(PATIENCE)
+        {
+            let lost = access.lost();
+            tracing::warn!(lost, "the access log takes no more: its last lines are lost too");
+        }
+        if let Some((_, writer)) = &self.reqlog {
+            // To tell of it where it takes nothing would take for ever.
+            writer.flush(PATIENCE);
         }
     }
 
@@ -100,7 +107,6 @@ impl Logs {
     pub(crate) fn recorded(&self, path: &Path, complete: Option<bool>) {
         if let Some((reqlog, writer)) = &self.reqlog
             && reqlog.records()
-            && (complete.is_none() || reqlog.ends())
         {
             writer.write(&reqlog::record(&path.to_string_lossy(), complete));
         }

@@ -23,6 +23,7 @@ both! {
     spec2_cache_control_is_in_answers_with_files,
     spec2_user_agent_may_be_empty,
     spec2_port_0_is_port_80,
+    spec2_the_one_string_form_takes_them_too,
     spec2_a_server_can_be_write_only_or_read_only,
     spec2_maxc_is_100_by_default,
     spec2_max_client_errors_is_20_by_default,
@@ -281,6 +282,32 @@ fn spec2_port_0_is_port_80(kind: Kind) {
             assert!(exit.stderr.contains(&format!("{host}:80")), "{exit:?}");
         }
     }
+}
+
+fn spec2_the_one_string_form_takes_them_too(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("dir/a.txt", "some text that compresses ".repeat(100));
+    let form = format!(
+        "httpout:rdirs={}:port=auto:ifce=127.0.0.1:dlist:sutc:cors=on:zmax=100:cache_control=no-cache:\
+         user_agent=mine:hdrs=X-A,1,X-B,2:max_client_errors=2",
+        tree.arg("")
+    );
+    let server = Server::launch(kind, &[&form]);
+    let mut client = server.client();
+    let answer = client.ask(&get("/dir/a.txt").field("Accept-Encoding", "gzip"));
+    answer.status_is(200).field_is_absent("content-encoding").need("server-utc");
+    for (name, value) in [
+        ("access-control-allow-origin", "*"),
+        ("cache-control", "no-cache"),
+        ("server", "mine"),
+        ("x-a", "1"),
+        ("x-b", "2"),
+    ] {
+        answer.field_is(name, value);
+    }
+    client.ask(&get("/dir/")).status_is(200);
+    client.ask(&get("/none")).status_is(404);
+    client.ask(&get("/none")).status_is(404).says_close();
 }
 
 fn spec2_a_server_can_be_write_only_or_read_only(kind: Kind) {

@@ -1,13 +1,16 @@
 //! A real browser: pages of another origin that fetch and upload, and the listing as it is shown. Chromium runs without a window;
 //! each page tells on the console what it found.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
-use std::{env, thread};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
-use httpout_tests::{Kind, Request, Server, Site, Tree, both, until_within};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use httpout_tests::{Kind, PATIENCE, Request, Server, Site, Tree, both, until_within};
 use serde_json::{Value, json};
 
 both! {
@@ -25,7 +28,8 @@ both! {
 struct Browser {
     child: Child,
     errors: Receiver<String>,
-    _profile: Tree,
+    /// All that it writes.
+    files: Tree,
 }
 
 impl Browser {
@@ -43,15 +47,18 @@ impl Browser {
         };
         let program = ["chromium", "chromium-headless-shell"].into_iter().find(is_there);
         let program = program.expect("the tests need Chromium; install the package chromium");
-        let profile = Tree::new();
+        let files = Tree::new();
         let mut child = Command::new(program)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
             .args(["--no-first-run", "--disable-background-networking", "--no-proxy-server"])
             .args(["--disable-component-update", "--disable-extensions"])
             // What pages and the browser say on the console goes to standard error.
             .arg("--enable-logging=stderr")
-            .arg(format!("--user-data-dir={}", profile.arg("profile")))
+            .arg(format!("--user-data-dir={}", files.arg("profile")))
             .args(args)
+            .env("TMPDIR", files.root())
+            // It is many processes, which end together.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -64,7 +71,7 @@ impl Browser {
                 let _ = said.send(line);
             }
         });
-        Self { child, errors, _profile: profile }
+        Self { child, errors, files }
     }
 
     /// Waits for what the page found; also what else was said on the console before.
@@ -95,8 +102,15 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
+        // The last of its processes may still write.
+        let limit = Instant::now() + PATIENCE;
+        while fs::remove_dir_all(self.files.root()).is_err_and(|e| e.kind() != ErrorKind::NotFound)
+            && Instant::now() < limit
+        {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

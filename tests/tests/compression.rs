@@ -1,6 +1,8 @@
 //! Compressed texts: SPEC §3 and RFC 9110 §8.4, §12.5.3, with validators, ranges and changes.
 
+use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use flate2::read::{GzDecoder, ZlibDecoder};
@@ -27,6 +29,7 @@ both! {
     spec3_a_changed_file_is_never_answered_as_it_was,
     spec3_a_file_changed_within_a_clock_tick_is_never_answered_as_it_was,
     spec3_many_ask_for_the_same_at_once,
+    rfc9110_8_8_3_a_tag_is_of_one_content_while_the_file_changes,
     spec3_files_of_the_same_name_are_kept_apart,
     spec3_compression_without_validators,
     spec3_a_manifest_that_is_being_replaced_is_the_old_one_compressed,
@@ -490,6 +493,55 @@ fn spec3_many_ask_for_the_same_at_once(kind: Kind) {
                 });
             }
         });
+    }
+}
+
+fn rfc9110_8_8_3_a_tag_is_of_one_content_while_the_file_changes(kind: Kind) {
+    const VERSIONS: usize = 300;
+    let site = Site::new(kind);
+    site.write("a.txt", text(2_000, 100_000));
+    // The newest version that is certainly there.
+    let newest = AtomicUsize::new(0);
+    let tags = thread::scope(|scope| {
+        let readers: Vec<_> = ["gzip", "deflate", "identity", "gzip, deflate"]
+            .into_iter()
+            .map(|codings| {
+                let (mut client, newest) = (site.client(), &newest);
+                scope.spawn(move || {
+                    let mut tags = Vec::new();
+                    let mut least = 0;
+                    while least + 1 < VERSIONS {
+                        least = newest.load(Ordering::SeqCst);
+                        let answer = client.ask(&accepting("/a.txt", codings));
+                        let content = String::from_utf8_lossy(&decoded(&answer)).into_owned();
+                        let version = content.split(' ').next().and_then(|v| v.parse().ok());
+                        let version: usize = version.expect("a version of ours");
+                        assert!(version >= 100_000 + least, "{version} is older than {least}");
+                        assert_eq!(content, text(2_000, version), "a mixture of versions");
+                        tags.push((answer.need("etag").to_owned(), version));
+                    }
+                    tags
+                })
+            })
+            .collect();
+        let mut client = site.client();
+        for version in 1..VERSIONS {
+            let body = text(2_000, 100_000 + version);
+            if version % 2 == 0 {
+                client.ask(&put("/a.txt", body)).status_is(200);
+            } else {
+                site.write("new", body);
+                let (new, old) = (site.tree.path("www/new"), site.tree.path("www/a.txt"));
+                std::fs::rename(new, old).expect("a rename");
+            }
+            newest.store(version, Ordering::SeqCst);
+        }
+        readers.into_iter().flat_map(|r| r.join().expect("a reader")).collect::<Vec<_>>()
+    });
+    let mut contents = BTreeMap::new();
+    for (tag, version) in tags {
+        let known = *contents.entry(tag.clone()).or_insert(version);
+        assert_eq!(known, version, "{tag} was given to two versions");
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{self, TryRecvError};
+use std::time::Duration;
 use std::{fs, thread};
 
 use httpout_tests::{
@@ -629,6 +630,9 @@ fn crowded(kind: Kind, files: usize) -> Site {
     site
 }
 
+/// Generously more than it takes to look at 100 000 files.
+const LONG: Duration = Duration::from_secs(300);
+
 fn spec3_a_listing_of_100000_files_read_slowly_holds_nobody_up(kind: Kind) {
     let files = 100_000;
     let site = crowded(kind, files);
@@ -637,6 +641,7 @@ fn spec3_a_listing_of_100000_files_read_slowly_holds_nobody_up(kind: Kind) {
         .into_iter()
         .map(|request| {
             let mut client = site.client();
+            client.patience(LONG);
             client.send(request.bytes());
             client
         })
@@ -656,6 +661,7 @@ fn spec3_a_listing_of_100000_files_read_slowly_holds_nobody_up(kind: Kind) {
     assert_eq!(listing["entries"].as_array().map(Vec::len), Some(files));
     // A reader that goes away in the middle is no matter.
     let mut client = site.client();
+    client.patience(LONG);
     client.begin(&get("/large/")).status_is(200);
     client.abort();
     others_are_served(&site);

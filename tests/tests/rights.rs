@@ -176,10 +176,7 @@ rg=nosuchgroup
  ru = alice , dave \n";
     let site = Ruled::over(tree, kind, &format!("[www]\n{rules}"), &[]);
     let status = |path: &str, user: Option<&str>| {
-        let request = match user {
-            Some(user) => get(path).of(user),
-            None => get(path),
-        };
+        let request = user.map_or_else(|| get(path), |user| get(path).of(user));
         site.ask(&request).status
     };
     let users = [None, Some("alice"), Some("bob"), Some("carol"), Some("dave")];
@@ -512,9 +509,8 @@ fn promise_9_missing_and_existing_look_alike(kind: Kind) {
             every_method(path).into_iter().zip(every_method("/private/none"))
         {
             for user in [None, Some("dave")] {
-                let as_user = |request: &Request| match user {
-                    Some(user) => request.clone().of(user),
-                    None => request.clone(),
+                let as_user = |request: &Request| {
+                    user.map_or_else(|| request.clone(), |u| request.clone().of(u))
                 };
                 let (answer, other) = (site.ask(&as_user(&request)), site.ask(&as_user(&missing)));
                 assert!([401, 403].contains(&answer.status), "{request:?}: {answer:?}");

@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     net::IpAddr,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use httpout_proto::Report;
@@ -26,8 +26,13 @@ pub enum Format {
 pub(super) fn combined(peer: IpAddr, now: SystemTime, report: &Report) -> String {
     let mut line = format!("{peer} - ");
     match report.user.as_deref() {
-        // A blank would end it.
-        Some(user) if !user.is_empty() => escape(&mut line, &user.replace(' ', "\u{7f}")),
+        Some(user) if !user.is_empty() => {
+            for (at, word) in user.split(' ').enumerate() {
+                // A blank would end it.
+                line.push_str(if at == 0 { "" } else { "\\x20" });
+                escape(&mut line, word);
+            }
+        }
         Some(_) | None => line.push('-'),
     }
     // Writing to a string does not fail.
@@ -67,7 +72,7 @@ pub(super) fn json(peer: IpAddr, now: SystemTime, report: &Report) -> String {
     let asked = report.asked.as_deref();
     let target = asked.map(|asked| &asked.target).filter(|target| !target.is_empty());
     let object = json!({
-        "time": humantime::format_rfc3339_millis(now.max(UNIX_EPOCH)).to_string(),
+        "time": humantime::format_rfc3339_millis(within(now)).to_string(),
         "peer": peer.to_string(),
         "user": report.user.as_deref(),
         "method": report.method.map(|method| method.as_str()),
@@ -97,9 +102,17 @@ pub(super) fn json(peer: IpAddr, now: SystemTime, report: &Report) -> String {
 
 /// `10/Oct/2000:13:55:36 +0000`
 fn date(now: SystemTime) -> String {
-    let full = humantime::format_rfc3339_seconds(now.max(UNIX_EPOCH)).to_string();
+    let full = humantime::format_rfc3339_seconds(within(now)).to_string();
     let month = full[5..7].parse::<usize>().unwrap_or(1).clamp(1, 12);
     let months =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     format!("{}/{}/{}:{} +0000", &full[8..10], months[month - 1], &full[..4], &full[11..19])
 }
+
+/// A clock may be wrong; what can be written ends with the year 9999.
+fn within(now: SystemTime) -> SystemTime {
+    now.clamp(UNIX_EPOCH, UNIX_EPOCH + Duration::from_secs(253_402_300_799))
+}
+
+#[cfg(test)]
+mod tests;

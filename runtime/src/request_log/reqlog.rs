@@ -18,7 +18,8 @@ pub struct ReqLog {
 const WORDS: [&str; 9] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "REC", "*"];
 
 impl ReqLog {
-    /// Reads a list of methods, `*` for all of them, and `REC` for files that are written; with `-` in front, ends are not told.
+    /// Reads a list of methods, `*` for all of them, and `REC` for files that are written; with `-` in front, the ends of requests
+    /// are not told. `DEL` and `OPT` are read as GPAC does.
     ///
     /// # Errors
     /// A word that is none of these.
@@ -31,6 +32,8 @@ impl ReqLog {
             match (upper.as_str(), Method::from_token(upper.as_bytes())) {
                 ("*", _) => reqlog.all = true,
                 ("REC", _) => reqlog.records = true,
+                ("DEL", _) => reqlog.methods.push(Method::Delete),
+                ("OPT", _) => reqlog.methods.push(Method::Options),
                 (_, Some(method)) => reqlog.methods.push(method),
                 (_, None) => {
                     let near = nearest(&upper, WORDS.into_iter());

@@ -1,6 +1,6 @@
 use std::{
     net::Ipv4Addr,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -44,6 +44,48 @@ fn the_combined_format() {
         line::combined(PEER, at, &bare),
         "192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] \"-\" 499 1234 \"-\" \"-\"\n"
     );
+}
+
+#[test]
+fn a_name_is_one_word_of_its_line() {
+    for (name, shown) in [
+        ("", "-"),
+        ("a b", "a\\x20b"),
+        (" ", "\\x20"),
+        ("a\u{7f}b", "a\\x7Fb"),
+        ("J\u{fc}rgen", "J\\xC3\\xBCrgen"),
+    ] {
+        let report = Report { user: Some(name.into()), ..report(asked("/")) };
+        let line = line::combined(PEER, UNIX_EPOCH, &report);
+        assert_eq!(line.split(' ').nth(2), Some(shown), "{line}");
+    }
+}
+
+#[test]
+fn a_dash_keeps_the_ends_of_files() {
+    for option in ["REC", "-*,REC"] {
+        let out = Arc::new(Mutex::new(Vec::new()));
+        let writer = Writer::start(Sink::Test(Box::new(Memory(out.clone())))).unwrap();
+        let reqlog = Some((ReqLog::parse(option).unwrap(), writer));
+        let logs = Logs { access: None, format: Format::Combined, reqlog };
+        logs.recorded(Path::new("/srv/a"), None);
+        logs.recorded(Path::new("/srv/a"), Some(true));
+        logs.flush();
+        assert_eq!(*out.lock().unwrap(), b"REC /srv/a start\nREC /srv/a done\n");
+    }
+}
+
+/// Takes all.
+pub(super) struct Memory(pub(super) Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]
@@ -104,53 +146,9 @@ fn the_option_reqlog() {
     assert!(reqlog.ends() && !reqlog.records());
     let reqlog = ReqLog::parse("-*,REC").unwrap();
     assert!(reqlog.wants(Method::Delete) && reqlog.records() && !reqlog.ends());
+    let reqlog = ReqLog::parse("DEL,opt").unwrap();
+    assert!(reqlog.wants(Method::Delete) && reqlog.wants(Method::Options));
+    assert!(!reqlog.wants(Method::Get));
     assert_eq!(ReqLog::parse("GTE"), Err("GTE is no method; did you mean GET?".into()));
     assert!(ReqLog::parse("").is_err());
-}
-
-#[test]
-fn a_writer_that_cannot_keep_up_loses_lines_and_counts_them() {
-    struct Slow(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Slow {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.recv().unwrap();
-            self.1.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let (go, gate) = mpsc::channel();
-    let out = Arc::new(Mutex::new(Vec::new()));
-    let writer = Writer::start(Sink::Test(Box::new(Slow(gate, out.clone())))).unwrap();
-    let line = "x".repeat(1 << 20) + "\n";
-    for _ in 0..20 {
-        writer.write(&line);
-    }
-    let lost = writer.lost();
-    assert!(lost > 0);
-    for _ in 0..20 {
-        let _ = go.send(());
-    }
-    writer.flush();
-    drop(writer);
-    assert_eq!(out.lock().unwrap().len() as u64, (20 - lost) * line.len() as u64);
-}
-
-#[test]
-fn a_log_that_is_renamed_is_opened_anew() {
-    let dir = std::env::temp_dir().join(format!("httpout-log-{:016x}", fastrand::u64(..)));
-    std::fs::create_dir(&dir).unwrap();
-    let (log, old) = (dir.join("log"), dir.join("old"));
-    let writer = Writer::start(Sink::open(&log).unwrap()).unwrap();
-    writer.write("one\n");
-    writer.flush();
-    std::fs::rename(&log, &old).unwrap();
-    writer.reopen();
-    writer.write("two\n");
-    writer.flush();
-    assert_eq!(std::fs::read_to_string(&old).unwrap(), "one\n");
-    assert_eq!(std::fs::read_to_string(&log).unwrap(), "two\n");
-    std::fs::remove_dir_all(&dir).unwrap();
 }
