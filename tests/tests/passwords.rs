@@ -1,6 +1,6 @@
 //! Names and passwords: what is asked for, what is taken, how often it is checked, and what clients make of it (SPEC §7).
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -164,17 +164,21 @@ fn spec7_a_wrong_password_is_answered_after_a_second(kind: Kind) {
 
 fn spec7_a_wrong_password_keeps_nobody_else_waiting(kind: Kind) {
     let site = site(kind);
-    let mut guesser = site.client();
-    let began = Instant::now();
-    guesser.send(wrong(1).bytes());
-    let mut asked = 0;
     let mut client = site.client();
-    while began.elapsed() < Duration::from_secs(1) {
-        client.ask(&get("/private/a.txt").of("alice")).is(200, "private\n");
-        asked += 1;
-    }
-    assert!(asked > 1, "others waited for the answer to a wrong password");
-    is_prompt(&guesser.response("GET"));
+    // A server that waits answers one request in that second, each time; one that does not may be slow now and then.
+    let served_meanwhile = (0..5).any(|round| {
+        let mut guesser = site.client();
+        let began = Instant::now();
+        guesser.send(wrong(round).bytes());
+        let mut asked = 0;
+        while began.elapsed() < Duration::from_secs(1) {
+            client.ask(&get("/private/a.txt").of("alice")).is(200, "private\n");
+            asked += 1;
+        }
+        is_prompt(&guesser.response("GET"));
+        asked > 1
+    });
+    assert!(served_meanwhile, "others waited for the answer to a wrong password");
 }
 
 fn spec7_a_user_that_does_not_exist_is_not_told(kind: Kind) {
@@ -300,6 +304,11 @@ fn spec7_passwords_are_taken_over_loopback_only(kind: Kind) {
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, server.address().port()));
     Client::connect(local).ask(&get("/private/a.txt").of("alice")).is(200, "private\n");
     is_prompt(&Client::connect(local).ask(&get("/private/a.txt")));
+    if let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
+        drop(listener);
+        let local = SocketAddr::from((Ipv6Addr::LOCALHOST, local.port()));
+        Client::connect(local).ask(&get("/private/a.txt").of("alice")).is(200, "private\n");
+    }
     // A machine that has no other address cannot be asked from elsewhere.
     let Some(address) = outward() else { return };
     let mut client = Client::connect(SocketAddr::from((address, local.port())));
