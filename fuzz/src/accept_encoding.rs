@@ -27,7 +27,7 @@ pub fn run(data: &[u8]) {
     let any = named(&[b"*"]);
     let gzip = named(&[b"gzip", b"x-gzip"]).or(any).unwrap_or(0.0);
     let deflate = named(&[b"deflate"]).or(any).unwrap_or(0.0);
-    let identity = named(&[b"identity"]).unwrap_or(0.0);
+    let identity = named(&[b"identity"]).or(any).unwrap_or(0.0);
     let expected = if gzip > 0.0 && gzip >= deflate && gzip >= identity {
         Some(Coding::Gzip)
     } else if deflate > 0.0 && deflate > gzip && deflate >= identity {

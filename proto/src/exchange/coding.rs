@@ -37,7 +37,7 @@ impl Coding {
 }
 
 /// The coding that the client likes best, gzip of two it likes as much. `None`: it likes none, or the content as it is
-/// better; or it does not say. Members that cannot be read are passed over.
+/// better; or it does not say. `*` stands for what is not named, `identity` too. Members that cannot be read are passed over.
 pub fn choose(fields: &Fields) -> Option<Coding> {
     let mut named = [None; Coding::ALL.len()];
     let (mut identity, mut others) = (None, None);
@@ -56,7 +56,7 @@ pub fn choose(fields: &Fields) -> Option<Coding> {
     let weights = named.map(|weight: Option<u16>| weight.or(others).unwrap_or(0));
     // On a tie the first one is taken.
     let best = Coding::ALL.into_iter().zip(weights).rev().max_by_key(|(_, weight)| *weight);
-    best.filter(|&(_, weight)| weight > 0 && weight >= identity.unwrap_or(0))
+    best.filter(|&(_, weight)| weight > 0 && weight >= identity.or(others).unwrap_or(0))
         .map(|(coding, _)| coding)
 }
 
@@ -95,6 +95,8 @@ pub(super) fn weight(text: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn chosen(value: &str) -> Option<Coding> {
@@ -123,6 +125,9 @@ mod tests {
             ("identity, gzip;q=0.5", None),
             ("identity;q=0.5, gzip;q=0.5", gzip),
             ("identity;q=0, deflate", deflate),
+            ("*;q=0.5, gzip;q=0.4, deflate;q=0.3", None),
+            ("*;q=0.5, gzip;q=0.4, deflate;q=0.3, identity;q=0.2", gzip),
+            ("*;q=0.5, gzip;q=0.4", deflate),
             ("gzip;q=2", None),
             ("gzip;q=0.1234", None),
             ("gzip;q=1.001", None),
@@ -138,5 +143,41 @@ mod tests {
         let lines = [("Accept-Encoding", &b"gzip;q=0.1"[..]), ("accept-encoding", b"deflate")];
         assert_eq!(choose(&lines.into_iter().collect()), deflate);
         assert_eq!(chosen(&("br,".repeat(64) + "gzip")), None);
+        assert_eq!(chosen(&("br,".repeat(63) + "gzip")), gzip);
+    }
+
+    /// `None`: left out.
+    fn weight_of(name: &'static str) -> impl Strategy<Value = (&'static str, Option<u16>)> {
+        (Just(name), prop::option::of(prop_oneof![Just(0), Just(1000), 0..=1000u16]))
+    }
+
+    proptest! {
+        #[test]
+        fn neither_order_nor_lines_nor_what_is_malformed_matters(
+            members in ["gzip", "deflate", "identity", "*"].map(weight_of).prop_shuffle(),
+            noise in "(gzip|deflate|identity|\\*);(q=2|q=1\\.001|q=0\\.1234|q=|x=1|q=1;x=1)",
+            one_line in any::<bool>(),
+        ) {
+            let weight = |wanted: &str| {
+                members.iter().find(|(name, _)| *name == wanted).and_then(|(_, weight)| *weight)
+            };
+            let [gzip, deflate, identity] = ["gzip", "deflate", "identity"]
+                .map(|name| weight(name).or_else(|| weight("*")).unwrap_or(0));
+            let expected = match gzip.max(deflate) {
+                0 => None,
+                best if best < identity => None,
+                best if best == gzip => Some(Coding::Gzip),
+                _ => Some(Coding::Deflate),
+            };
+            let values = members.iter().filter_map(|(name, weight)| {
+                weight.map(|weight| format!("{name};q={}.{:03}", weight / 1000, weight % 1000))
+            });
+            let mut lines: Vec<String> = [noise].into_iter().chain(values).collect();
+            if one_line {
+                lines = vec![lines.join(" , ")];
+            }
+            let fields = lines.iter().map(|line| ("Accept-Encoding", line.as_bytes())).collect();
+            prop_assert_eq!(choose(&fields), expected);
+        }
     }
 }

@@ -69,7 +69,6 @@ const TEXT: &[(&str, &str)] = &[
 /// Extensions of manifests and of what is replaced as a whole like one.
 const MANIFESTS: &[&str] = &["mpd", "m3u8", "m3u", "xml", "json", "vtt", "txt"];
 
-/// Says nothing about the content (RFC 2046 §4.5.1).
 /// Where nothing is known (RFC 9110 §8.3).
 pub const UNKNOWN: &str = "application/octet-stream";
 
@@ -204,6 +203,45 @@ mod tests {
         for path in ["", "a", "a.", "a.mp4/b", ".mp4", "d/.mpd", "a.unheard-of", "mp4", ")", "a)"] {
             assert_eq!(media_type(path), None, "{path}");
             assert_eq!(media_type(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn text_is_worth_compressing() {
+        for text in [
+            "text/html",
+            "Text/Plain; charset=utf-8",
+            "text/vtt",
+            "application/json",
+            "application/ld+json",
+            "application/xml",
+            "application/dash+xml ; profiles=x",
+            "application/dash-patch+xml",
+            "application/ttml+xml",
+            "image/svg+xml",
+            "application/javascript",
+            "application/vnd.apple.mpegurl",
+            "application/x-mpegURL",
+            "audio/mpegurl",
+            "audio/x-mpegurl",
+            "application/x-subrip",
+        ] {
+            assert!(is_text(text), "{text}");
+        }
+        for other in [
+            "",
+            "text",
+            "video/mp4",
+            "audio/mpeg",
+            "image/png",
+            "application/wasm",
+            "application/octet-stream",
+            "application/octet-stream; x=text/html",
+            "application/xml-dtd",
+            "x-text/html",
+            "application/zip; a=+json",
+        ] {
+            assert!(!is_text(other), "{other}");
         }
     }
 

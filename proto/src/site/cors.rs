@@ -21,7 +21,7 @@ pub enum Cors {
 /// Seconds for which a browser may remember a preflight's answer.
 pub(crate) const MAX_AGE: &str = "86400";
 
-/// Requested names that are looked at, and their length together in bytes.
+/// Requested names that are looked at, and bytes of the list that is answered.
 const MOST_NAMES: usize = 32;
 const MOST_BYTES: usize = 2 << 10;
 
@@ -64,7 +64,8 @@ pub fn preflight(fields: &Fields) -> Option<String> {
     for name in fields.list("access-control-request-headers").take(MOST_NAMES) {
         let Ok(name) = std::str::from_utf8(name) else { continue };
         let known = USUAL.iter().any(|usual| usual.eq_ignore_ascii_case(name));
-        if !known && name.bytes().all(is_tchar) && names.len() + name.len() <= MOST_BYTES {
+        let room = names.len() + ", ".len() + name.len() <= MOST_BYTES;
+        if !known && name.bytes().all(is_tchar) && room {
             names.push_str(", ");
             names.push_str(name);
         }
@@ -74,8 +75,19 @@ pub fn preflight(fields: &Fields) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::http1::is_field_value;
+
+    fn asked(names: &[u8]) -> String {
+        let fields = [
+            ("Origin", &b"http://a"[..]),
+            ("Access-Control-Request-Method", b"PUT"),
+            ("Access-Control-Request-Headers", names),
+        ];
+        preflight(&fields.into_iter().collect()).unwrap()
+    }
 
     #[test]
     fn a_preflight_is_told_by_its_two_fields() {
@@ -88,23 +100,42 @@ mod tests {
 
     #[test]
     fn asked_names_are_echoed_unless_they_are_none() {
-        let asked = |names: &[u8]| {
-            preflight(
-                &[
-                    ("Origin", &b"http://a"[..]),
-                    ("Access-Control-Request-Method", b"PUT"),
-                    ("Access-Control-Request-Headers", names),
-                ]
-                .into_iter()
-                .collect(),
-            )
-            .unwrap()
-        };
         let usual = USUAL.join(", ");
         assert_eq!(asked(b"x-a,Range, x-b"), format!("{usual}, x-a, x-b"));
         assert_eq!(asked(b"x a, (), \xff"), usual);
-        assert!(asked("x-a,".repeat(10_000).as_bytes()).len() < 4096);
-        assert!(asked("x".repeat(10_000).as_bytes()).len() < 4096);
+        let names = |len: usize| asked("x-a,".repeat(len).as_bytes()).matches("x-a").count();
+        assert_eq!((names(32), names(33)), (32, 32));
+        let room = MOST_BYTES - usual.len() - ", ".len();
+        assert_eq!(asked("x".repeat(room).as_bytes()).len(), MOST_BYTES);
+        assert_eq!(asked("x".repeat(room + 1).as_bytes()), usual);
+    }
+
+    #[test]
+    fn when_answers_carry_the_fields() {
+        for (cors, without, with) in
+            [(Cors::Off, false, false), (Cors::On, true, true), (Cors::Auto, false, true)]
+        {
+            assert_eq!([false, true].map(|origin| cors.applies(origin)), [without, with]);
+        }
+        assert_eq!(Cors::default(), Cors::Auto);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_for_the_answer_is_a_short_list_of_names(
+            names in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..200),
+                "([ -~]{0,4}|[a-z-]{0,99}|,){0,60}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let answer = asked(&names);
+            let listed: Vec<&str> = answer.split(", ").collect();
+            prop_assert_eq!(&listed[..USUAL.len()], &USUAL);
+            prop_assert!(listed.len() <= USUAL.len() + MOST_NAMES && answer.len() <= MOST_BYTES);
+            for name in listed {
+                prop_assert!(!name.is_empty() && name.bytes().all(is_tchar), "{:?}", name);
+            }
+        }
     }
 
     #[test]

@@ -105,6 +105,8 @@ pub fn parse<T: AsRef<str>>(occurrences: &[T]) -> Result<Vec<(String, String)>, 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pair(name: &str, value: &str) -> (String, String) {
@@ -148,11 +150,69 @@ mod tests {
     }
 
     #[test]
+    fn what_is_the_servers_own_is_refused_by_name() {
+        for own in "Accept-Ranges Allow Connection Content-Encoding Content-Length Content-Range Content-Type Date ETag \
+            Keep-Alive Last-Modified Location Retry-After TE Trailer Transfer-Encoding Upgrade WWW-Authenticate"
+            .split(' ')
+        {
+            let problem = Headers::new(&[pair(own, "1")]).unwrap_err();
+            assert!(problem.starts_with(own), "{problem}");
+        }
+    }
+
+    #[test]
     fn a_field_replaces_the_servers_own_unless_it_is_a_list() {
         let headers = Headers::new(&[pair("Server", "x"), pair("Vary", "Accept")]).unwrap();
         assert_eq!(headers.lines(), b"Server: x\r\nVary: Accept\r\n");
         assert!(headers.replaces("server"));
         assert!(!headers.replaces("vary"));
         assert!(!headers.replaces("Date"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_stands_in_a_head_as_it_was_given(
+            pairs in prop::collection::vec(
+                ("X-[a-z]{0,8}|X-[!-~]{0,2}|X-\\PC", "[ -~]{0,8}|[a-z]{0,8}|.\n?"),
+                0..4,
+            ),
+        ) {
+            let fine = |(name, value): &(String, String)| {
+                name.bytes().all(is_tchar) && is_field_value(value.as_bytes())
+            };
+            let headers = Headers::new(&pairs);
+            prop_assert_eq!(headers.is_ok(), pairs.iter().all(fine));
+            if let Ok(headers) = headers {
+                prop_assert_eq!(read(headers.lines()), pairs);
+            }
+        }
+
+        #[test]
+        fn each_spelling_is_read(
+            pairs in prop::collection::vec(("X-[a-z]{0,4}", "([a-z=()]( ?[a-z=();]){0,4})?"), 1..6),
+            values in prop::collection::vec("[!-~]([ -~]{0,8}[!-~])?", 6),
+            comma in ",|, | ,",
+        ) {
+            let items: Vec<&str> = pairs.iter().flat_map(|(n, v)| [n.as_str(), v]).collect();
+            prop_assert_eq!(parse(&[items.join(&comma)]), Ok(pairs.clone()));
+            prop_assert!(parse(&[items[1..].join(&comma)]).is_err());
+            // Values with commas and colons.
+            let free = pairs.iter().map(|(name, _)| name.clone()).zip(values);
+            let free: Vec<(String, String)> = free.collect();
+            let apart: Vec<&str> = free.iter().flat_map(|(n, v)| [n.as_str(), v]).collect();
+            prop_assert_eq!(parse(&apart), Ok(free.clone()));
+            let joined: Vec<String> = free.iter().map(|(n, v)| format!("{n}: {v}")).collect();
+            prop_assert_eq!(parse(&joined), Ok(free));
+        }
+    }
+
+    /// As a client reads it.
+    fn read(lines: &[u8]) -> Vec<(String, String)> {
+        let head = [b"HTTP/1.1 200 OK\r\n", lines, b"\r\n"].concat();
+        let mut fields = [httparse::EMPTY_HEADER; 8];
+        let mut answer = httparse::Response::new(&mut fields);
+        assert_eq!(answer.parse(&head), Ok(httparse::Status::Complete(head.len())));
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        answer.headers.iter().map(|field| (field.name.to_owned(), text(field.value))).collect()
     }
 }

@@ -1,0 +1,212 @@
+//! The reading half: requests and their bodies, taken out of what was received.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::{Current, Event, Exchange, ExchangeId, Server};
+use crate::{
+    error::PeerError,
+    http1::{
+        chunked::Decoded,
+        head::HeadReader,
+        message::{Method, RequestHead},
+        reader::{Body, Reading},
+        writer::Writing,
+    },
+    time::{Now, Timer},
+};
+
+impl Server {
+    pub(super) fn wants_data(&self) -> bool {
+        let held: usize = self.inbox.iter().map(Bytes::len).sum();
+        !self.eof
+            && match &self.reading {
+                Reading::Head(_) => true,
+                Reading::Body(body) => !body.wanted || body.credit > 0,
+                Reading::Held => held < self.limits.pipelined,
+                Reading::Stopped => matches!(self.writing, Writing::Lingering { .. }),
+            }
+    }
+
+    /// True if something changed.
+    pub(super) fn step_reading(&mut self, now: Now) -> bool {
+        let Some(mut data) = self.inbox.pop_front() else {
+            self.inbox = VecDeque::new();
+            return self.step_without_data(now);
+        };
+        let before = data.len();
+        let changed = match &mut self.reading {
+            Reading::Head(head) => match head.read(&mut data, &self.limits) {
+                Ok(Some(request)) => {
+                    self.begin(request);
+                    true
+                }
+                Ok(None) => true,
+                Err(why) => {
+                    self.refuse(why);
+                    return true;
+                }
+            },
+            Reading::Body(body) => {
+                if !body.wanted {
+                    body.credit = u64::MAX;
+                }
+                if body.credit == 0 && body.left() != Some(0) {
+                    false
+                } else {
+                    body.stop_waiting(now.mono);
+                    match body.decode(&mut data, &self.limits) {
+                        Ok(decoded) => self.decoded(decoded) || data.len() != before,
+                        Err(why) => {
+                            self.abort_body(why);
+                            return true;
+                        }
+                    }
+                }
+            }
+            Reading::Held => false,
+            Reading::Stopped => {
+                self.discard(data.len() as u64);
+                return true;
+            }
+        };
+        if !data.is_empty() {
+            self.inbox.push_front(data);
+        }
+        changed
+    }
+
+    /// The inbox is empty.
+    fn step_without_data(&mut self, now: Now) -> bool {
+        if let Reading::Body(body) = &mut self.reading {
+            // A body of length 0 is whole without data.
+            if body.left() == Some(0) {
+                return self.decoded(Decoded::End);
+            }
+            if !self.eof {
+                return false;
+            }
+            body.stop_waiting(now.mono);
+            self.abort_body(PeerError::Truncated);
+            return true;
+        }
+        let done = match self.writing {
+            Writing::Idle | Writing::Lingering { .. } => true,
+            Writing::Due | Writing::Live { .. } | Writing::Flushing | Writing::Closed => false,
+        };
+        let close = done && (self.eof || self.last_request && self.rests());
+        if close {
+            self.close();
+        }
+        close
+    }
+
+    /// No request is under way and none has begun.
+    fn rests(&self) -> bool {
+        matches!(&self.reading, Reading::Head(head) if !head.has_begun())
+            && matches!(self.writing, Writing::Idle)
+    }
+
+    fn begin(&mut self, head: RequestHead) {
+        self.timers.stop(Timer::Head);
+        let exchange = self.next_exchange();
+        self.current = Current {
+            id: exchange.id,
+            head: head.method == Method::Head,
+            minor: head.minor,
+            keep_alive: head.keep_alive && !self.last_request,
+            expect: head.expect_continue,
+            until_close: false,
+            obeyed: !matches!(head.method, Method::Get | Method::Head | Method::Options),
+            asked_to_close: !head.keep_alive,
+        };
+        self.reading = Body::new(head.body).map_or(Reading::Held, Reading::Body);
+        self.writing = Writing::Due;
+        self.events.push_back(Event::Request { head: Box::new(head), exchange });
+        self.give_up_if_silent();
+    }
+
+    fn next_exchange(&mut self) -> Exchange {
+        self.next_id += 1;
+        Exchange { id: ExchangeId(self.next_id) }
+    }
+
+    /// No request is read: one answer, and nothing that follows is read as a request.
+    pub(crate) fn refuse(&mut self, why: PeerError) {
+        let exchange = self.next_exchange();
+        self.current = Current {
+            id: exchange.id,
+            head: false,
+            minor: 1,
+            keep_alive: false,
+            expect: false,
+            until_close: false,
+            obeyed: false,
+            asked_to_close: false,
+        };
+        self.stop_reading();
+        self.writing = Writing::Due;
+        self.events.push_back(Event::Refused { why, exchange });
+    }
+
+    fn decoded(&mut self, decoded: Decoded) -> bool {
+        let Reading::Body(body) = &self.reading else { return false };
+        let (id, wanted) = (self.current.id, body.wanted);
+        match decoded {
+            Decoded::More => false,
+            Decoded::Data(data) => {
+                if wanted {
+                    self.events.push_back(Event::Data { id, data });
+                }
+                true
+            }
+            Decoded::End => {
+                self.reading = match self.writing {
+                    Writing::Idle => Reading::Head(HeadReader::default()),
+                    Writing::Due
+                    | Writing::Live { .. }
+                    | Writing::Flushing
+                    | Writing::Lingering { .. }
+                    | Writing::Closed => Reading::Held,
+                };
+                if wanted {
+                    self.events.push_back(Event::End { id });
+                }
+                true
+            }
+        }
+    }
+
+    pub(super) fn abort_body(&mut self, why: PeerError) {
+        let wanted = matches!(&self.reading, Reading::Body(body) if body.wanted);
+        self.stop_reading();
+        self.current.keep_alive = false;
+        match self.writing {
+            Writing::Due | Writing::Live { .. } if wanted => {
+                self.events.push_back(Event::Aborted { id: self.current.id, why });
+            }
+            // The answer does not depend on the body.
+            Writing::Due
+            | Writing::Live { .. }
+            | Writing::Flushing
+            | Writing::Lingering { .. }
+            | Writing::Closed => {}
+            Writing::Idle => self.close(),
+        }
+    }
+
+    pub(super) fn stop_reading(&mut self) {
+        self.reading = Reading::Stopped;
+        self.inbox = VecDeque::new();
+    }
+
+    fn discard(&mut self, bytes: u64) {
+        if let Writing::Lingering { left } = &mut self.writing {
+            match left.checked_sub(bytes) {
+                Some(rest) => *left = rest,
+                None => self.close(),
+            }
+        }
+    }
+}
