@@ -279,7 +279,9 @@ pub enum Effect {
         op: OpId,
     },
     /// Where does this place lie, all symbolic links followed (with `last`, the last segment too)? What does not exist is taken as
-    /// it is written. Asked where [rules](crate::Config::rules) say who may do what. Answer: [`Done::Located`].
+    /// it is written. Asked where [rules](crate::Config::rules) say who may do what; there, every other effect speaks of a path that was
+    /// located so, and must refuse ([`FsError::Outside`](crate::FsError::Outside)) to follow a link that was put on the way
+    /// since. Answer: [`Done::Located`].
     Locate {
         /// To be answered.
         op: OpId,
@@ -373,8 +375,14 @@ pub enum Done {
     Following(Growth),
     /// No upload is in progress.
     NotGrowing,
-    /// The place's absolute path, without symbolic links.
-    Located(PathBuf),
+    /// Where the place lies, without symbolic links. From then on only this path is used, and a link that stands in its way now
+    /// is an error: see [`Effect::Locate`].
+    Located {
+        /// The absolute path.
+        real: PathBuf,
+        /// The path below the place's root.
+        path: RelPath,
+    },
     /// What the password is.
     Verified(Verified),
     /// What is in the directory.

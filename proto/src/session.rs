@@ -1,6 +1,11 @@
 //! A server's side of one connection: HTTP/1.x framing and the exchanges on it, joined. This is what a runtime drives.
 
-use std::{collections::VecDeque, io, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
@@ -11,11 +16,15 @@ use crate::{
     http1::{
         self, Event, Exchange, ExchangeId, Live, Method, RequestHead, Status, Target, Transmit,
     },
+    limits::Limits,
     report::{Asked, Report},
     site::Site,
     step::{Closed, Step, Wait},
     time::{Now, Timer},
 };
+
+/// How long a connection on the admin address may rest, and its request head take.
+const ADMIN_TIME: Duration = Duration::from_secs(5);
 
 /// A connection to a server of a [`Site`]. Facts go in by `handle_*`, which cannot fail and may be called in any number and
 /// order; [`poll`](Self::poll) tells what to do.
@@ -100,7 +109,12 @@ impl Session {
 
     /// A connection on the admin address: `/metrics`, `/healthz`, `/readyz`, and nothing of the site.
     pub fn admin(site: Arc<Site>) -> Self {
+        let mut limits = Limits::clone(&site.limits);
+        // Probes come and go; who does not ask must not keep others out.
+        limits.head_time = limits.head_time.min(ADMIN_TIME);
+        limits.idle_time = Some(ADMIN_TIME);
         let mut session = Self::new(site);
+        session.wire = http1::Server::new(Arc::new(limits));
         session.role = Role::Admin;
         session
     }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use httpout_proto::{
     Client, Config, Done, Effect, FsError, Now, OpId, Session, Site, Step,
     auth::{Rule, Users},
-    effect::Verified,
+    effect::{RelPath, Verified},
     http1::Piece,
 };
 use proptest::{option, prelude::*, sample::select};
@@ -161,7 +161,7 @@ impl File {
         for rule in &mut config.rules {
             // As a runtime does it.
             if rule.dir == Path::new(VIRTUAL) {
-                rule.dir = PathBuf::new();
+                rule.missing = true;
             }
         }
         config.users = users();
@@ -343,7 +343,9 @@ impl Rig {
                     located += 1;
                     let root = &self.session.site().roots()[place.root.index()];
                     let real = real(root, place.path.as_str(), last);
-                    self.session.handle_done(op, Ok(Done::Located(real)));
+                    let path = real.strip_prefix(root).unwrap_or(&real).to_str().unwrap();
+                    let path = RelPath::new(path.trim_start_matches('/')).unwrap();
+                    self.session.handle_done(op, Ok(Done::Located { real, path }));
                 }
                 Step::Do(Effect::Verify { op, user, password, credential }) => {
                     assert!(!touched, "a password is checked after something was touched");

@@ -67,9 +67,9 @@ pub trait Transport: Unpin {
 pub struct Connection<T> {
     transport: T,
     session: Session,
-    /// What the session serves, and what it will serve from the next request on.
+    /// What the session serves, and what it may serve from the next request on.
     offer: Arc<Offer>,
-    renewed: Option<Arc<Offer>>,
+    renewed: Vec<Arc<Offer>>,
     mailbox: Arc<Mailbox>,
     files: Vec<(FileId, File)>,
     /// The uploads in progress that this connection brings, by their part files.
@@ -109,7 +109,7 @@ impl<T: Transport> Connection<T> {
             transport,
             session,
             offer,
-            renewed: None,
+            renewed: Vec::new(),
             mailbox,
             files: Vec::new(),
             feeds: Vec::new(),
@@ -131,10 +131,7 @@ impl<T: Transport> Connection<T> {
     fn round(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Round> {
         let wait = match self.session.poll(now) {
             Step::Do(effect) => {
-                let site = self.session.site();
-                if let Some(offer) = self.renewed.take_if(|offer| Arc::ptr_eq(&offer.site, site)) {
-                    self.offer = offer;
-                }
+                self.keep_up();
                 self.run(effect);
                 return Poll::Ready(Round::More);
             }
@@ -161,6 +158,15 @@ impl<T: Transport> Connection<T> {
             self.handle(message);
         }
         Poll::Ready(Round::More)
+    }
+
+    /// Effects speak of the roots of the site that the session serves now.
+    fn keep_up(&mut self) {
+        let site = self.session.site();
+        if let Some(at) = self.renewed.iter().position(|offer| Arc::ptr_eq(&offer.site, site)) {
+            self.offer = self.renewed.swap_remove(at);
+            self.renewed.drain(..at);
+        }
     }
 
     fn send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -260,7 +266,7 @@ impl<T: Transport> Connection<T> {
             }
             Message::Renewed(offer) => {
                 self.session.renew(offer.site.clone());
-                self.renewed = Some(offer);
+                self.renewed.push(offer);
             }
             Message::ShutDown => self.session.shut_down(),
             Message::Abort => self.session.abort(io::ErrorKind::ConnectionAborted),
@@ -376,12 +382,14 @@ impl<T: Transport> Connection<T> {
             }
             Effect::Locate { op, place, last } => {
                 match self.offer.roots.locate_cached(&place, last) {
-                    Some(real) => self.session.handle_done(op, Ok(Done::Located(real))),
+                    Some((real, path)) => {
+                        self.session.handle_done(op, Ok(Done::Located { real, path }));
+                    }
                     None => {
                         let roots = self.offer.roots.clone();
                         self.unblock(op, move || {
-                            let real = roots.locate(&place, last)?;
-                            Ok(Message::Done(op, Ok(Done::Located(real))))
+                            let (real, path) = roots.locate(&place, last)?;
+                            Ok(Message::Done(op, Ok(Done::Located { real, path })))
                         });
                     }
                 }

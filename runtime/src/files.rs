@@ -61,6 +61,8 @@ const READ: OFlags =
 /// The directories of a [`Site`](httpout_proto::Site), open. See [`Roots::open`].
 pub struct Roots {
     roots: Vec<Root>,
+    /// Directories that stay although they are empty: somebody gave them a name or rights.
+    kept: HashSet<PathBuf>,
     locks: Arc<Locks>,
     cache: Cache,
     /// Directories that go when they are empty and an upload into them is given up: made for uploads none of which is

@@ -20,7 +20,18 @@ const LARGEST: u64 = 1 << 20;
 /// # Errors
 /// The first fault: which file, which line, what to do.
 pub(crate) fn take_rules(rdirs: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Rule>), ConfigError> {
-    let (files, dirs): (Vec<_>, Vec<_>) = rdirs.iter().cloned().partition(|path| path.is_file());
+    let (mut files, mut dirs) = (Vec::new(), Vec::new());
+    for path in rdirs {
+        match fs::metadata(path) {
+            Ok(found) if found.is_file() => files.push(path.clone()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let problem = format!("{} cannot be looked at: {error}", path.display());
+                let help = "check its permissions, or name another";
+                return Err(ConfigError { option: "rdirs", problem, help });
+            }
+            Ok(_) | Err(_) => dirs.push(path.clone()),
+        }
+    }
     let rules: Vec<_> = files.iter().map(|file| read_rules(file)).collect::<Result<_, _>>()?;
     Ok((dirs, rules.into_iter().flatten().collect()))
 }
@@ -30,6 +41,7 @@ fn read_rules(file: &Path) -> Result<Vec<Rule>, ConfigError> {
     let rules = Rule::parse(&text).map_err(|fault| in_file("rdirs", file, &fault))?;
     let base = file.parent().unwrap_or_else(|| Path::new(""));
     let place = |mut rule: Rule| {
+        rule.file = file.to_owned();
         let dir = base.join(&rule.dir);
         rule.dir = match fs::canonicalize(&dir) {
             Ok(real) if real.is_dir() => real,
@@ -38,9 +50,9 @@ fn read_rules(file: &Path) -> Result<Vec<Rule>, ConfigError> {
                 let help = "name a directory in the section's brackets";
                 return Err(in_file("rdirs", file, &Fault { line: rule.line, problem, help }));
             }
-            // A virtual service.
             Err(error) if error.kind() == io::ErrorKind::NotFound && rule.name.is_some() => {
-                PathBuf::new()
+                rule.missing = true;
+                would_be(&dir)
             }
             Err(error) => {
                 let problem = format!("{} cannot be had: {error}", dir.display());
@@ -51,6 +63,17 @@ fn read_rules(file: &Path) -> Result<Vec<Rule>, ConfigError> {
         Ok(rule)
     };
     rules.into_iter().map(place).collect()
+}
+
+/// Where a directory would be that does not exist: absolute, without symbolic links as far as there is something.
+fn would_be(dir: &Path) -> PathBuf {
+    let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let known =
+        absolute.ancestors().find_map(|above| fs::canonicalize(above).ok().zip(Some(above)));
+    match known {
+        Some((real, above)) => real.join(absolute.strip_prefix(above).unwrap_or(&absolute)),
+        None => absolute.clone(),
+    }
 }
 
 /// Reads the users that the rules speak of.

@@ -172,6 +172,7 @@ fn seed_reqlog_tells_requests_as_they_begin_and_end(kind: Kind) {
 fn seed_reqlog_with_a_dash_tells_no_ends(kind: Kind) {
     let mut command = Server::command(kind, &["--port", "auto", "--ifce", "127.0.0.1"]);
     let tree = Tree::new();
+    tree.dir("www");
     // It holds regardless of what else is logged.
     command.args(["--rdirs", &tree.arg("www"), "--reqlog", "-*"]).env("RUST_LOG", "off");
     let server = Server::run(command);
@@ -289,6 +290,7 @@ fn spec11_an_upload_and_its_readers_are_counted(kind: Kind) {
 
 fn spec11_refused_connections_are_counted(kind: Kind) {
     let tree = Tree::new();
+    tree.dir("www");
     let admin = ["--admin", "127.0.0.1:0", "--maxc", "1", "--rdirs", &tree.arg("www")];
     let server = Server::start(kind, &admin);
     let admin = server.admin();
@@ -332,6 +334,7 @@ fn spec11_the_public_address_shows_no_counters(kind: Kind) {
 
 fn spec11_the_operator_is_answered_beyond_maxc(kind: Kind) {
     let tree = Tree::new();
+    tree.dir("www");
     let limits = ["--maxc", "1", "--maxp", "1", "--rdirs", &tree.arg("www")];
     let server = Server::start(kind, &[&["--admin", "127.0.0.1:0"][..], &limits].concat());
     let admin = server.admin();

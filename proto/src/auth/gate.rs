@@ -1,7 +1,7 @@
 //! Which password checks are made, when, and what is remembered of them.
 //!
 //! A check costs tens of milliseconds and megabytes, on purpose: guessing shall be dear. Without a gate the server would pay that
-//! price for each request of a player or encoder, and for each guess of an attacker. So a success is remembered for a minute, equal
+//! price for each request of a player or encoder, and for each guess of an attacker. So a success is remembered while it is used, equal
 //! questions share one check, one check runs at a time, peers take turns, and a peer that keeps guessing is refused unheard.
 
 #[cfg(test)]
@@ -14,7 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a success is remembered, from the end of its check.
+/// How long a success is remembered, from the end of its check, or from its last use by the peer that it was checked for. It never
+/// becomes wrong: another credential would be another question.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// Most successes remembered.
 const MOST_REMEMBERED: usize = 4096;
@@ -65,7 +66,7 @@ pub struct Gate<K, J, W> {
 /// What becomes of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked<J, W> {
-    /// The password is right: it was checked less than a minute ago.
+    /// The password is right: it was checked, or used by the peer it was checked for, less than a minute ago.
     Right,
     /// Run this check now, then call [`Gate::finish`]. The waiter is kept until then.
     Check(J),
@@ -136,9 +137,12 @@ impl<K: Clone + Eq + Hash, J, W> Gate<K, J, W> {
     /// `now` is never earlier than in a call before.
     pub fn ask(&mut self, now: Instant, peer: IpAddr, key: K, job: J, waiter: W) -> Asked<J, W> {
         let peer = Peer::of(peer);
-        let checked_by =
-            self.right.get(&key).filter(|right| now < right.until).map(|right| right.peer);
-        if checked_by == Some(peer) {
+        let right = self.right.get_mut(&key).filter(|right| now < right.until);
+        let checked_by = right.as_ref().map(|right| right.peer);
+        if let Some(right) = right
+            && right.peer == peer
+        {
+            right.until = now + REMEMBERED;
             return Asked::Right;
         }
         if let Some(retry) = self.refused_for(now, peer) {
@@ -211,16 +215,23 @@ impl<K: Clone + Eq + Hash, J, W> Gate<K, J, W> {
         while let Some((until, _)) = self.right_order.front()
             && (*until <= now || self.right_order.len() >= MOST_REMEMBERED)
         {
-            self.forget_oldest_right();
+            self.forget_oldest_right(now);
         }
         let until = now + REMEMBERED;
-        self.right_order.push_back((until, key.clone()));
-        self.right.insert(key, Right { until, peer });
+        // One that was over may still have its place in the order.
+        if self.right.insert(key.clone(), Right { until, peer }).is_none() {
+            self.right_order.push_back((until, key));
+        }
     }
 
-    fn forget_oldest_right(&mut self) {
-        if let Some((_, key)) = self.right_order.pop_front() {
-            self.right.remove(&key);
+    /// Unless it was used since, when it is put behind the others.
+    fn forget_oldest_right(&mut self, now: Instant) {
+        let Some((until, key)) = self.right_order.pop_front() else { return };
+        match self.right.get(&key) {
+            Some(right) if right.until > until && right.until > now => {
+                self.right_order.push_back((right.until, key));
+            }
+            Some(_) | None => _ = self.right.remove(&key),
         }
     }
 

@@ -46,12 +46,16 @@ pub enum Verdict {
 pub struct Rule {
     /// The directory, as it is written.
     pub dir: PathBuf,
+    /// There is no such directory: its name is a virtual service. What lies where it would be is guarded all the same.
+    pub missing: bool,
     /// Where it is mounted below `/`. `None`: at `/`, or, below another section's directory, where that leads to.
     pub name: Option<RelPath>,
     /// Who may read: everybody, where the file does not say.
     pub read: Who,
     /// Who may write: nobody, where the file does not say.
     pub write: Who,
+    /// The file it comes from, for messages; empty as it is read.
+    pub file: PathBuf,
     /// The section's line, counted from 1.
     pub line: usize,
 }
@@ -88,6 +92,11 @@ impl Who {
 }
 
 impl Rule {
+    /// Where it stands: `FILE line N`.
+    pub fn place(&self) -> String {
+        format!("{} line {}", self.file.display(), self.line)
+    }
+
     /// Reads a rule file: the sections that concern this server.
     ///
     /// # Errors
@@ -137,9 +146,11 @@ fn read_section(section: &Section<'_>) -> Result<Option<Rule>, Fault> {
     }
     Ok(Some(Rule {
         dir: section.name.into(),
+        missing: false,
         name: key("name").map(read_name).transpose()?.flatten(),
         read: who(key("ru"), key("rg"))?.unwrap_or(Who::Everybody),
         write: who(key("wu"), key("wg"))?.unwrap_or_else(Who::nobody),
+        file: PathBuf::new(),
         line: section.line,
     }))
 }

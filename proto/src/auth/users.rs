@@ -129,6 +129,7 @@ pub(super) fn is_hash(text: &str) -> bool {
 pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     match name {
         "" => Err("a name is empty"),
+        _ if name.starts_with('$') => Err("a name begins with $, as $ALL and $NONE do"),
         _ if name.len() > 255 => Err("a name is longer than 255 bytes"),
         _ if name.trim() != name => Err("a name has white space at its ends"),
         _ if name.contains([':', ',', '[', ']', '=', '\u{feff}'])

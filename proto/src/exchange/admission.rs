@@ -82,8 +82,13 @@ impl Admission {
     ) -> Option<Task> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Locating { op } if op == done => match result {
-                Ok(Done::Located(real)) => {
+                Ok(Done::Located { real, path }) => {
                     let rule = cx.site.mounts.rule(&real);
+                    if let Some(Request { resolved: Resolved::Place(place), .. }) =
+                        &mut self.request
+                    {
+                        place.path = path;
+                    }
                     self.judge(rule, cx)
                 }
                 result => {

@@ -198,12 +198,24 @@ pub(super) fn head(site: &Site, status: Status) -> ResponseHead {
 }
 
 /// A head with the fields that describe a representation of a file.
-pub(super) fn described(site: &Site, status: Status, validators: &Validators) -> ResponseHead {
-    let cache = site.config.cache_control.as_deref().filter(|&cache| cache != "none");
-    head(site, status)
-        .field_opt("Cache-Control", cache)
+pub(super) fn described(cx: &Cx<'_>, status: Status, validators: &Validators) -> ResponseHead {
+    let cache = cx.site.config.cache_control.as_deref().filter(|&cache| cache != "none");
+    // What a password was needed for is not for caches that others share (RFC 9111 §3.5).
+    let private = cx.about.user.as_ref().and(cache).map(private);
+    head(cx.site, status)
+        .field_opt("Cache-Control", private.as_deref().or(cache))
         .field_opt("ETag", validators.etag.as_deref())
         .field_opt("Last-Modified", validators.modified.map(httpdate::fmt_http_date))
+}
+
+/// The directives, made to speak of private caches alone.
+fn private(directives: &str) -> String {
+    let shared = |directive: &&str| {
+        let name = directive.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+        !matches!(name.as_str(), "public" | "private" | "s-maxage" | "proxy-revalidate" | "")
+    };
+    let kept = directives.split(',').map(str::trim).filter(shared);
+    ["private"].into_iter().chain(kept).collect::<Vec<_>>().join(", ")
 }
 
 /// The head of an error, which has a line of text as its body.

@@ -104,7 +104,7 @@ impl Get {
         place: Place,
         cx: &mut Cx<'_>,
     ) -> Self {
-        let media_type = media::media_type(place.path.as_str()).map(Into::into);
+        let media_type = media::media_type(target.path.as_str()).map(Into::into);
         let state = State::Answered { file: None };
         let mut get = Self { request, target, place, media_type, waited: false, state };
         get.look(cx);
@@ -112,7 +112,7 @@ impl Get {
     }
 
     fn look(&mut self, cx: &mut Cx<'_>) {
-        if !cx.site.mounts.take_uploads() || self.target.directory {
+        if self.target.directory {
             return self.open(Otherwise::Nothing, cx);
         }
         let (op, file) = (cx.op(), cx.file());
@@ -132,7 +132,7 @@ impl Get {
                 Ok(Done::Following(growth)) => {
                     let followed = Followed { op, file, growth };
                     // A manifest that exists is served whole while it is being replaced.
-                    if media::is_manifest(self.place.path.as_str()) {
+                    if media::is_manifest(self.target.path.as_str()) {
                         self.open(Otherwise::Growing(followed), cx);
                     } else {
                         self.describe(Then::Growing(followed), cx);
@@ -454,7 +454,7 @@ impl Get {
     /// What was learned of this upload does not hold for what comes instead.
     fn forget(&mut self, followed: Followed, cx: &mut Cx<'_>) {
         followed.give_up(cx);
-        self.media_type = media::media_type(self.place.path.as_str()).map(Into::into);
+        self.media_type = media::media_type(self.target.path.as_str()).map(Into::into);
     }
 
     /// Gives everything back.

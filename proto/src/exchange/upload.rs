@@ -116,7 +116,7 @@ impl Upload {
         let content = content(request, cx)?;
         let conditional = conditional::is_conditional(&request.fields);
         let mut upload = Self {
-            media_type: media_type(request, &place),
+            media_type: media_type(request, target),
             path: target.path.clone(),
             place,
             content,
@@ -368,7 +368,7 @@ impl Upload {
                 } else {
                     Validators::default()
                 };
-                let head = described(cx.site, status, &validators)
+                let head = described(cx, status, &validators)
                     .field("Content-Location", target::encode(&self.path));
                 cx.answer(Answer::Whole(head, Vec::new()));
             }
@@ -422,8 +422,8 @@ const OPEN: u64 = u64::MAX;
 const COUNT: &str = "the body has more or fewer bytes than the ranges";
 
 /// The media type that the request gives (RFC 9110 §8.3), if the target's name tells none and it says something.
-fn media_type(request: &RequestHead, place: &Place) -> Option<String> {
-    if request.method == Method::Patch || media::media_type(place.path.as_str()).is_some() {
+fn media_type(request: &RequestHead, target: &Target) -> Option<String> {
+    if request.method == Method::Patch || media::media_type(target.path.as_str()).is_some() {
         return None;
     }
     let given = request.fields.get("content-type")?;

@@ -27,7 +27,7 @@ pub struct Config {
     /// Directory to expose for write. Its name is not part of the URL.
     pub wdir: Option<PathBuf>,
     /// The sections of rule files (SPEC §7): which directories are mounted, and who may read and write them. Each `dir` absolute and
-    /// without symbolic links, since rights are looked up by real paths; empty: there is no such directory, the name is a virtual service.
+    /// without symbolic links, since rights are looked up by real paths.
     pub rules: Vec<Rule>,
     /// Who the rules speak of.
     pub users: Users,
@@ -150,7 +150,7 @@ impl Config {
         let headers = Headers::new(&self.hdrs).map_err(|problem| ConfigError {
             option: "hdrs",
             problem,
-            help: "write --hdrs NAME,VALUE or --hdrs 'NAME: VALUE'",
+            help: "leave it out, or name another field",
         })?;
         let mounts = Mounts::new(&self)?;
         let limits = Arc::new(self.limits.clone());

@@ -55,6 +55,17 @@ const EVERYBODY: &Who = &Who::Everybody;
 impl Mounts {
     pub(super) fn new(config: &Config) -> Result<Self, ConfigError> {
         let mut rules = config.rules.clone();
+        for (at, rule) in rules.iter().enumerate() {
+            if let Some(other) = rules[..at].iter().find(|other| other.dir == rule.dir) {
+                let problem = format!(
+                    "{} and {} are of one directory, {}",
+                    other.place(),
+                    rule.place(),
+                    rule.dir.display()
+                );
+                return error(problem, "put both sections together");
+            }
+        }
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.dir.components().count()));
         let mut all = Self { roots: Vec::new(), mounts: Vec::new(), rules, write: None };
         let alone = config.rdirs.len() == 1 && all.rules.is_empty();
@@ -65,14 +76,12 @@ impl Mounts {
         }
         for index in 0..all.rules.len() {
             let rule = &all.rules[index];
-            let (dir, virtual_service) = (rule.dir.clone(), rule.dir.as_os_str().is_empty());
+            let (dir, virtual_service) = (rule.dir.clone(), rule.missing);
             let name = match &rule.name {
                 Some(name) => name.clone(),
                 None if virtual_service => {
-                    let problem = format!(
-                        "the section of line {} has neither a directory nor a name",
-                        rule.line
-                    );
+                    let problem =
+                        format!("{}: the section has neither a directory nor a name", rule.place());
                     return error(problem, "make the directory, or give the section a name");
                 }
                 // It says who may enter a part of a directory that is mounted by another section.
@@ -101,7 +110,10 @@ impl Mounts {
             let path = mount.root.map(|root| self.roots[root.index()].display().to_string());
             path.unwrap_or_else(|| "a virtual service".into())
         };
-        let problem = format!("{} and {} would both be /{}", dir(other), dir(&mount), mount.name);
+        let rule = mount.rule.and_then(|rule| self.rules.get(rule));
+        let place = rule.map_or_else(String::new, |rule| rule.place() + ": ");
+        let problem =
+            format!("{place}{} would be /{}, as {} is", dir(&mount), mount.name, dir(other));
         error(
             problem,
             "give one of them another name (key name in a rule file), or serve their common parent",
@@ -111,9 +123,9 @@ impl Mounts {
     /// True if the rule's directory lies below that of another one.
     fn is_part(&self, index: usize) -> bool {
         let dir = &self.rules[index].dir;
-        self.rules.iter().any(|other| {
-            !other.dir.as_os_str().is_empty() && other.dir != *dir && dir.starts_with(&other.dir)
-        })
+        self.rules
+            .iter()
+            .any(|other| !other.missing && other.dir != *dir && dir.starts_with(&other.dir))
     }
 
     // ---- directories ----
@@ -205,8 +217,7 @@ impl Mounts {
 
     /// The rule for a path, which is absolute and without symbolic links: that of the longest directory that holds it.
     pub(crate) fn rule(&self, real: &Path) -> Option<usize> {
-        let holds = |rule: &Rule| !rule.dir.as_os_str().is_empty() && real.starts_with(&rule.dir);
-        self.rules.iter().position(holds)
+        self.rules.iter().position(|rule| real.starts_with(&rule.dir))
     }
 
     /// Who may do that by this rule. Where there is none, all may.

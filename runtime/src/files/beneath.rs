@@ -13,7 +13,7 @@ use rustix::{
     io::{Errno, Result},
 };
 
-use super::sys::{self, LOOK};
+use super::sys::{self, LOOK, Refuse};
 
 /// How often an open is tried that the kernel gives up because something on the way was renamed.
 const TRIES: usize = 32;
@@ -25,6 +25,8 @@ pub(super) struct Root {
     /// Its canonical path.
     pub(super) path: PathBuf,
     guard: Guard,
+    /// Symbolic links are followed. Where rights are judged by real paths, those are all that is asked for.
+    links: bool,
 }
 
 /// Who sees to it that a path stays below its root; found out once, by trying.
@@ -40,15 +42,18 @@ pub(super) enum Guard {
 }
 
 impl Root {
-    pub(super) fn new(fd: OwnedFd, path: PathBuf) -> Self {
-        let try_open = |cached| sys::open_beneath(&fd, ".", LOOK | OFlags::DIRECTORY, cached).err();
+    pub(super) fn new(fd: OwnedFd, path: PathBuf, links: bool) -> Self {
+        let try_open = |disk| {
+            let refuse = Refuse { links: false, disk };
+            sys::open_beneath(&fd, ".", LOOK | OFlags::DIRECTORY, refuse).err()
+        };
         let guard = match (try_open(false), try_open(true)) {
             // A sandbox that does not know the call answers EPERM.
             (Some(Errno::NOSYS | Errno::PERM), _) => Guard::Comparison,
             (_, None | Some(Errno::AGAIN)) => Guard::KernelCached,
             (_, Some(_)) => Guard::Kernel,
         };
-        Self { fd, path, guard }
+        Self { fd, path, guard, links }
     }
 
     #[cfg(test)]
@@ -58,6 +63,10 @@ impl Root {
 
     pub(super) fn guard(&self) -> Guard {
         self.guard
+    }
+
+    pub(super) fn follows_links(&self) -> bool {
+        self.links
     }
 
     /// The directory itself.
@@ -80,10 +89,12 @@ impl Root {
     /// Opens `path` if that needs no disk; `None` where it might.
     pub(super) fn open_cached(&self, path: &str, flags: OFlags) -> Result<Option<OwnedFd>> {
         match self.guard {
-            Guard::KernelCached => match sys::open_beneath(&self.fd, path, flags, true) {
-                Err(Errno::AGAIN | Errno::INTR) => Ok(None),
-                done => done.map(Some),
-            },
+            Guard::KernelCached => {
+                match sys::open_beneath(&self.fd, path, flags, self.refuse(true)) {
+                    Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+                    done => done.map(Some),
+                }
+            }
             Guard::Kernel | Guard::Comparison => self.open(path, flags).map(Some),
         }
     }
@@ -93,13 +104,22 @@ impl Root {
         self.open(if path.is_empty() { "." } else { path }, LOOK | OFlags::DIRECTORY)
     }
 
+    fn refuse(&self, disk: bool) -> Refuse {
+        Refuse { links: !self.links, disk }
+    }
+
     fn try_open(&self, path: &str, flags: OFlags) -> Result<OwnedFd> {
         match self.guard {
-            Guard::KernelCached | Guard::Kernel => sys::open_beneath(&self.fd, path, flags, false),
+            Guard::KernelCached | Guard::Kernel => {
+                sys::open_beneath(&self.fd, path, flags, self.refuse(false))
+            }
             Guard::Comparison => {
                 let real = fs::canonicalize(self.path.join(path)).map_err(|error| errno(&error))?;
                 if !real.starts_with(&self.path) {
                     return Err(Errno::XDEV);
+                }
+                if !self.links && real != self.path.join(path).components().collect::<PathBuf>() {
+                    return Err(Errno::LOOP);
                 }
                 rustix::fs::open(real, flags | OFlags::NOFOLLOW, Mode::empty())
             }

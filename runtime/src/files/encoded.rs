@@ -21,6 +21,9 @@ use super::{beneath::fs_error, cache::State};
 /// Most that is kept, in bytes.
 const MOST: usize = 16 << 20;
 
+/// Entries of the order that may be of texts that are gone, beside as many as there are.
+const SPARE: usize = 64;
+
 /// A text in a coding.
 pub(crate) type Key = (Place, Coding);
 
@@ -59,9 +62,11 @@ pub(crate) struct Encoded<W>(Mutex<Slots<W>>);
 #[derive(Debug)]
 struct Slots<W> {
     slots: HashMap<Key, Slot<W>>,
-    /// Those that are made, the oldest first.
-    order: VecDeque<Key>,
+    /// Those that are made, the oldest first, by their numbers; some are no longer there.
+    order: VecDeque<(u64, Key)>,
     bytes: usize,
+    /// How many were made.
+    made: u64,
 }
 
 #[derive(Debug)]
@@ -73,7 +78,7 @@ struct Slot<W> {
 #[derive(Debug)]
 enum Content<W> {
     Making(Vec<W>),
-    Made { bytes: Bytes, used: bool },
+    Made { bytes: Bytes, used: bool, number: u64 },
 }
 
 /// What is to be done.
@@ -89,7 +94,7 @@ pub(crate) enum Wanted<W> {
 
 impl<W> Default for Encoded<W> {
     fn default() -> Self {
-        Self(Mutex::new(Slots { slots: HashMap::new(), order: VecDeque::new(), bytes: 0 }))
+        Self(Mutex::new(Slots { slots: HashMap::new(), order: VecDeque::new(), bytes: 0, made: 0 }))
     }
 }
 
@@ -98,7 +103,7 @@ impl<W> Encoded<W> {
     pub(crate) fn want(&self, key: &Key, now: Inode, waiter: W) -> Wanted<W> {
         let mut state = self.lock();
         match state.slots.get_mut(key) {
-            Some(Slot { of, content: Content::Made { bytes, used } }) if *of == now => {
+            Some(Slot { of, content: Content::Made { bytes, used, .. } }) if *of == now => {
                 *used = true;
                 return Wanted::Made(bytes.clone());
             }
@@ -126,9 +131,11 @@ impl<W> Encoded<W> {
         if let Ok(bytes) = result
             && of.settled
         {
-            let content = Content::Made { bytes: bytes.clone(), used: false };
+            state.made += 1;
+            let number = state.made;
+            let content = Content::Made { bytes: bytes.clone(), used: false, number };
             state.slots.insert(key.clone(), Slot { of, content });
-            state.order.push_back(key.clone());
+            state.order.push_back((number, key.clone()));
             state.bytes += bytes.len();
             state.shrink();
         }
@@ -143,14 +150,23 @@ impl<W> Encoded<W> {
 impl<W> Slots<W> {
     /// Lets go what was not asked for lately, until the rest is small enough.
     fn shrink(&mut self) {
+        if self.order.len() > 2 * self.slots.len() + SPARE {
+            let slots = &self.slots;
+            self.order.retain(|(number, key)| slots.get(key).is_some_and(|slot| slot.is(*number)));
+        }
         while self.bytes > MOST {
-            let Some(key) = self.order.pop_front() else { return };
+            let Some((number, key)) = self.order.pop_front() else { return };
             match self.slots.get_mut(&key) {
-                Some(Slot { content: Content::Made { used, .. }, .. }) if *used => {
-                    *used = false;
-                    self.order.push_back(key);
+                Some(Slot { content: Content::Made { used, number: of, .. }, .. })
+                    if *of == number =>
+                {
+                    if std::mem::take(used) {
+                        self.order.push_back((number, key));
+                    } else {
+                        self.forget(&key);
+                    }
                 }
-                Some(_) | None => self.forget(&key),
+                Some(_) | None => {}
             }
         }
     }
@@ -159,7 +175,12 @@ impl<W> Slots<W> {
         if let Some(Slot { content: Content::Made { bytes, .. }, .. }) = self.slots.remove(key) {
             self.bytes -= bytes.len();
         }
-        self.order.retain(|other| other != key);
+    }
+}
+
+impl<W> Slot<W> {
+    fn is(&self, other: u64) -> bool {
+        matches!(self.content, Content::Made { number, .. } if number == other)
     }
 }
 
@@ -192,4 +213,74 @@ pub(crate) fn encode(file: &OwnedFd, len: u64, coding: Coding) -> Result<Bytes, 
         }
     };
     encoded.map(Bytes::from).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use httpout_proto::{
+        Config,
+        effect::{Place, RelPath},
+    };
+
+    use super::*;
+    use crate::files::{Roots, tests::Scratch};
+
+    fn key(root: &Place, name: usize) -> Key {
+        (Place { path: RelPath::new(&format!("f{name}")).unwrap(), ..root.clone() }, Coding::Gzip)
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_what_is_used_stays() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("f");
+        fs::write(&path, "x").unwrap();
+        let mut inode = Inode::of(&fs::File::open(&path).unwrap().into()).unwrap();
+        inode.settled = true;
+        let mut config = Config::default();
+        config.rdirs = vec![scratch.path().to_owned()];
+        let site = config.check().unwrap();
+        Roots::open(&site).unwrap();
+        let root = Place { root: site.mounts().next().unwrap().1.unwrap(), path: RelPath::root() };
+        let encoded = Encoded::default();
+        let text = Bytes::from(vec![0; MOST / 16]);
+        for number in 0..100 {
+            assert!(matches!(encoded.want(&key(&root, number), inode, number), Wanted::Make(None)));
+            assert!(matches!(encoded.want(&key(&root, number), inode, 1000), Wanted::Waits));
+            assert_eq!(encoded.made(&key(&root, number), &Ok(text.clone())), [number, 1000]);
+            assert!(matches!(encoded.want(&key(&root, 0), inode, 0), Wanted::Made(_)));
+            assert!(encoded.lock().bytes <= MOST);
+        }
+        // A text that changes all the time leaves nothing behind.
+        for _ in 0..1000 {
+            let key = key(&root, 0);
+            encoded.lock().forget(&key);
+            assert!(matches!(encoded.want(&key, inode, 0), Wanted::Make(None)));
+            encoded.made(&key, &Ok(Bytes::from_static(b"x")));
+        }
+        let slots = encoded.lock();
+        assert!(slots.order.len() <= 2 * slots.slots.len() + SPARE + 1);
+        assert_eq!(slots.bytes, 15 * text.len() + 1);
+    }
+
+    #[test]
+    fn what_may_still_change_unnoticed_is_not_kept() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("f");
+        fs::write(&path, "x").unwrap();
+        let file = OwnedFd::from(fs::File::open(&path).unwrap());
+        let fresh = Inode { settled: false, ..Inode::of(&file).unwrap() };
+        let settled = Inode { settled: true, ..fresh };
+        let mut config = Config::default();
+        config.rdirs = vec![scratch.path().to_owned()];
+        let site = config.check().unwrap();
+        let root = Place { root: site.mounts().next().unwrap().1.unwrap(), path: RelPath::root() };
+        let (encoded, key) = (Encoded::default(), key(&root, 0));
+        assert!(matches!(encoded.want(&key, fresh, 1), Wanted::Make(None)));
+        // One who sees it otherwise does not wait for what the other makes.
+        assert!(matches!(encoded.want(&key, settled, 2), Wanted::Make(Some(2))));
+        assert_eq!(encoded.made(&key, &Ok(Bytes::from_static(b"x"))), [1]);
+        assert!(matches!(encoded.want(&key, settled, 3), Wanted::Make(None)));
+    }
 }

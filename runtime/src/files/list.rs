@@ -109,8 +109,11 @@ impl Roots {
         let dir = directory.path.as_str();
         let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
         let place = Place { root: directory.root, path: RelPath::new(&path)? };
-        let stat = fstat(self.root(&place).open(&path, LOOK).ok()?).ok()?;
-        let real = self.locate(&place, true).ok()?;
+        let (real, located) = self.locate(&place, true).ok()?;
+        // As a request for it would find it.
+        let root = self.root(&place);
+        let path = if root.follows_links() { &*path } else { located.as_str() };
+        let stat = fstat(root.open(path, LOOK).ok()?).ok()?;
         entry(name, &stat, Some(real.into()))
     }
 }

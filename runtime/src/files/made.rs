@@ -60,7 +60,10 @@ impl Roots {
         dir: &RelPath,
         may_go: impl Fn(&RelPath) -> bool,
     ) {
-        let mut dirs = above(dir).take_while(may_go).map(|dir| (root, dir));
+        let path = &self.roots[root.index()].path;
+        let stays = |dir: &RelPath| self.kept.contains(&path.join(dir.as_str()));
+        let mut dirs =
+            above(dir).take_while(|dir| !stays(dir) && may_go(dir)).map(|dir| (root, dir));
         while let Some((root, dir)) = dirs.next() {
             let removed = dir.parent().ok_or(Errno::BUSY).and_then(|parent| {
                 let parent = self.roots[root.index()].directory(parent.as_str())?;

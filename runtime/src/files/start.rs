@@ -21,7 +21,7 @@ use super::{
 };
 
 impl Roots {
-    /// Opens the directories of `site`. One that is missing is made, if its parent exists. Part files that a
+    /// Opens the directories of `site`. A write directory that is missing is made, if its parent exists. Part files that a
     /// server left behind that died are removed.
     ///
     /// # Errors
@@ -57,39 +57,54 @@ impl Roots {
     }
 
     fn with(site: &Site, locks: Arc<Locks>) -> Result<Self, ConfigError> {
+        let config = site.config();
+        if let Some(wdir) = &config.wdir {
+            make(wdir)?;
+        }
         let writable: Vec<_> = site.writable_roots().map(|root| root.index()).collect();
         let roots: Vec<Root> = site
             .roots()
             .iter()
             .enumerate()
-            .map(|(index, path)| open_root(path, writable.contains(&index)))
+            .map(|(index, path)| {
+                open_root(path, writable.contains(&index), config.rules.is_empty())
+            })
             .collect::<Result<_, _>>()?;
-        Ok(Self { roots, locks, cache: Cache::default(), provisional: Mutex::default() })
+        let rules = config.rules.iter().map(|rule| rule.dir.clone());
+        let kept = roots.iter().map(|root| root.path.clone()).chain(rules).collect();
+        Ok(Self { roots, kept, locks, cache: Cache::default(), provisional: Mutex::default() })
     }
 }
 
-fn open_root(path: &Path, write: bool) -> Result<Root, ConfigError> {
+/// Makes the write directory, if it is missing.
+fn make(path: &Path) -> Result<(), ConfigError> {
+    let shown = path.display();
+    let error = |problem, help| Err(ConfigError { option: "wdir", problem, help });
+    match fs::create_dir(path) {
+        Ok(()) => Ok(()),
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            let help = "check the spelling, or make the parent";
+            error(format!("neither {shown} nor its parent exists"), help)
+        }
+        Err(_) if path.exists() => Ok(()),
+        Err(why) => error(
+            format!("{shown} does not exist and cannot be made: {why}"),
+            "make it, or name another",
+        ),
+    }
+}
+
+fn open_root(path: &Path, write: bool, links: bool) -> Result<Root, ConfigError> {
     let option = if write { "wdir" } else { "rdirs" };
     let shown = path.display();
     let error = |problem, help| ConfigError { option, problem, help };
-    let open = || open(path, LOOK | OFlags::DIRECTORY, Mode::empty());
-    let fd = match open() {
-        Err(Errno::NOENT) => {
-            fs::create_dir(path).map_err(|why| {
-                if why.kind() == io::ErrorKind::NotFound {
-                    let help = "check the spelling, or make the parent";
-                    return error(format!("neither {shown} nor its parent exists"), help);
-                }
-                error(
-                    format!("{shown} does not exist and cannot be made: {why}"),
-                    "make it, or name another",
-                )
-            })?;
-            open()
-        }
-        done => done,
-    };
+    let fd = open(path, LOOK | OFlags::DIRECTORY, Mode::empty());
     let fd = fd.map_err(|why| match why {
+        // It could be a rule file that is missing: to serve an empty directory in its place would be to serve without rules.
+        Errno::NOENT => {
+            error(format!("{shown} does not exist"), "check the spelling, or make the directory")
+        }
         Errno::NOTDIR => {
             error(format!("{shown} is not a directory"), "name the directory that holds it")
         }
@@ -111,5 +126,5 @@ fn open_root(path: &Path, write: bool) -> Result<Root, ConfigError> {
     let canonical = fs::canonicalize(path).map_err(|why| {
         error(format!("the full path of {shown} cannot be told: {why}"), "give its full path")
     })?;
-    Ok(Root::new(fd, canonical))
+    Ok(Root::new(fd, canonical, links))
 }

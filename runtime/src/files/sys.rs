@@ -14,26 +14,27 @@ pub(super) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
 pub(super) const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// Opens `path` where the kernel sees to it that nothing on the way leaves `dir`. With `cached`, only if
-/// that needs no disk: [`Errno::AGAIN`] else.
+/// What an open refuses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refuse {
+    /// Symbolic links on the way: [`Errno::LOOP`].
+    pub(super) links: bool,
+    /// To wait for a disk: [`Errno::AGAIN`].
+    pub(super) disk: bool,
+}
+
+/// Opens `path` where the kernel sees to it that nothing on the way leaves `dir`.
 #[cfg(target_os = "linux")]
 pub(super) fn open_beneath(
     dir: impl AsFd,
     path: &str,
     flags: OFlags,
-    cached: bool,
+    refuse: Refuse,
 ) -> Result<OwnedFd> {
     use rustix::fs::{Mode, ResolveFlags};
     let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    resolve.set(ResolveFlags::CACHED, cached);
-    rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve)
-}
-
-/// Opens `path` if no symbolic link is on the way and it needs no disk.
-#[cfg(target_os = "linux")]
-pub(super) fn open_without_links(dir: impl AsFd, path: &str, flags: OFlags) -> Result<OwnedFd> {
-    use rustix::fs::{Mode, ResolveFlags};
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
+    resolve.set(ResolveFlags::CACHED, refuse.disk);
+    resolve.set(ResolveFlags::NO_SYMLINKS, refuse.links);
     rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve)
 }
 
@@ -77,15 +78,7 @@ mod absent {
         _: impl AsFd,
         _: &str,
         _: OFlags,
-        _: bool,
-    ) -> Result<OwnedFd> {
-        Err(Errno::NOSYS)
-    }
-
-    pub(in super::super) fn open_without_links(
-        _: impl AsFd,
-        _: &str,
-        _: OFlags,
+        _: super::Refuse,
     ) -> Result<OwnedFd> {
         Err(Errno::NOSYS)
     }

@@ -34,10 +34,34 @@ fn a_success_is_remembered_for_a_minute_for_all_peers() {
     let (mut gate, now) = (TestGate::default(), Instant::now());
     check(&mut gate, now, 1, 7, true);
     let last = now + MINUTE - Duration::from_nanos(1);
-    assert_eq!(ask(&mut gate, last, 1, 7), Asked::Right);
     assert_eq!(ask(&mut gate, last, 2, 7), Asked::Right);
     check(&mut gate, now + MINUTE, 1, 7, true);
     assert_eq!(ask(&mut gate, now + MINUTE, 2, 7), Asked::Right);
+}
+
+#[test]
+fn a_success_that_is_used_stays_while_a_neighbour_guesses() {
+    let (mut gate, now) = (TestGate::default(), Instant::now());
+    check(&mut gate, now, 1, 7, true);
+    for round in 1..10 {
+        let now = now + MINUTE * round - Duration::from_secs(u64::from(round));
+        assert_eq!(ask(&mut gate, now, 1, 7), Asked::Right);
+        for guess in 0..10 {
+            let key = 1000 + 100 * round + guess;
+            if let Asked::Check(key) = ask(&mut gate, now, 1, key) {
+                gate.finish(now, &key, false);
+            }
+        }
+    }
+    // What is remembered besides does not push it out.
+    let now = now + MINUTE * 9;
+    assert_eq!(ask(&mut gate, now, 1, 7), Asked::Right);
+    for key in 1..u32::try_from(MOST_REMEMBERED).unwrap() {
+        check(&mut gate, now, 2, 10_000 + key, true);
+    }
+    assert_eq!(ask(&mut gate, now, 1, 7), Asked::Right);
+    assert_eq!(gate.right.len(), MOST_REMEMBERED);
+    assert_eq!(gate.right_order.len(), MOST_REMEMBERED);
 }
 
 #[test]
@@ -288,6 +312,9 @@ impl Model {
         let by =
             self.right.iter().find(|right| right.0 == key && now < right.2).map(|right| right.1);
         if by == Some(peer) {
+            for right in self.right.iter_mut().filter(|right| right.0 == key) {
+                right.2 = now + MINUTE;
+            }
             return Asked::Right;
         }
         let refused =

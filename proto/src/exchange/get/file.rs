@@ -51,11 +51,15 @@ impl Get {
             Ok(_) | Err(_) => return self.answer_plain(file, meta, cx),
         };
         let coded = self.validators(meta, cx).coded(coding);
-        let verdict = conditional::evaluate(&self.request.fields, true, Some(&coded));
-        if verdict != Verdict::Go {
-            return self.answer_unmet(verdict, meta, &coded, cx);
+        match conditional::evaluate(&self.request.fields, true, Some(&coded)) {
+            Verdict::Go => {}
+            Verdict::NotModified => {
+                return self.answer_unmet(Verdict::NotModified, meta, &coded, cx);
+            }
+            // Who insists on the file as it is gets that.
+            Verdict::Failed => return self.answer_plain(file, meta, cx),
         }
-        let head = described(cx.site, Status::OK, &coded)
+        let head = described(cx, Status::OK, &coded)
             .field("Content-Type", self.media_type())
             .field("Content-Encoding", coding.token())
             .field_opt("Vary", self.vary(meta, cx));
@@ -71,7 +75,7 @@ impl Get {
         cx: &mut Cx<'_>,
     ) {
         if verdict == Verdict::NotModified {
-            let head = described(cx.site, Status::NOT_MODIFIED, validators)
+            let head = described(cx, Status::NOT_MODIFIED, validators)
                 .field_opt("Vary", self.vary(meta, cx));
             cx.answer(Answer::Whole(head, Vec::new()));
         } else {
@@ -90,7 +94,7 @@ impl Get {
             .ranges(cx)
             .filter(|_| conditional::range_applies(&self.request.fields, &validators, cx.now.wall));
         let vary = self.vary(meta, cx);
-        let described = |status| described(cx.site, status, &validators).field_opt("Vary", vary);
+        let described = |status| described(cx, status, &validators).field_opt("Vary", vary);
         match ranges.map_or(Resolution::Whole, |ranges| ranges.resolve(meta.len)) {
             Resolution::Whole => {
                 let accepts = if cx.site.config.norange { "none" } else { "bytes" };
