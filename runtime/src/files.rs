@@ -58,7 +58,7 @@ const LOCKS: usize = 256;
 const READ: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// The directories of a [`Site`](httpout_proto::Site), open. See [`Roots::open`].
+/// The directories of a [`Site`], open. See [`Roots::open`].
 pub struct Roots {
     roots: Vec<Root>,
     /// Directories that stay although they are empty: somebody gave them a name or rights.
