@@ -299,14 +299,16 @@ impl Connection {
                 return self.follow(op, file, disk.path(&place), wait);
             }
             Effect::Unfollow { op } => return self.unfollow(op),
-            // What is declined here is not needed without rules and listing; a text is then sent as it is.
+            // What is declined here is not needed without rules, listing and live inputs; a text is then sent as it is.
             Effect::Locate { op, .. }
             | Effect::Verify { op, .. }
             | Effect::List { op, .. }
             | Effect::Encode { op, .. }
+            | Effect::Listen { op, .. }
+            | Effect::Take { op, .. }
             | Effect::Metrics { op }
             | Effect::Health { op } => (op, Err(io::ErrorKind::Unsupported.into())),
-            Effect::Begun { .. } | Effect::Over(_) => return,
+            Effect::Leave { .. } | Effect::Begun { .. } | Effect::Over(_) => return,
             Effect::ShutdownWrite => {
                 // If it fails the peer is gone, which reading tells as well.
                 let _ = self.socket.shutdown(Shutdown::Write);

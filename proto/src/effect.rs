@@ -16,6 +16,7 @@ use crate::{
         listing::{Entry, Order},
     },
     http1::Method,
+    live::{Description, News},
     report::{Asked, Report},
 };
 
@@ -330,6 +331,26 @@ pub enum Effect {
         /// How to compress.
         coding: Coding,
     },
+    /// Listen to the live resource of this path, if there is one. Answer: [`Done::Live`] or [`Done::NotLive`].
+    Listen {
+        /// To be answered. Names the listener from then on.
+        op: OpId,
+        /// The path in the URL.
+        path: RelPath,
+    },
+    /// What there is for a listener that has sent all it took before; once there is something:
+    /// [`Broadcast::take`](crate::live::Broadcast::take). Answer: [`Done::News`].
+    Take {
+        /// To be answered.
+        op: OpId,
+        /// The effect that listens.
+        live: OpId,
+    },
+    /// Listen no longer.
+    Leave {
+        /// The effect that listens.
+        live: OpId,
+    },
     /// The server's counters, in the text format of Prometheus. Answer: [`Done::Text`].
     Metrics {
         /// To be answered.
@@ -375,6 +396,12 @@ pub enum Done {
     Following(Growth),
     /// No upload is in progress.
     NotGrowing,
+    /// There is a live resource, and it is listened to.
+    Live(Arc<Description>),
+    /// There is no live resource of that path.
+    NotLive,
+    /// What a listener is told.
+    News(News),
     /// Where the place lies, without symbolic links. From then on only this path is used, and a link that stands in its way now
     /// is an error: see [`Effect::Locate`].
     Located {

@@ -145,6 +145,11 @@ impl Session {
     /// The peer will send no more.
     pub fn handle_eof(&mut self) {
         self.wire.handle_eof();
+        let task = self.active.as_ref().and_then(|active| active.task.as_ref());
+        if task.is_some_and(Task::is_endless) {
+            // Nothing would tell that it is gone, as long as there is nothing to be sent.
+            self.wire.abort_all(io::ErrorKind::UnexpectedEof);
+        }
     }
 
     /// `sent` bytes of what [`transmit`](Self::transmit) showed are with the socket.

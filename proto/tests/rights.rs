@@ -446,6 +446,9 @@ fn answer(effect: &Effect) -> Option<(OpId, Result<Done, FsError>)> {
         | Effect::Locate { .. }
         | Effect::Verify { .. }
         | Effect::Encode { .. }
+        | Effect::Listen { .. }
+        | Effect::Take { .. }
+        | Effect::Leave { .. }
         | Effect::Metrics { .. }
         | Effect::Health { .. } => panic!("{effect:?} where nothing can be opened or made"),
     }

@@ -22,7 +22,7 @@ mod net;
 use std::{io, sync::Arc};
 
 pub use httpout_runtime::{Config, ConfigError, Handle, Limits, Multirange, Options, Server};
-use httpout_runtime::{Connection, accept};
+use httpout_runtime::{Connection, Parts, accept, feed};
 use smol::Executor;
 
 use crate::net::{Listener, Socket};
@@ -33,7 +33,10 @@ use crate::net::{Listener, Socket};
 /// # Errors
 /// A listening socket that the reactor does not take.
 pub async fn serve(server: Server, executor: Arc<Executor<'static>>) -> io::Result<()> {
-    let (shared, listeners) = server.into_parts();
+    let Parts { shared, listeners, inputs } = server.into_parts();
+    for input in inputs {
+        executor.spawn(feed::<Listener>(shared.clone(), input)).detach();
+    }
     for (listener, door) in listeners {
         let worker = executor.clone();
         let listener = Listener::new(listener)?;

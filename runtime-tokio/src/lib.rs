@@ -21,7 +21,7 @@ mod net;
 use std::io;
 
 pub use httpout_runtime::{Config, ConfigError, Handle, Limits, Multirange, Options, Server};
-use httpout_runtime::{Connection, accept};
+use httpout_runtime::{Connection, Parts, accept, feed};
 use tokio::runtime;
 
 use crate::net::{Listener, Socket};
@@ -40,7 +40,10 @@ pub async fn serve(server: Server) -> io::Result<()> {
 /// # Errors
 /// A listening socket that the runtime does not take.
 pub async fn serve_on(server: Server, workers: Vec<runtime::Handle>) -> io::Result<()> {
-    let (shared, listeners) = server.into_parts();
+    let Parts { shared, listeners, inputs } = server.into_parts();
+    for input in inputs {
+        tokio::spawn(feed::<Listener>(shared.clone(), input));
+    }
     for (listener, door) in listeners {
         let mut next = workers.clone().into_iter().cycle();
         let listener = Listener::new(listener)?;

@@ -3,6 +3,7 @@
 mod banner;
 mod complete;
 mod file;
+mod live;
 mod man;
 mod sources;
 mod tasks;
@@ -31,7 +32,7 @@ pub use self::{
 };
 use crate::{
     AccessLogFormat, LogFormat, LogOptions, Options as RuntimeOptions, ReqLog,
-    creds::default_users_file, listen::Port, rights,
+    creds::default_users_file, input::Input, listen::Port, rights,
 };
 
 /// Port of `http` URLs that name none.
@@ -43,6 +44,7 @@ const HTTP: u16 = 80;
     name = "httpout",
     version,
     override_usage = "httpout --rdirs DIR[,DIR]... [--wdir DIR] [OPTIONS]\n       \
+                      httpout -i FILE|- -o http://localhost:8080/live.mp3 [OPTIONS]\n       \
                       httpout 'rdirs=DIR:wdir=DIR:port=8080'",
     after_help = "Names may be written with _ or with -. BOOL is true or false; without it, true.\n\
                   Options are also read in the form NAME=VALUE:NAME:NAME=VALUE, as GPAC writes them;\n\
@@ -75,9 +77,10 @@ pub struct Options {
         default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Directories")]
     dlist: bool,
 
-    /// Where to listen: the port, and the address if the host is one or localhost. The path has no meaning here
+    /// Where to listen: the port, and the address if the host is one or localhost; and the path of an input's resource. One for each
+    /// -i; all inputs are found at each of these addresses
     #[arg(short = 'o', long, value_name = "URL", value_parser = destination, help_heading = "Listening")]
-    dst: Option<Destination>,
+    dst: Vec<Destination>,
 
     /// Port to listen on; auto: any free one; 0: as dst says, else 80
     #[arg(long, value_name = "PORT|auto", value_parser = port, help_heading = "Listening")]
@@ -250,6 +253,9 @@ pub struct Options {
     )]
     log_format: LogFormat,
 
+    #[command(flatten)]
+    live: live::Live,
+
     #[arg(skip)]
     sources: sources::Sources,
 }
@@ -309,7 +315,7 @@ impl Options {
     /// # Errors
     /// A scheme that is not spoken.
     pub fn config(&self) -> Result<Config, ConfigError> {
-        if let Some(scheme) = self.dst.as_ref().and_then(|dst| dst.unknown_scheme.as_ref()) {
+        if let Some(scheme) = self.dst.iter().find_map(|dst| dst.unknown_scheme.as_ref()) {
             let problem = format!("{scheme}:// is not spoken");
             return Err(ConfigError { option: "dst", problem, help: "write http://HOST:PORT/" });
         }
@@ -347,6 +353,8 @@ impl Options {
             Form::Merge => Multirange::Merge,
         };
         config.wait_missing = self.wait_missing;
+        config.live = !self.live.input.is_empty() && self.rdirs.is_empty();
+        config.ice = self.live.ice;
         config.durable = self.durable;
         config.limits.upload = (self.maxs > 0).then_some(self.maxs);
         config.limits.idle_time = (!self.timeout.is_zero()).then_some(self.timeout);
@@ -386,25 +394,36 @@ impl Options {
         self.admin
     }
 
-    /// Which port to listen on.
-    pub fn port(&self) -> Port {
-        match self.port {
-            Some(Port::Number(0)) | None => {
-                Port::Number(self.dst.as_ref().and_then(|dst| dst.port).unwrap_or(HTTP))
-            }
-            Some(port) => port,
-        }
+    /// The inputs.
+    ///
+    /// # Errors
+    /// One that has no destination, or a property that means nothing.
+    pub fn inputs(&self) -> Result<Vec<Input>, ConfigError> {
+        self.live.inputs(&self.dst)
     }
 
-    /// Where to listen: an interface, an address or `localhost`; `None`: everywhere.
-    pub fn ifce(&self) -> Option<&str> {
-        self.ifce.as_deref().or_else(|| self.dst.as_ref()?.ifce.as_deref())
+    /// Where to listen: an interface, an address or `localhost` (`None`: everywhere), and the port. Each once.
+    pub fn places(&self) -> Vec<(Option<&str>, Port)> {
+        let mut places = Vec::new();
+        for dst in self.dst.iter().map(Some).chain(self.dst.is_empty().then_some(None)) {
+            let port = match self.port {
+                Some(Port::Number(0)) | None => {
+                    Port::Number(dst.and_then(|dst| dst.port).unwrap_or(HTTP))
+                }
+                Some(port) => port,
+            };
+            let place = (self.ifce.as_deref().or_else(|| dst?.ifce.as_deref()), port);
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        places
     }
 
     /// Which of the options that say where to listen are given.
     pub fn where_to_listen(&self) -> Vec<&'static str> {
         let all = [
-            ("dst", self.dst.is_some()),
+            ("dst", !self.dst.is_empty()),
             ("port", self.port.is_some()),
             ("ifce", self.ifce.is_some()),
         ];
@@ -426,9 +445,11 @@ impl Options {
         self.config.as_deref()
     }
 
-    /// What is odd about the sources of the options, but does not keep the server from starting.
-    pub fn warnings(&self) -> &[String] {
-        &self.sources.warnings
+    /// What is odd about the options and their sources, but does not keep the server from starting.
+    pub fn warnings(&self) -> Vec<String> {
+        let idle = self.live.idle();
+        let idle = idle.iter().map(|name| format!("{name} is not used: there is no input (-i)"));
+        self.sources.warnings.iter().cloned().chain(idle).collect()
     }
 
     /// The error as text, with the source of its option first if that is not the command line.

@@ -13,7 +13,7 @@ use std::{
 use httpout_proto::{
     Done, Effect, FileId, FsError, Now, OpId, Session, Step, Wait,
     effect::{Meta, Verified},
-    live::FeedId,
+    live::{FeedId, ListenerId},
 };
 use rustix::{
     fd::{BorrowedFd, OwnedFd},
@@ -27,6 +27,7 @@ use crate::{
         encoded::{self, Inode, Key, Wanted},
         list::Taken,
     },
+    live::Channel,
     mailbox::{Mailbox, Message},
     output::{self, Sent, Source, Warm},
     server::{Admission, Follower, Following, Offer, Shared},
@@ -79,6 +80,8 @@ pub struct Connection<T> {
     /// What the listing that is being sent takes of the memory.
     listed: Option<Taken>,
     followings: Vec<(OpId, Place)>,
+    /// The live resource that is listened to.
+    listening: Option<Listening>,
     /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for nothing.
     timer: Option<Instant>,
     /// A cold span is on its way into the page cache.
@@ -92,6 +95,17 @@ pub struct Connection<T> {
 enum File {
     Open(OpenFile),
     Part(Arc<PartFile>),
+}
+
+/// A place among the listeners of a live resource.
+#[derive(Debug)]
+struct Listening {
+    /// The effect that listens.
+    live: OpId,
+    channel: Arc<Channel>,
+    id: ListenerId,
+    /// The effect that waits for news.
+    waiting: Option<OpId>,
 }
 
 /// What an effect follows.
@@ -116,6 +130,7 @@ impl<T: Transport> Connection<T> {
             number: 0,
             listed: None,
             followings: Vec::new(),
+            listening: None,
             timer: None,
             fetching: false,
             warm: Warm::default(),
@@ -260,6 +275,12 @@ impl<T: Transport> Connection<T> {
                 }
             }
             Message::Growth(op, growth) => self.session.handle_growth(op, growth),
+            Message::News(live) => {
+                let listening = self.listening.as_mut().filter(|listening| listening.live == live);
+                if let Some(op) = listening.and_then(|listening| listening.waiting.take()) {
+                    self.take_news(op);
+                }
+            }
             Message::Fetched => {
                 self.fetching = false;
                 self.warm = Warm::ALL;
@@ -417,6 +438,24 @@ impl<T: Transport> Connection<T> {
                     };
                 self.session.handle_done(op, Ok(Done::Verified(verified)));
             }
+            Effect::Listen { op, path } => {
+                let done = match self.shared().channels.listen(&path) {
+                    Some((channel, id, description)) => {
+                        self.listening = Some(Listening { live: op, channel, id, waiting: None });
+                        Done::Live(description)
+                    }
+                    None => Done::NotLive,
+                };
+                self.session.handle_done(op, Ok(done));
+            }
+            Effect::Take { op, .. } => self.take_news(op),
+            Effect::Leave { live } => {
+                if let Some(Listening { channel, id, .. }) =
+                    self.listening.take_if(|listening| listening.live == live)
+                {
+                    channel.leave(id);
+                }
+            }
             Effect::Metrics { op } => {
                 let text = self.shared().metrics_text();
                 self.session.handle_done(op, Ok(Done::Text(text)));
@@ -445,6 +484,19 @@ impl<T: Transport> Connection<T> {
                 // Failure means that the peer is gone, which reading tells too.
                 let _ = shutdown(self.transport.socket(), Shutdown::Write);
             }
+        }
+    }
+
+    /// What there is for the listener; or else it waits.
+    fn take_news(&mut self, op: OpId) {
+        let shared = self.admission.shared();
+        let Some(listening) = &mut self.listening else {
+            return self.session.handle_done(op, Err(FsError::NotFound));
+        };
+        let waiter = || Follower { mailbox: self.mailbox.clone(), op: listening.live };
+        match shared.channels.take(&listening.channel, listening.id, waiter) {
+            Some(news) => self.session.handle_done(op, Ok(Done::News(news))),
+            None => listening.waiting = Some(op),
         }
     }
 
@@ -548,6 +600,9 @@ impl<T> Drop for Connection<T> {
         }
         for (op, place) in self.followings.drain(..) {
             place.leave(shared, &Follower { mailbox: self.mailbox.clone(), op });
+        }
+        if let Some(Listening { channel, id, .. }) = self.listening.take() {
+            channel.leave(id);
         }
         for (_, file) in self.files.drain(..) {
             file.close(&self.admission);

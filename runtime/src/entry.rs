@@ -82,9 +82,11 @@ fn refuse(error: &clap::Error) -> ExitCode {
 
 fn bind(options: &Options) -> Result<Server, ConfigError> {
     let config = options.config()?;
+    let inputs = options.inputs()?;
     let passed = listen::passed()?;
     let listeners = if passed.is_empty() {
-        listen::bind(options.ifce(), options.port())?
+        let bound = options.places().into_iter().map(|(ifce, port)| listen::bind(ifce, port));
+        bound.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()
     } else {
         for option in options.where_to_listen() {
             tracing::warn!("{option} is not used: the sockets that were passed are listened on");
@@ -93,7 +95,7 @@ fn bind(options: &Options) -> Result<Server, ConfigError> {
     };
     let admin = options.admin().map(listen::bind_admin).transpose()?;
     let server = Server::bind(config, options.runtime(), listeners)?;
-    Ok(server.with_admin(admin.into_iter().collect()))
+    server.with_admin(admin.into_iter().collect()).with_inputs(inputs)
 }
 
 fn start(bound: &Server, options: &Options) -> io::Result<()> {

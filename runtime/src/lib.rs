@@ -7,7 +7,9 @@ mod connection;
 mod creds;
 pub mod entry;
 pub mod files;
+pub mod input;
 pub mod listen;
+mod live;
 pub mod log;
 mod mailbox;
 mod metrics;
@@ -27,5 +29,5 @@ pub use httpout_proto::{
 };
 pub use log::LogFormat;
 pub use request_log::{Format as AccessLogFormat, LogOptions, ReqLog};
-pub use serve::{Acceptor, Handle, Server, accept};
+pub use serve::{Acceptor, Handle, Parts, Server, accept, feed};
 pub use server::{Admission, Door, Options, Shared};

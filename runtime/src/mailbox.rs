@@ -33,6 +33,8 @@ pub(crate) enum Message {
     Begun(OpId, FeedId, Arc<OwnedFd>, Growth),
     /// A followed upload went on.
     Growth(OpId, Growth),
+    /// There is news for the listener of this effect.
+    News(OpId),
     /// A span that was not in the page cache now is.
     Fetched,
     /// Another site is served.
@@ -67,6 +69,7 @@ impl Mailbox {
             | Message::Opened(..)
             | Message::Created(..)
             | Message::Begun(..)
+            | Message::News(_)
             | Message::Fetched
             | Message::Renewed(_)
             | Message::ShutDown

@@ -49,7 +49,9 @@ pub(crate) struct Metrics {
 pub(crate) struct Gauges {
     pub(crate) connections: usize,
     pub(crate) uploads: usize,
+    pub(crate) live_resources: usize,
     pub(crate) live_clients: usize,
+    pub(crate) listeners_dropped: u64,
     pub(crate) checks_right: u64,
     pub(crate) checks_wrong: u64,
     pub(crate) checks_refused: u64,
@@ -151,8 +153,13 @@ impl Metrics {
         text.family(name, "counter", "Uploads that are over.");
         text.sample(name, "result=\"complete\"", self.uploads_complete.get());
         text.sample(name, "result=\"aborted\"", self.uploads_aborted.get());
-        let help = "Requests that are being answered with an upload in progress.";
+        let help = "Live resources.";
+        text.one("httpout_live_resources", "gauge", help, gauges.live_resources);
+        let help =
+            "Requests that are being answered with an upload in progress or a live resource.";
         text.one("httpout_live_clients", "gauge", help, gauges.live_clients);
+        let help = "Listeners of live resources that were too far behind.";
+        text.one("httpout_dropped_clients_total", "counter", help, gauges.listeners_dropped);
 
         let name = "httpout_password_checks_total";
         text.family(name, "counter", "Passwords that were checked, or were too many to be.");

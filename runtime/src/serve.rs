@@ -15,7 +15,10 @@ use httpout_proto::{Config, ConfigError, Site};
 
 use rustix::io::Errno;
 
-use crate::server::{Admission, Door, Options, Shared};
+use crate::{
+    input::{self, Input},
+    server::{Admission, Door, Options, Shared},
+};
 
 /// How long the acceptor rests when file descriptors ran out.
 const REST: Duration = Duration::from_millis(100);
@@ -38,6 +41,18 @@ pub struct Server {
     shared: Arc<Shared>,
     listeners: Vec<TcpListener>,
     admin: Vec<TcpListener>,
+    inputs: Vec<Input>,
+}
+
+/// What a runtime needs of a [`Server`] to serve it.
+#[derive(Debug)]
+pub struct Parts {
+    /// What its connections share.
+    pub shared: Arc<Shared>,
+    /// The sockets, with what they are for; each for [`accept`].
+    pub listeners: Vec<(TcpListener, Door)>,
+    /// The inputs; each for [`feed`].
+    pub inputs: Vec<Input>,
 }
 
 /// Ends a server from anywhere.
@@ -55,7 +70,7 @@ impl Server {
         listeners: Vec<TcpListener>,
     ) -> Result<Self, ConfigError> {
         let shared = Shared::new(config, options)?;
-        Ok(Self { shared, listeners, admin: Vec::new() })
+        Ok(Self { shared, listeners, admin: Vec::new(), inputs: Vec::new() })
     }
 
     /// Answers `/metrics`, `/healthz` and `/readyz` on these sockets, and nothing else there.
@@ -63,6 +78,16 @@ impl Server {
     pub fn with_admin(mut self, listeners: Vec<TcpListener>) -> Self {
         self.admin = listeners;
         self
+    }
+
+    /// Reads these inputs, too, and sends each to who listens to its path.
+    ///
+    /// # Errors
+    /// An input that is not there.
+    pub fn with_inputs(mut self, inputs: Vec<Input>) -> Result<Self, ConfigError> {
+        self.shared.expect_inputs(inputs.len());
+        self.inputs = inputs.into_iter().map(Input::settle).collect::<Result<_, _>>()?;
+        Ok(self)
     }
 
     /// The addresses it is bound to.
@@ -90,11 +115,12 @@ impl Server {
         &self.admin
     }
 
-    /// What its connections share, and the sockets with what they are for.
-    pub fn into_parts(self) -> (Arc<Shared>, Vec<(TcpListener, Door)>) {
+    /// Its parts.
+    pub fn into_parts(self) -> Parts {
         let public = self.listeners.into_iter().map(|listener| (listener, Door::Public));
         let admin = self.admin.into_iter().map(|listener| (listener, Door::Admin));
-        (self.shared, public.chain(admin).collect())
+        let listeners = public.chain(admin).collect();
+        Parts { shared: self.shared, listeners, inputs: self.inputs }
     }
 }
 
@@ -136,6 +162,11 @@ impl Handle {
     pub fn connections(&self) -> usize {
         self.0.connections()
     }
+}
+
+/// Reads an input until it is over or the server is shut down.
+pub async fn feed<A: Acceptor>(shared: Arc<Shared>, input: Input) {
+    input::feed(shared, input, A::sleep).await;
 }
 
 /// Accepts until the server is shut down; `spawn` gets each connection.

@@ -22,6 +22,7 @@ use rustix::fd::OwnedFd;
 
 use crate::{
     files::{Roots, encoded::Encoded, list::Budget},
+    live::Channels,
     mailbox::{Mailbox, Message},
     metrics::{Gauges, Metrics},
     request_log::{LogOptions, Logs},
@@ -71,10 +72,13 @@ pub struct Shared {
     pub(crate) logs: Logs,
     /// Requests that were numbered for the log.
     numbered: AtomicU64,
+    pub(crate) channels: Channels,
     hub: Mutex<Feeds>,
     /// Uploads in progress, so that a request need not take the lock where there is none.
     feeds: AtomicUsize,
     clients: Mutex<Clients>,
+    /// Inputs that are not over.
+    inputs: AtomicUsize,
     stopping: AtomicBool,
     stop: Event,
     drained: Event,
@@ -110,6 +114,13 @@ impl Waiter for Follower {
     fn tell(self, right: bool) {
         let verified = if right { Verified::Right } else { Verified::Wrong };
         self.mailbox.post(Message::Done(self.op, Ok(Done::Verified(verified))));
+    }
+}
+
+impl Follower {
+    /// It listens, and there is news.
+    pub(crate) fn news(self) {
+        self.mailbox.post(Message::News(self.op));
     }
 }
 
@@ -176,9 +187,11 @@ impl Shared {
             metrics: Metrics::new(),
             logs,
             numbered: AtomicU64::new(0),
+            channels: Channels::default(),
             hub: Mutex::default(),
             feeds: AtomicUsize::new(0),
             clients: Mutex::default(),
+            inputs: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             stop: Event::new(),
             drained: Event::new(),
@@ -280,7 +293,7 @@ impl Shared {
     }
 
     /// Resolves once [`shut_down`](Self::shut_down) was called.
-    async fn stopped(&self) {
+    pub(crate) async fn stopped(&self) {
         wait_for(&self.stop, || self.is_stopping()).await;
     }
 
@@ -304,17 +317,45 @@ impl Shared {
 
     /// The counters, for Prometheus.
     pub(crate) fn metrics_text(&self) -> String {
-        let (uploads, live_clients) = lock(&self.hub).counts();
+        let (uploads, followers) = lock(&self.hub).counts();
+        let (live_resources, listeners, listeners_dropped) = self.channels.counts();
         let checks = self.verifier.counts();
         self.metrics.text(&Gauges {
             connections: self.connections(),
             uploads,
-            live_clients,
+            live_resources,
+            live_clients: followers + listeners,
+            listeners_dropped,
             checks_right: checks.right.load(Ordering::Relaxed),
             checks_wrong: checks.wrong.load(Ordering::Relaxed),
             checks_refused: checks.refused.load(Ordering::Relaxed),
             log_lines_lost: self.logs.lost(),
         })
+    }
+
+    // ---- inputs ----
+
+    /// There will be so many more inputs.
+    pub(crate) fn expect_inputs(&self, more: usize) {
+        self.inputs.fetch_add(more, Ordering::SeqCst);
+    }
+
+    /// An input is over.
+    pub(crate) fn input_over(&self) {
+        self.inputs.fetch_sub(1, Ordering::SeqCst);
+        let clients = lock(&self.clients);
+        let idle = clients.is_empty();
+        drop(clients);
+        if idle {
+            self.quit();
+        }
+    }
+
+    /// Nobody is connected: ends the server if that is wanted and nothing more is to come.
+    fn quit(&self) {
+        if self.options.quit && self.inputs.load(Ordering::SeqCst) == 0 {
+            self.shut_down();
+        }
     }
 
     /// Number of connections.
@@ -449,11 +490,11 @@ impl Drop for Admission {
             }
         }
         if clients.is_empty() {
-            let quit = self.shared.options.quit && clients.had_one;
+            let had_one = clients.had_one;
             drop(clients);
             self.shared.drained.notify(usize::MAX);
-            if quit {
-                self.shared.shut_down();
+            if had_one {
+                self.shared.quit();
             }
         }
     }

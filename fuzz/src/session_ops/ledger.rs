@@ -138,6 +138,9 @@ impl Ledger {
             | Effect::Encode { .. }
             | Effect::Metrics { .. }
             | Effect::Health { .. }
+            | Effect::Listen { .. }
+            | Effect::Take { .. }
+            | Effect::Leave { .. }
             | Effect::Begun { .. }) => panic!("nobody asked for {effect:?}"),
             Effect::ShutdownWrite => {
                 assert!(!std::mem::replace(&mut self.shut_down, true), "shut down twice");

@@ -7,6 +7,7 @@ use super::{
     delete::Delete,
     get::Get,
     list::List,
+    listen::Listen,
     own::{self, Admin},
     target::{self, Target},
     upload::Upload,
@@ -92,8 +93,17 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
     if cx.site.mounts.has_rules() { Admission::start(request, cx) } else { begin(request, cx) }
 }
 
-/// Begins what the request asks for, which it may.
+/// Begins what the request asks for, which it may: a live resource goes first.
 pub(super) fn begin(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
+    let reads = matches!(request.head.method, Method::Get | Method::Head);
+    if cx.site.config.live && reads && !request.target.directory {
+        return Some(Task::Listen(Box::new(Listen::start(request, cx))));
+    }
+    begin_stored(request, cx)
+}
+
+/// Begins what the request asks for, which it may and which is not live.
+pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
     let Request { head, target, resolved } = request;
     let place = match resolved {
         Resolved::Place(place) => place,

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod coding;
 pub mod conditional;
 pub mod content_range;
+pub mod icy;
 pub mod listing;
 pub mod media;
 pub mod patch;
@@ -18,6 +19,7 @@ mod answer;
 mod delete;
 mod get;
 mod list;
+mod listen;
 mod own;
 mod upload;
 
@@ -143,6 +145,8 @@ pub(crate) enum Task {
     Admission(Box<admission::Admission>),
     /// GET and HEAD of a directory.
     List(Box<list::List>),
+    /// GET and HEAD of what may be a live resource.
+    Listen(Box<listen::Listen>),
     /// GET and HEAD on the admin address.
     Admin(own::Admin),
 }
@@ -153,7 +157,11 @@ impl Task {
         match self {
             Self::Upload(upload) => upload.on_data(data, cx),
             Self::Delete(delete) => delete.on_data(&data, cx),
-            Self::Get(_) | Self::Admission(_) | Self::List(_) | Self::Admin(_) => {}
+            Self::Get(_)
+            | Self::Admission(_)
+            | Self::List(_)
+            | Self::Listen(_)
+            | Self::Admin(_) => {}
         }
     }
 
@@ -163,7 +171,7 @@ impl Task {
             Self::Upload(upload) => upload.on_end(cx),
             Self::Delete(delete) => delete.on_end(cx),
             Self::Admission(admission) => admission.on_end(),
-            Self::Get(_) | Self::List(_) | Self::Admin(_) => {}
+            Self::Get(_) | Self::List(_) | Self::Listen(_) | Self::Admin(_) => {}
         }
     }
 
@@ -179,6 +187,11 @@ impl Task {
                 }
             }
             Self::List(list) => list.on_done(op, result, cx),
+            Self::Listen(listen) => {
+                if let Some(task) = listen.on_done(op, result, cx) {
+                    *self = task;
+                }
+            }
             Self::Admin(admin) => admin.on_done(op, result, cx),
         }
     }
@@ -191,6 +204,7 @@ impl Task {
             | Self::Delete(_)
             | Self::Admission(_)
             | Self::List(_)
+            | Self::Listen(_)
             | Self::Admin(_) => {}
         }
     }
@@ -200,6 +214,7 @@ impl Task {
         match self {
             Self::Get(get) => get.on_writable(cx),
             Self::List(list) => list.on_writable(cx),
+            Self::Listen(listen) => listen.on_writable(cx),
             Self::Upload(_) | Self::Delete(_) | Self::Admission(_) | Self::Admin(_) => {}
         }
     }
@@ -209,7 +224,11 @@ impl Task {
         match self {
             Self::Get(get) => get.on_deadline(cx),
             Self::Admission(admission) => admission.on_deadline(cx),
-            Self::Upload(_) | Self::Delete(_) | Self::List(_) | Self::Admin(_) => {}
+            Self::Upload(_)
+            | Self::Delete(_)
+            | Self::List(_)
+            | Self::Listen(_)
+            | Self::Admin(_) => {}
         }
     }
 
@@ -220,6 +239,7 @@ impl Task {
             Self::Upload(upload) => upload.give_up(cx),
             Self::Admission(admission) => admission.give_up(),
             Self::List(list) => list.give_up(),
+            Self::Listen(listen) => listen.leave(cx),
             Self::Delete(_) | Self::Admin(_) => {}
         }
     }
@@ -228,6 +248,7 @@ impl Task {
     pub(crate) fn on_sent(&mut self, cx: &mut Cx<'_>) {
         match self {
             Self::Get(get) => get.release(cx),
+            Self::Listen(listen) => listen.leave(cx),
             Self::Upload(_)
             | Self::Delete(_)
             | Self::Admission(_)
@@ -241,7 +262,11 @@ impl Task {
         match self {
             Self::Get(get) => get.deadline().map(|at| (at, Timer::Missing)),
             Self::Admission(admission) => admission.deadline().map(|at| (at, Timer::Penalty)),
-            Self::Upload(_) | Self::Delete(_) | Self::List(_) | Self::Admin(_) => None,
+            Self::Upload(_)
+            | Self::Delete(_)
+            | Self::List(_)
+            | Self::Listen(_)
+            | Self::Admin(_) => None,
         }
     }
 
@@ -250,7 +275,16 @@ impl Task {
         match self {
             Self::Get(get) => get.is_busy(),
             Self::Upload(upload) => upload.is_busy(),
-            Self::Delete(_) | Self::Admission(_) | Self::List(_) | Self::Admin(_) => false,
+            Self::Delete(_)
+            | Self::Admission(_)
+            | Self::List(_)
+            | Self::Listen(_)
+            | Self::Admin(_) => false,
         }
+    }
+
+    /// True if it goes on for as long as the peer is there.
+    pub(crate) fn is_endless(&self) -> bool {
+        matches!(self, Self::Listen(listen) if listen.has_begun())
     }
 }

@@ -45,6 +45,10 @@ pub struct Config {
     pub sutc: bool,
     /// When answers carry the fields that let pages of other origins read them.
     pub cors: Cors,
+    /// There may be live resources: each path is first looked for among them.
+    pub live: bool,
+    /// Answers with a live resource say what it is (`ice`): `icy-…` and `ice-…` fields, and titles inside the stream for who wants them.
+    pub ice: bool,
     /// More fields for every answer: names and values.
     pub hdrs: Vec<(String, String)>,
     /// Largest text, in bytes, that is sent compressed to who accepts it; 0: none; at most 16 MiB.
@@ -96,6 +100,8 @@ impl Default for Config {
             cache_control: None,
             sutc: false,
             cors: Cors::default(),
+            live: false,
+            ice: false,
             hdrs: Vec::new(),
             zmax: 50_000,
             cte: true,
@@ -122,7 +128,8 @@ impl Config {
     /// The first option that cannot be obeyed.
     pub fn check(self) -> Result<Arc<Site>, ConfigError> {
         let error = |option, problem, help| Err(ConfigError { option, problem, help });
-        if self.rdirs.is_empty() && self.wdir.is_none() && self.rules.is_empty() {
+        let stores = !self.rdirs.is_empty() || self.wdir.is_some() || !self.rules.is_empty();
+        if !stores && !self.live {
             let problem = "neither a read nor a write directory is given".into();
             return error("rdirs", problem, "name one with --rdirs DIR or --wdir DIR");
         }

@@ -17,11 +17,11 @@ pub(super) fn parse_with(args: &[&str], variables: &[(&str, &str)]) -> Result<Op
 /// All that the options say, as text.
 pub(super) fn shown(options: &Options) -> String {
     let config = options.config().unwrap();
-    let bind = (options.port(), options.ifce());
+    let (bind, live) = (options.places(), &options.live);
     let rest = (options.log_format(), options.config_file());
     let (users, admin) = (options.users_file(), options.admin());
     format!(
-        "{config:?} {:?} {bind:?} grace: {:?} {rest:?} users: {users:?} admin: {admin:?}",
+        "{config:?} {:?} {bind:?} {live:?} grace: {:?} {rest:?} users: {users:?} admin: {admin:?}",
         options.runtime(),
         options.grace()
     )
@@ -35,9 +35,9 @@ fn parsed(args: &[&str]) -> String {
 pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("rdirs", "a,b", r#"rdirs: ["a", "b"]"#),
     ("wdir", "in", r#"wdir: Some("in")"#),
-    ("dst", "http://127.0.0.1:81/x", r#"(Number(81), Some("127.0.0.1"))"#),
-    ("port", "8080", "(Number(8080), None)"),
-    ("ifce", "eth0", r#"(Number(80), Some("eth0"))"#),
+    ("dst", "http://127.0.0.1:81/x", r#"(Some("127.0.0.1"), Number(81))"#),
+    ("port", "8080", "(None, Number(8080))"),
+    ("ifce", "eth0", r#"(Some("eth0"), Number(80))"#),
     ("block_size", "64k", "block_size: 65536"),
     ("user_agent", "me/1", r#"user_agent: "me/1""#),
     ("close", "true", "close: true"),
@@ -70,6 +70,17 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("reqlog", "-GET,REC", "methods: [Get], all: false, records: true, no_ends: true"),
     ("access-log", "a.log", r#"access: Some("a.log")"#),
     ("access-log-format", "json", "format: Json"),
+    ("input", "a.mp3", r#"input: ["a.mp3"]"#),
+    ("prop", "ice-Genre=Rock", r#"prop: ["ice-Genre=Rock"]"#),
+    ("ext", "mp3", r#"ext: Some("mp3")"#),
+    ("mime", "audio/mpeg", r#"mime: Some("audio/mpeg")"#),
+    ("rt", "true", "rt: true"),
+    ("hold", "true", "hold: true"),
+    ("reopen", "true", "reopen: true"),
+    ("max_async_buf", "1M", "max_async_buf: 1048576"),
+    ("blockio", "true", "blockio: true"),
+    ("burst", "0", "burst: 0"),
+    ("ice", "true", "ice: true"),
     ("admin", "127.0.0.1:9", "admin: Some(127.0.0.1:9)"),
 ];
 
@@ -102,7 +113,8 @@ fn defaults_are_those_of_the_seed() {
     let options = parse(&[]).unwrap();
     assert_eq!(format!("{:?}", options.config().unwrap()), format!("{:?}", Config::default()));
     assert_eq!(format!("{:?}", options.runtime()), format!("{:?}", RuntimeOptions::default()));
-    assert_eq!((options.port(), options.ifce()), (Port::Number(80), None));
+    assert_eq!(options.places(), [(None, Port::Number(80))]);
+    assert_eq!(options.live.options(), httpout_proto::live::LiveOptions::default());
     assert_eq!(options.grace(), Duration::from_secs(10));
 }
 
@@ -219,7 +231,9 @@ fn bad_values_name_the_option() {
 fn where_to_listen_is_told_by_dst_unless_by_port_and_ifce() {
     let bind = |args: &[&str]| {
         let options = parse(args).unwrap();
-        (options.port(), options.ifce().map(str::to_owned))
+        let places = options.places();
+        assert_eq!(places.len(), 1, "{args:?}");
+        (places[0].1, places[0].0.map(str::to_owned))
     };
     let at = |port, ifce: &str| (Port::Number(port), (!ifce.is_empty()).then(|| ifce.to_owned()));
     assert_eq!(bind(&["-o", "http://localhost:81/live.mpd"]), at(81, "localhost"));
@@ -232,6 +246,39 @@ fn where_to_listen_is_told_by_dst_unless_by_port_and_ifce() {
     assert_eq!(bind(both), at(82, "eth0"));
     assert_eq!(bind(&["-o", "http://127.0.0.1:81/", "--port=0"]), at(81, "127.0.0.1"));
     assert_eq!(bind(&["--port", "auto", "-o", "http://h:81/"]), (Port::Auto, None));
+}
+
+#[test]
+fn each_input_has_its_destination() {
+    let two = &[
+        "-i",
+        "a.mp3",
+        "-o",
+        "http://h:81/x/a%20b",
+        "-i",
+        "-:#ice-Genre=Rock",
+        "-o",
+        "http://h:82/y",
+    ];
+    let options = parse(two).unwrap();
+    assert_eq!(options.places(), [(None, Port::Number(81)), (None, Port::Number(82))]);
+    let inputs = options.inputs().unwrap();
+    assert_eq!(inputs.iter().map(|input| input.path.as_str()).collect::<Vec<_>>(), ["x/a b", "y"]);
+    assert_eq!(inputs[1].source, crate::input::Source::Stdin);
+    assert_eq!(inputs[1].description.fields, [("ice-Genre".to_owned(), "Rock".to_owned())]);
+    let named = parse(&["-i", "dir/a.mp3", "--port", "81"]).unwrap().inputs().unwrap();
+    assert_eq!(named[0].path.as_str(), "a.mp3");
+    for (args, option) in [
+        (&["-i", "a", "-i", "b"][..], "input"),
+        (&["-i", "a", "-o", "http://h/x", "-i", "b", "-o", "http://h/x"], "input"),
+        (&["-i", "-"], "dst"),
+        (&["-i", "a", "--prop", "Genre=Rock"], "prop"),
+        (&["-i", "a", "--prop", "ice-Genre"], "prop"),
+        (&["-i", "a", "--ext", "exe"], "ext"),
+    ] {
+        let error = parse(args).unwrap().inputs().unwrap_err();
+        assert_eq!(error.option, option, "{args:?}: {error}");
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use httpout_proto::{effect::RelPath, exchange::target};
+
 use crate::listen::Port;
 
 /// No deadline is further away, so that none overflows a clock: 31 years.
@@ -15,12 +17,16 @@ pub(super) struct Destination {
     pub(super) port: Option<u16>,
     /// The scheme, if it is not `http`.
     pub(super) unknown_scheme: Option<String>,
+    /// The path of an input's resource; `None`: the root.
+    pub(super) path: Option<RelPath>,
 }
 
 /// `http://HOST:PORT/…`
 pub(super) fn destination(text: &str) -> Result<Destination, String> {
     let (scheme, rest) = text.split_once("://").ok_or("write http://HOST:PORT/")?;
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = if path.starts_with('/') { path } else { "/" };
+    let path = target::decode(path).map_err(str::to_owned)?.path;
     if authority.contains('@') {
         return Err("a server's own URL has no user".into());
     }
@@ -46,6 +52,7 @@ pub(super) fn destination(text: &str) -> Result<Destination, String> {
         ifce: is_local.then_some(host),
         port,
         unknown_scheme: (scheme != "http").then_some(scheme),
+        path: (!path.is_root()).then_some(path),
     })
 }
 

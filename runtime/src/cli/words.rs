@@ -48,12 +48,10 @@ pub(super) fn expand(
                         .map_or_else(|| bare(found), |literal| option(found, literal.as_bytes())),
                 );
             }
-            (Some(found), None) => {
-                match args.next_if(|next| !next.as_bytes().starts_with(b"-") || next == "-") {
-                    Some(value) => out.push(option(found, value.as_bytes())),
-                    None => out.push(bare(found)),
-                }
-            }
+            (Some(found), None) => match args.next_if(|next| is_value(next.as_bytes())) {
+                Some(value) => out.push(option(found, value.as_bytes())),
+                None => out.push(bare(found)),
+            },
         }
     }
     Ok(out)
@@ -117,6 +115,11 @@ fn find_short<'a, 'b>(command: &'a Command, text: &'b [u8]) -> (Option<&'a Arg>,
 
 pub(super) fn is_boolean(arg: &Arg) -> bool {
     arg.get_num_args().is_some_and(|number| number.min_values() == 0)
+}
+
+/// A dash is standard input or output, with properties perhaps.
+fn is_value(text: &[u8]) -> bool {
+    !text.starts_with(b"-") || text == b"-" || text.starts_with(b"-:#")
 }
 
 fn is_name(text: &[u8]) -> bool {

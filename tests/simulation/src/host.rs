@@ -222,6 +222,9 @@ impl World<'_> {
             | Effect::Encode { .. }
             | Effect::Metrics { .. }
             | Effect::Health { .. }
+            | Effect::Listen { .. }
+            | Effect::Take { .. }
+            | Effect::Leave { .. }
             | Effect::Begun { .. }) => return Err(format!("nobody asked for {effect:?}")),
             Effect::ShutdownWrite => conn.link.down.finish(End::Fin, 0),
         }

@@ -176,6 +176,9 @@ impl World<'_> {
             | Effect::Encode { .. }
             | Effect::Metrics { .. }
             | Effect::Health { .. }
+            | Effect::Listen { .. }
+            | Effect::Take { .. }
+            | Effect::Leave { .. }
             | Effect::Begun { .. } => return wrong("nobody asked for this"),
         };
         if !asked
@@ -225,6 +228,9 @@ impl World<'_> {
             | Effect::Encode { .. }
             | Effect::Metrics { .. }
             | Effect::Health { .. }
+            | Effect::Listen { .. }
+            | Effect::Take { .. }
+            | Effect::Leave { .. }
             | Effect::Begun { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite => {}

@@ -60,6 +60,9 @@ impl World<'_> {
             | Effect::Encode { .. }
             | Effect::Metrics { .. }
             | Effect::Health { .. }
+            | Effect::Listen { .. }
+            | Effect::Take { .. }
+            | Effect::Leave { .. }
             | Effect::Begun { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite => return (c, trail.at),

@@ -1,0 +1,145 @@
+//! GET and HEAD of a live resource: from where a listener can begin until it is over.
+
+use super::{
+    Answer, Cx, Task,
+    answer::{Request, begin_stored, head, refuse},
+    icy::{self, Icy},
+};
+use crate::{
+    effect::{Done, Effect, OpId},
+    error::FsError,
+    http1::{Method, Part, ResponseHead, Status},
+    live::{Description, News},
+};
+
+/// ```text
+///  Looking --(not live)--> the task of what is stored
+///     |
+///     +--> Sending <--> Waiting
+///             \------------\-------> Over
+/// ```
+#[derive(Debug)]
+pub(crate) struct Listen {
+    /// The effect that listens.
+    live: OpId,
+    icy: Option<Icy>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Is there a live resource of that path?
+    Looking {
+        request: Request,
+    },
+    /// What there was is being sent.
+    Sending,
+    /// More is waited for.
+    Waiting {
+        op: OpId,
+    },
+    Over,
+}
+
+impl Listen {
+    pub(super) fn start(request: Request, cx: &mut Cx<'_>) -> Self {
+        let live = cx.op();
+        cx.effect(Effect::Listen { op: live, path: request.target.path.clone() });
+        Self { live, icy: None, state: State::Looking { request } }
+    }
+
+    /// True once there is something to listen to.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.state, State::Looking { .. })
+    }
+
+    /// An effect is answered; the task that takes its place, if there is no such resource.
+    pub(super) fn on_done(
+        &mut self,
+        done: OpId,
+        result: Result<Done, FsError>,
+        cx: &mut Cx<'_>,
+    ) -> Option<Task> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Looking { request } if self.live == done => match result {
+                Ok(Done::Live(description)) => self.begin(&request, &description, cx),
+                Ok(_) => return begin_stored(request, cx),
+                Err(_) => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the live resource failed"),
+            },
+            State::Waiting { op } if op == done => self.go_on(result, cx),
+            other @ (State::Looking { .. }
+            | State::Sending
+            | State::Waiting { .. }
+            | State::Over) => self.state = other,
+        }
+        None
+    }
+
+    fn begin(&mut self, request: &Request, description: &Description, cx: &mut Cx<'_>) {
+        let tells = cx.site.config.ice && has_metadata(&description.media_type);
+        self.icy = (tells && Icy::is_wanted(&request.head.fields)).then(Icy::default);
+        let head = self.head(description, cx);
+        cx.answer(Answer::Live(head));
+        if request.head.method == Method::Head {
+            cx.effect(Effect::Leave { live: self.live });
+            return cx.answer(Answer::Finish);
+        }
+        self.state = State::Sending;
+    }
+
+    fn head(&self, description: &Description, cx: &Cx<'_>) -> ResponseHead {
+        let cache = cx.site.config.cache_control.as_deref().unwrap_or("no-store");
+        let mut head = head(cx.site, Status::OK)
+            .field("Content-Type", &description.media_type)
+            .field_opt("Cache-Control", (cache != "none").then_some(cache))
+            .field("Accept-Ranges", "none");
+        if cx.site.config.ice {
+            head.add_lines(description.lines().as_bytes());
+        }
+        if self.icy.is_some() {
+            head.add("icy-metaint", icy::INTERVAL.to_string());
+        }
+        head
+    }
+
+    /// All that was pushed is sent.
+    pub(super) fn on_writable(&mut self, cx: &mut Cx<'_>) {
+        if let State::Sending = self.state {
+            let op = cx.op();
+            cx.effect(Effect::Take { op, live: self.live });
+            self.state = State::Waiting { op };
+        }
+    }
+
+    fn go_on(&mut self, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        match result {
+            Ok(Done::News(News::Packets { data, title })) => {
+                let data = match &mut self.icy {
+                    Some(icy) => icy.interleave(data, title.as_ref()),
+                    None => data,
+                };
+                for bytes in data {
+                    cx.answer(Answer::Part(Part::Bytes(bytes)));
+                }
+                self.state = State::Sending;
+            }
+            Ok(Done::News(News::Over { complete: true })) => cx.answer(Answer::Finish),
+            Ok(_) | Err(_) => cx.answer(Answer::Abort),
+        }
+    }
+
+    /// The peer is gone, or has got all.
+    pub(super) fn leave(&mut self, cx: &mut Cx<'_>) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Looking { .. } | State::Sending | State::Waiting { .. } => {
+                cx.effect(Effect::Leave { live: self.live });
+            }
+            State::Over => {}
+        }
+    }
+}
+
+/// Streams in which players look for metadata: those that are nothing but frames.
+fn has_metadata(media_type: &str) -> bool {
+    matches!(media_type, "audio/mpeg" | "audio/aac" | "audio/aacp")
+}

@@ -1,0 +1,345 @@
+//! A live resource: what comes in goes out to everybody who listens, and is kept only for those who are a little behind.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+
+/// Names a listener of a [`Broadcast`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(u64);
+
+/// How a [`Broadcast`] treats those who listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BroadcastOptions {
+    /// How far a listener may be behind, in bytes (`max_async_buf`). The packet that it is to be sent next does not count, or one large
+    /// packet could not be sent to anybody.
+    pub max_async_buf: u64,
+    /// A listener that comes is given up to so many bytes of what was sent before, so that it can start at once (`burst`).
+    pub burst: u64,
+    /// A listener that is too far behind slows the input down, instead of being dropped (`blockio`).
+    pub blockio: bool,
+    /// The input waits for the first listener (`hold`).
+    pub hold: bool,
+}
+
+impl Default for BroadcastOptions {
+    fn default() -> Self {
+        Self { max_async_buf: 100_000, burst: 64 << 10, blockio: false, hold: false }
+    }
+}
+
+/// What is sent at a time: whole packets, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The bytes.
+    pub data: Bytes,
+    /// A listener may begin here, if it gets this before.
+    pub tune_in: Option<Bytes>,
+}
+
+/// What a listener is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It went on.
+    Packets {
+        /// Whole packets, tune-in data first if the listener begins here.
+        data: Vec<Bytes>,
+        /// What is being played, where that is known.
+        title: Option<Arc<str>>,
+    },
+    /// It is over; `complete` if that was its end, else it was given up.
+    Over {
+        /// See there.
+        complete: bool,
+    },
+    /// The listener is too far behind and cannot go on.
+    Lagging,
+}
+
+/// Most bytes given to a listener at a time, if not a single packet is larger.
+const AT_A_TIME: u64 = 64 << 10;
+
+/// A live resource and its listeners. `W` is what a runtime needs to tell one of them that there is news.
+#[derive(Debug)]
+pub struct Broadcast<W> {
+    options: BroadcastOptions,
+    groups: VecDeque<Kept>,
+    /// Number of the first of `groups`, counted from the first that ever came.
+    first: u64,
+    /// Bytes that came in all.
+    end: u64,
+    listeners: HashMap<ListenerId, Listener<W>>,
+    next_id: u64,
+    had_listener: bool,
+    title: Option<Arc<str>>,
+    /// It is over, and well.
+    over: Option<bool>,
+    dropped: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    group: Group,
+    /// What `end` was after it.
+    end: u64,
+}
+
+#[derive(Debug)]
+struct Listener<W> {
+    /// The group that it gets next; `None`: the next one at which it can begin.
+    next: Option<u64>,
+    /// What it gets before that.
+    tune_in: Option<Bytes>,
+    /// To be told of news: it has asked, and there was none. `None`: it has not asked since.
+    waiting: Option<W>,
+    lagging: bool,
+}
+
+impl<W> Broadcast<W> {
+    /// Nothing came yet.
+    pub fn new(options: BroadcastOptions) -> Self {
+        Self {
+            options,
+            groups: VecDeque::new(),
+            first: 0,
+            end: 0,
+            listeners: HashMap::new(),
+            next_id: 0,
+            had_listener: false,
+            title: None,
+            over: None,
+            dropped: 0,
+        }
+    }
+
+    // ---- the input ----
+
+    /// May more come? If not, whoever brings it waits until [`take`](Self::take) or [`leave`](Self::leave) has changed that.
+    pub fn has_room(&self) -> bool {
+        let held = self.options.hold && !self.had_listener;
+        !(held || self.options.blockio && self.listeners.values().any(|l| self.is_late(l)))
+    }
+
+    /// More came. Calls `tell` for those who wait for it.
+    pub fn push(&mut self, group: Group, mut tell: impl FnMut(W)) {
+        if group.data.is_empty() || self.over.is_some() {
+            return;
+        }
+        let number = self.first + self.groups.len() as u64;
+        self.end += group.data.len() as u64;
+        let tune_in = group.tune_in.clone();
+        self.groups.push_back(Kept { group, end: self.end });
+        self.trim();
+        for listener in self.listeners.values_mut() {
+            match (listener.next, &tune_in) {
+                (None, None) => continue,
+                (None, Some(_)) => {
+                    listener.next = Some(number);
+                    listener.tune_in = tune_in.clone().filter(|bytes| !bytes.is_empty());
+                }
+                (Some(next), _) if next < self.first => listener.lagging = true,
+                (Some(_), _) => {}
+            }
+            if let Some(waiter) = listener.waiting.take() {
+                tell(waiter);
+            }
+        }
+    }
+
+    /// What is being played.
+    pub fn set_title(&mut self, title: Option<Arc<str>>) {
+        self.title = title;
+    }
+
+    /// Nothing more will come. Calls `tell` for those who wait.
+    pub fn end(&mut self, complete: bool, tell: impl FnMut(W)) {
+        self.over.get_or_insert(complete);
+        self.listeners.values_mut().filter_map(|l| l.waiting.take()).for_each(tell);
+    }
+
+    // ---- the listeners ----
+
+    /// Somebody listens from now on.
+    pub fn join(&mut self) -> ListenerId {
+        self.next_id += 1;
+        let id = ListenerId(self.next_id);
+        let (mut next, mut tune_in) = (None, None);
+        for (at, kept) in self.groups.iter().enumerate() {
+            let behind = self.end - kept.end + kept.group.data.len() as u64;
+            if let (Some(bytes), true) = (&kept.group.tune_in, behind <= self.options.burst) {
+                next = Some(self.first + at as u64);
+                tune_in = Some(bytes.clone()).filter(|bytes| !bytes.is_empty());
+                break;
+            }
+        }
+        self.listeners.insert(id, Listener { next, tune_in, waiting: None, lagging: false });
+        id
+    }
+
+    /// What there is for a listener that has sent all it took before. Where there is nothing, it waits, and `waiter` is told when it is worth
+    /// asking again.
+    pub fn take(&mut self, id: ListenerId, waiter: impl FnOnce() -> W) -> Option<News> {
+        let listener = self.listeners.get_mut(&id)?;
+        self.had_listener = true;
+        if listener.lagging {
+            self.listeners.remove(&id);
+            self.dropped += 1;
+            return Some(News::Lagging);
+        }
+        let mut data: Vec<Bytes> = listener.tune_in.take().into_iter().collect();
+        if let Some(next) = &mut listener.next {
+            let mut taken = 0;
+            for kept in self.groups.iter().skip((*next - self.first) as usize) {
+                let len = kept.group.data.len() as u64;
+                if taken > 0 && taken + len > AT_A_TIME {
+                    break;
+                }
+                taken += len;
+                data.push(kept.group.data.clone());
+                *next += 1;
+            }
+        }
+        if !data.is_empty() {
+            return Some(News::Packets { data, title: self.title.clone() });
+        }
+        if let Some(complete) = self.over {
+            self.listeners.remove(&id);
+            return Some(News::Over { complete });
+        }
+        listener.waiting = Some(waiter());
+        None
+    }
+
+    /// Somebody listens no longer.
+    pub fn leave(&mut self, id: ListenerId) {
+        self.listeners.remove(&id);
+    }
+
+    /// Number of listeners.
+    pub fn listeners(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// Listeners that were too far behind, in all.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Forgets what nobody needs any more: what is further back than anybody may be.
+    fn trim(&mut self) {
+        let Self { options: BroadcastOptions { max_async_buf, burst, .. }, .. } = *self;
+        let most = if self.listeners.is_empty() { burst } else { burst.max(max_async_buf) };
+        let is_too_old = |kept: &Kept| self.end - kept.end > most;
+        let mut useless = self.groups.iter().take_while(|kept| is_too_old(kept)).count();
+        if self.options.blockio {
+            let needed = self.listeners.values().filter_map(|listener| listener.next).min();
+            useless = needed.map_or(useless, |next| useless.min((next - self.first) as usize));
+        }
+        self.groups.drain(..useless);
+        self.first += useless as u64;
+    }
+
+    /// Nothing is dropped from under it: see [`trim`](Self::trim).
+    fn is_late(&self, listener: &Listener<W>) -> bool {
+        let next = listener.next.and_then(|next| self.groups.get((next - self.first) as usize));
+        next.is_some_and(|kept| self.end - kept.end > self.options.max_async_buf)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(data: &'static str, tune_in: Option<&'static str>) -> Group {
+        Group { data: data.into(), tune_in: tune_in.map(Into::into) }
+    }
+
+    fn options(max_async_buf: u64, burst: u64) -> BroadcastOptions {
+        BroadcastOptions { max_async_buf, burst, ..BroadcastOptions::default() }
+    }
+
+    fn take(broadcast: &mut Broadcast<u8>, id: ListenerId) -> Option<String> {
+        match broadcast.take(id, || 0)? {
+            News::Packets { data, .. } => Some(String::from_utf8(data.concat()).unwrap()),
+            other @ (News::Over { .. } | News::Lagging) => Some(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn a_listener_begins_where_it_can_and_gets_what_it_needs_first() {
+        let mut live = Broadcast::new(options(100, 0));
+        live.push(group("lost", Some("t0 ")), |_| {});
+        let id = live.join();
+        assert_eq!(take(&mut live, id), None);
+        let mut told = Vec::new();
+        live.push(group("skipped", None), |w| told.push(w));
+        assert!(told.is_empty(), "there is nothing for it yet");
+        live.push(group("a", Some("t1 ")), |w| told.push(w));
+        live.push(group("b", None), |w| told.push(w));
+        assert_eq!(told, [0], "told once");
+        assert_eq!(take(&mut live, id).unwrap(), "t1 ab");
+        assert_eq!(take(&mut live, id), None);
+        live.end(true, |w| told.push(w));
+        assert_eq!(told, [0, 0]);
+        assert_eq!(take(&mut live, id).unwrap(), "Over { complete: true }");
+        assert_eq!(live.listeners(), 0);
+    }
+
+    #[test]
+    fn a_burst_is_what_was_sent_before_from_a_place_to_begin() {
+        let mut live = Broadcast::<u8>::new(options(100, 6));
+        for (data, tune_in) in [("aa", Some("")), ("bb", None), ("cc", Some("t ")), ("dd", None)] {
+            live.push(group(data, tune_in), |_| {});
+        }
+        let id = live.join();
+        assert_eq!(take(&mut live, id).unwrap(), "t ccdd");
+        live.push(group("eeeeeeee", None), |_| {});
+        let late = live.join();
+        assert_eq!(take(&mut live, late), None, "the last beginning is too far back");
+        assert_eq!(take(&mut live, id).unwrap(), "eeeeeeee");
+    }
+
+    #[test]
+    fn who_is_too_far_behind_is_dropped_and_nobody_else() {
+        let mut live = Broadcast::new(options(4, 0));
+        let (slow, quick) = (live.join(), live.join());
+        assert_eq!((take(&mut live, slow), take(&mut live, quick)), (None, None));
+        for data in ["123456789", "ab", "cd"] {
+            live.push(group(data, Some("")), |_| {});
+            assert_eq!(take(&mut live, quick).unwrap(), data);
+        }
+        live.push(group("e", Some("")), |_| {});
+        assert_eq!(take(&mut live, slow).unwrap(), "Lagging");
+        assert_eq!((take(&mut live, quick).unwrap(), live.dropped()), ("e".into(), 1));
+    }
+
+    #[test]
+    fn with_blockio_the_input_waits_instead() {
+        let mut live = Broadcast::new(BroadcastOptions { blockio: true, ..options(4, 0) });
+        let slow = live.join();
+        assert_eq!(take(&mut live, slow), None);
+        for data in ["aaaa", "bb", "cc"] {
+            assert!(live.has_room());
+            live.push(group(data, Some("")), |_| {});
+        }
+        live.push(group("dddddddd", None), |_: u8| {});
+        assert!(!live.has_room());
+        assert_eq!(take(&mut live, slow).unwrap(), "aaaabbccdddddddd");
+        assert!(live.has_room());
+    }
+
+    #[test]
+    fn the_input_is_held_until_somebody_listens() {
+        let mut live = Broadcast::<u8>::new(BroadcastOptions { hold: true, ..options(4, 0) });
+        assert!(!live.has_room());
+        let id = live.join();
+        assert!(!live.has_room(), "it has only looked");
+        assert_eq!(take(&mut live, id), None);
+        assert!(live.has_room());
+        live.leave(id);
+        assert!(live.has_room());
+    }
+}

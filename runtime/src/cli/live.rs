@@ -1,0 +1,167 @@
+//! Options of live inputs.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, Args, builder::NonEmptyStringValueParser};
+use httpout_proto::{
+    ConfigError,
+    effect::RelPath,
+    live::{BroadcastOptions, Description, LiveOptions, framing::Format},
+};
+
+use super::values::{Destination, boolean, size};
+use crate::input::{Input, Source};
+
+/// What is read, and how it is sent to who listens.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Live inputs")]
+pub(super) struct Live {
+    /// Read a file, a FIFO or (-) standard input and send it to everybody who asks for the path of its -o; without one, for the file's
+    /// name. More than one: as many -o, in the same order. FILE:#NAME=VALUE sets a property, as --prop does for all
+    #[arg(short = 'i', long, value_name = "FILE|-", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) input: Vec<String>,
+
+    /// Say of the inputs: ServiceName, StreamTitle, ice-NAME or icy-NAME, which --ice shows; any number of times
+    #[arg(long, value_name = "NAME=VALUE")]
+    prop: Vec<String>,
+
+    /// Take the inputs for this, e.g. mp3, where neither the path nor the file's name says it
+    #[arg(long, value_name = "EXTENSION", value_parser = NonEmptyStringValueParser::new())]
+    ext: Option<String>,
+
+    /// Media type of the inputs, e.g. video/mp2t, instead of what their names and their format say
+    #[arg(long, value_name = "TYPE/SUBTYPE", value_parser = NonEmptyStringValueParser::new())]
+    mime: Option<String>,
+
+    /// Read a file as fast as it plays
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    rt: bool,
+
+    /// Begin to read when the first client asks. Else what comes while nobody listens is dropped
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    hold: bool,
+
+    /// Send an input that is over again, from its beginning, to who asks for it then
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    reopen: bool,
+
+    /// Disconnect a client that is so many bytes behind; or with k, M
+    #[arg(long = "max_async_buf", value_name = "SIZE", value_parser = size, default_value = "100000")]
+    max_async_buf: u64,
+
+    /// Slow the input down instead. So it is for files that are not read with --rt
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    blockio: bool,
+
+    /// Begin with up to so many bytes of what was sent before, so that a player starts at once; or with k, M
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64k")]
+    burst: u64,
+
+    /// Say what is played: icy- and ice- fields, and titles inside the stream for clients that ask for them
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    pub(super) ice: bool,
+}
+
+impl Live {
+    /// The inputs, each with its destination.
+    ///
+    /// # Errors
+    /// An option that cannot be obeyed.
+    pub(super) fn inputs(&self, dst: &[Destination]) -> Result<Vec<Input>, ConfigError> {
+        if self.input.len() > 1 && dst.len() != self.input.len() {
+            let problem = format!("{} inputs and {} destinations", self.input.len(), dst.len());
+            let help = "give each -i its -o, in the same order";
+            return Err(ConfigError { option: "input", problem, help });
+        }
+        let options = self.options();
+        let format = self.ext.as_deref().map(|ext| {
+            Format::from_extension(&ext.trim_start_matches('.').to_ascii_lowercase()).ok_or_else(
+                || ConfigError {
+                    option: "ext",
+                    problem: format!("{ext} is the extension of no format that is known"),
+                    help: "write mp3, aac, ts, mp4, ogg or webm; leave it out for anything else",
+                },
+            )
+        });
+        let format = format.transpose()?;
+        let mut inputs: Vec<Input> = Vec::new();
+        for (at, text) in self.input.iter().enumerate() {
+            let mut words = text.split(":#");
+            let source = match words.next().unwrap_or_default() {
+                "-" => Source::Stdin,
+                path => Source::File(path.into()),
+            };
+            let path = path(&source, dst.get(at))?;
+            if let Some(other) = inputs.iter().find(|other| other.path == path) {
+                let problem =
+                    format!("{} and {} are both /{path}", other.source.name(), source.name());
+                let help = "give one of them another path with its -o";
+                return Err(ConfigError { option: "input", problem, help });
+            }
+            let mut description = Description::new(self.mime.clone().unwrap_or_default());
+            for property in self.prop.iter().map(String::as_str).chain(words) {
+                let refused = |problem| ConfigError {
+                    option: "prop",
+                    problem,
+                    help: "write, say, --prop ServiceName=Radio",
+                };
+                let (name, value) = property
+                    .split_once('=')
+                    .ok_or_else(|| refused(format!("{property} has no value")))?;
+                description = description
+                    .property(name.trim(), value.trim())
+                    .map_err(|why| refused(why.to_string()))?;
+            }
+            inputs.push(Input {
+                description,
+                format,
+                rt: self.rt,
+                options,
+                ..Input::new(source, path)
+            });
+        }
+        Ok(inputs)
+    }
+
+    /// How live resources are treated.
+    pub(super) fn options(&self) -> LiveOptions {
+        let Self { max_async_buf, burst, blockio, hold, reopen, .. } = *self;
+        LiveOptions { broadcast: BroadcastOptions { max_async_buf, burst, blockio, hold }, reopen }
+    }
+
+    /// Those options that mean something for inputs alone and are given without one.
+    pub(super) fn idle(&self) -> Vec<&'static str> {
+        let given = [
+            ("prop", !self.prop.is_empty()),
+            ("ext", self.ext.is_some()),
+            ("mime", self.mime.is_some()),
+            ("rt", self.rt),
+            ("hold", self.hold),
+            ("reopen", self.reopen),
+        ];
+        let without = self.input.is_empty();
+        given.into_iter().filter(|(_, given)| *given && without).map(|(name, _)| name).collect()
+    }
+}
+
+/// The path of an input's resource.
+fn path(source: &Source, dst: Option<&Destination>) -> Result<RelPath, ConfigError> {
+    if let Some(path) = dst.and_then(|dst| dst.path.clone()) {
+        return Ok(path);
+    }
+    let own = |path: &PathBuf| RelPath::new(Path::new(path).file_name()?.to_str()?);
+    let named = match source {
+        Source::Stdin => None,
+        Source::File(path) => own(path),
+    };
+    named.ok_or_else(|| ConfigError {
+        option: "dst",
+        problem: format!("{} has no name that could be its path", source.name()),
+        help: "write one with -o, e.g. -o http://localhost:8080/live.mp3",
+    })
+}

@@ -1,0 +1,114 @@
+//! Inputs: what is read from a file, a pipe or standard input and becomes a resource of the server.
+
+mod pump;
+mod source;
+
+use std::path::{Path, PathBuf};
+
+use httpout_proto::{
+    ConfigError,
+    effect::RelPath,
+    exchange::media,
+    live::{Description, LiveOptions, framing::Format},
+};
+
+pub(crate) use self::pump::feed;
+
+/// An input of the server.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Where it comes from.
+    pub source: Source,
+    /// The path of its resource, in the URL.
+    pub path: RelPath,
+    /// What its resource says of itself. Without a media type, that is told by the path, or by the format.
+    pub description: Description,
+    /// How it is cut into packets. `None`: told by the path, the source's name, the media type, or else by its first bytes.
+    pub format: Option<Format>,
+    /// Read as fast as it plays, not as fast as it comes (`rt`).
+    pub rt: bool,
+    /// How its resource is treated.
+    pub options: LiveOptions,
+}
+
+/// Where an input comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Standard input.
+    Stdin,
+    /// A file, or a pipe with a name.
+    File(PathBuf),
+}
+
+impl Source {
+    /// How it is called in messages.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Stdin => "standard input".into(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => Some(path),
+        }
+    }
+}
+
+impl Input {
+    /// From this source to this path, with nothing special.
+    pub fn new(source: Source, path: RelPath) -> Self {
+        Self {
+            source,
+            path,
+            description: Description::default(),
+            format: None,
+            rt: false,
+            options: LiveOptions::default(),
+        }
+    }
+
+    /// Checks what can be checked before it is read, and settles what its name tells.
+    ///
+    /// # Errors
+    /// A file that is not there, or is a directory.
+    pub(crate) fn settle(mut self) -> Result<Self, ConfigError> {
+        if let Some(path) = self.source.path() {
+            let error = |problem, help| ConfigError { option: "input", problem, help };
+            let found = std::fs::metadata(path).map_err(|why| {
+                error(
+                    format!("{} cannot be read: {why}", path.display()),
+                    "name a file, a FIFO or -",
+                )
+            })?;
+            if found.is_dir() {
+                let problem = format!("{} is a directory", path.display());
+                return Err(error(
+                    problem,
+                    "name a file, or add --rdirs, into which it is followed",
+                ));
+            }
+            if found.is_file() && !self.rt {
+                // It would be read at once, and everybody be left behind.
+                self.options.broadcast.blockio = true;
+            }
+        }
+        let extension = |path: &Path| {
+            let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+            Format::from_extension(&extension)
+        };
+        self.format = self
+            .format
+            .or_else(|| extension(Path::new(self.path.as_str())))
+            .or_else(|| extension(self.source.path()?))
+            .or_else(|| Format::from_media_type(&self.description.media_type));
+        if self.description.media_type.is_empty() {
+            let told = media::media_type(self.path.as_str()).map(Into::into);
+            let told = told.or_else(|| Some(self.format?.media_type().to_owned()));
+            self.description.media_type = told.unwrap_or_default();
+        }
+        Ok(self)
+    }
+}

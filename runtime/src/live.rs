@@ -1,0 +1,181 @@
+//! The live resources of a server, and who listens to them.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use event_listener::Event;
+use httpout_proto::{
+    effect::RelPath,
+    live::{Audio, Broadcast, Description, Group, ListenerId, LiveOptions, News},
+};
+
+use crate::server::{Follower, wait_for};
+
+/// The live resources of a server, by their paths.
+#[derive(Debug, Default)]
+pub(crate) struct Channels {
+    channels: Mutex<HashMap<RelPath, Slot>>,
+    /// Listeners that were too far behind.
+    dropped: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    channel: Arc<Channel>,
+    /// What was here is over; who asks for it waits until it begins again.
+    over: bool,
+}
+
+/// A live resource.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    broadcast: Mutex<Broadcast<Follower>>,
+    description: Mutex<Arc<Description>>,
+    /// Its listeners have come, gone, or gone on: there may be room.
+    moved: Event,
+}
+
+impl Channels {
+    /// A live resource begins; `None` if there is one of that path.
+    pub(crate) fn begin(
+        &self,
+        path: &RelPath,
+        description: Description,
+        options: LiveOptions,
+    ) -> Option<Arc<Channel>> {
+        let mut channels = lock(&self.channels);
+        match channels.get_mut(path) {
+            Some(slot) if slot.over => {
+                slot.over = false;
+                slot.channel.describe(description);
+                Some(slot.channel.clone())
+            }
+            Some(_) => None,
+            None => {
+                let channel = Arc::new(Channel::new(description, options));
+                channels.insert(path.clone(), Slot { channel: channel.clone(), over: false });
+                Some(channel)
+            }
+        }
+    }
+
+    /// A live resource is over. To be `reopen`ed: who asks for it from now on waits in the channel that is returned.
+    pub(crate) fn end(
+        &self,
+        path: &RelPath,
+        channel: &Channel,
+        complete: bool,
+        mut options: LiveOptions,
+    ) {
+        {
+            let mut channels = lock(&self.channels);
+            channels.remove(path);
+            if options.reopen {
+                options.broadcast.hold = true;
+                let description = channel.description().as_ref().clone();
+                let channel = Arc::new(Channel::new(description, options));
+                channels.insert(path.clone(), Slot { channel, over: true });
+            }
+        }
+        channel.end(complete);
+    }
+
+    /// Listens to the live resource of this path.
+    pub(crate) fn listen(
+        &self,
+        path: &RelPath,
+    ) -> Option<(Arc<Channel>, ListenerId, Arc<Description>)> {
+        let channel = lock(&self.channels).get(path)?.channel.clone();
+        let id = lock(&channel.broadcast).join();
+        let description = channel.description();
+        Some((channel, id, description))
+    }
+
+    /// Number of live resources, of those who listen, and of those who were dropped.
+    pub(crate) fn counts(&self) -> (usize, usize, u64) {
+        let channels = lock(&self.channels);
+        let listeners = channels.values().map(|slot| lock(&slot.channel.broadcast).listeners());
+        (channels.len(), listeners.sum(), self.dropped.load(Ordering::Relaxed))
+    }
+
+    /// What there is for a listener.
+    pub(crate) fn take(
+        &self,
+        channel: &Channel,
+        id: ListenerId,
+        waiter: impl FnOnce() -> Follower,
+    ) -> Option<News> {
+        let news = lock(&channel.broadcast).take(id, waiter);
+        if news == Some(News::Lagging) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        channel.moved.notify(usize::MAX);
+        news
+    }
+}
+
+impl Channel {
+    fn new(description: Description, options: LiveOptions) -> Self {
+        let mut broadcast = Broadcast::new(options.broadcast);
+        broadcast.set_title(description.title.clone());
+        Self {
+            broadcast: Mutex::new(broadcast),
+            description: Mutex::new(Arc::new(description)),
+            moved: Event::new(),
+        }
+    }
+
+    /// Resolves when there is room for more.
+    pub(crate) async fn room(&self) {
+        wait_for(&self.moved, || lock(&self.broadcast).has_room()).await;
+    }
+
+    /// Sends this to all who listen.
+    pub(crate) fn push(&self, group: Group) {
+        let mut waiters = Vec::new();
+        lock(&self.broadcast).push(group, |waiter| waiters.push(waiter));
+        // Told without the lock, which they are going to take.
+        waiters.into_iter().for_each(Follower::news);
+    }
+
+    pub(crate) fn has_listeners(&self) -> bool {
+        lock(&self.broadcast).listeners() > 0
+    }
+
+    fn end(&self, complete: bool) {
+        let mut waiters = Vec::new();
+        lock(&self.broadcast).end(complete, |waiter| waiters.push(waiter));
+        waiters.into_iter().for_each(Follower::news);
+    }
+
+    pub(crate) fn leave(&self, id: ListenerId) {
+        lock(&self.broadcast).leave(id);
+        self.moved.notify(usize::MAX);
+    }
+
+    pub(crate) fn description(&self) -> Arc<Description> {
+        lock(&self.description).clone()
+    }
+
+    fn describe(&self, description: Description) {
+        self.set_title(description.title.clone());
+        *lock(&self.description) = Arc::new(description);
+    }
+
+    pub(crate) fn set_audio(&self, audio: Audio) {
+        Arc::make_mut(&mut lock(&self.description)).audio = Some(audio);
+    }
+
+    pub(crate) fn set_title(&self, title: Option<Arc<str>>) {
+        lock(&self.broadcast).set_title(title);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
