@@ -21,7 +21,10 @@ mod net;
 
 use std::{io, sync::Arc};
 
-pub use httpout_runtime::{Config, ConfigError, Handle, Limits, Multirange, Options, Server};
+pub use httpout_runtime::{
+    BroadcastOptions, Config, ConfigError, Description, Handle, Limits, LiveOptions, Multirange,
+    Options, Publication, PublishError, Publisher, Server,
+};
 use httpout_runtime::{Connection, Parts, accept, feed};
 use smol::Executor;
 

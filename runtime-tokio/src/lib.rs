@@ -20,7 +20,10 @@ mod net;
 
 use std::io;
 
-pub use httpout_runtime::{Config, ConfigError, Handle, Limits, Multirange, Options, Server};
+pub use httpout_runtime::{
+    BroadcastOptions, Config, ConfigError, Description, Handle, Limits, LiveOptions, Multirange,
+    Options, Publication, PublishError, Publisher, Server,
+};
 use httpout_runtime::{Connection, Parts, accept, feed};
 use tokio::runtime;
 

@@ -353,7 +353,9 @@ impl Options {
             Form::Merge => Multirange::Merge,
         };
         config.wait_missing = self.wait_missing;
-        config.live = !self.live.input.is_empty() && self.rdirs.is_empty();
+        let has_inputs = !self.live.input.is_empty();
+        config.live = has_inputs && self.rdirs.is_empty();
+        config.record = has_inputs && !self.rdirs.is_empty();
         config.ice = self.live.ice;
         config.durable = self.durable;
         config.limits.upload = (self.maxs > 0).then_some(self.maxs);

@@ -369,7 +369,6 @@ impl<T: Transport> Connection<T> {
                 let shared = self.admission.shared().clone();
                 if let Some(part) = self.part(file) {
                     let key = self.offer.roots.key(&place);
-                    shared.logs.recorded(&key, None);
                     self.feeds.push((file, shared.announce(key, part.file().clone(), len)));
                 }
             }

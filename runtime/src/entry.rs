@@ -107,7 +107,7 @@ fn start(bound: &Server, options: &Options) -> io::Result<()> {
         .name("signals".into())
         .spawn(move || obey_signals(&mut signals, &handle, &obeyed))?;
     let urls = [bound.listeners(), bound.admin_listeners()].map(listen::urls);
-    let banner = cli::banner(&urls[0], &urls[1], &bound.site());
+    let banner = cli::banner(&urls[0], &urls[1], &bound.site(), bound.inputs());
     // A closed standard output is no reason not to serve.
     let _ = io::stdout().lock().write_all(banner.as_bytes());
     let _ = io::stdout().lock().flush();

@@ -1,6 +1,7 @@
 //! Inputs: what is read from a file, a pipe or standard input and becomes a resource of the server.
 
 mod pump;
+mod recording;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use httpout_proto::{
     live::{Description, LiveOptions, framing::Format},
 };
 
-pub(crate) use self::pump::feed;
+pub(crate) use self::{pump::feed, recording::Recording};
 
 /// An input of the server.
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ mod metrics;
 pub mod notify;
 mod output;
 mod passwords;
+mod publisher;
 mod request_log;
 mod rights;
 mod serve;
@@ -25,9 +26,11 @@ mod verify;
 pub use connection::{Connection, Transport};
 pub use httpout_proto::{
     Config, ConfigError, Limits,
+    live::{BroadcastOptions, Description, LiveOptions},
     site::{Cors, Multirange},
 };
 pub use log::LogFormat;
+pub use publisher::{Publication, PublishError, Publisher};
 pub use request_log::{Format as AccessLogFormat, LogOptions, ReqLog};
 pub use serve::{Acceptor, Handle, Parts, Server, accept, feed};
 pub use server::{Admission, Door, Options, Shared};

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use crate::{
     input::{self, Input},
+    publisher::Publisher,
     server::{Admission, Door, Options, Shared},
 };
 
@@ -108,6 +109,16 @@ impl Server {
     /// What ends it.
     pub fn handle(&self) -> Handle {
         Handle(self.shared.clone())
+    }
+
+    /// Publishes live resources on it, while it serves.
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(self.shared.clone())
+    }
+
+    /// What it reads.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
     }
 
     /// The listening sockets of the operator.

@@ -285,10 +285,11 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Resolves when it was [shut down](Self::shut_down) and no connection is left.
+    /// Resolves when it was [shut down](Self::shut_down) and neither a connection nor an input is left.
     pub async fn over(&self) {
         self.stopped().await;
-        wait_for(&self.drained, || lock(&self.clients).is_empty()).await;
+        let inputs = || self.inputs.load(Ordering::SeqCst);
+        wait_for(&self.drained, || inputs() == 0 && lock(&self.clients).is_empty()).await;
         self.logs.flush();
     }
 
@@ -343,6 +344,7 @@ impl Shared {
     /// An input is over.
     pub(crate) fn input_over(&self) {
         self.inputs.fetch_sub(1, Ordering::SeqCst);
+        self.drained.notify(usize::MAX);
         let clients = lock(&self.clients);
         let idle = clients.is_empty();
         drop(clients);
@@ -366,6 +368,7 @@ impl Shared {
     // ---- uploads in progress ----
 
     pub(crate) fn announce(&self, key: PathBuf, file: Arc<OwnedFd>, total: Option<u64>) -> FeedId {
+        self.logs.recorded(&key, None);
         let mut hub = lock(&self.hub);
         let (feed, waiters) = hub.begin(key, file.clone(), total);
         self.feeds.fetch_add(1, Ordering::SeqCst);

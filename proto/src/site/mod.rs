@@ -12,7 +12,7 @@ pub(crate) use mounts::{Action, Resolved};
 use self::{headers::Headers, mounts::Mounts};
 use crate::{
     auth::{Rule, Users},
-    effect::RootId,
+    effect::{Place, RelPath, RootId},
     error::ConfigError,
     limits::Limits,
 };
@@ -47,6 +47,8 @@ pub struct Config {
     pub cors: Cors,
     /// There may be live resources: each path is first looked for among them.
     pub live: bool,
+    /// Inputs are written to the first of `rdirs`, and served while they are (the file sink).
+    pub record: bool,
     /// Answers with a live resource say what it is (`ice`): `icy-…` and `ice-…` fields, and titles inside the stream for who wants them.
     pub ice: bool,
     /// More fields for every answer: names and values.
@@ -101,6 +103,7 @@ impl Default for Config {
             sutc: false,
             cors: Cors::default(),
             live: false,
+            record: false,
             ice: false,
             hdrs: Vec::new(),
             zmax: 50_000,
@@ -132,6 +135,10 @@ impl Config {
         if !stores && !self.live {
             let problem = "neither a read nor a write directory is given".into();
             return error("rdirs", problem, "name one with --rdirs DIR or --wdir DIR");
+        }
+        if self.record && self.rdirs.is_empty() {
+            let problem = "inputs cannot be written to what a rule file names".into();
+            return error("rdirs", problem, "name a directory first");
         }
         if self.limits.fields > Limits::MOST_FIELDS {
             let problem =
@@ -185,9 +192,19 @@ impl Site {
         self.mounts.roots()
     }
 
-    /// The directories that uploads may lead to.
+    /// The directories that are written to: by uploads, or by the server itself.
     pub fn writable_roots(&self) -> impl Iterator<Item = RootId> {
-        self.mounts.writable_roots()
+        self.uploads().chain(self.mounts.record())
+    }
+
+    /// The directories that uploads may lead to.
+    pub fn uploads(&self) -> impl Iterator<Item = RootId> {
+        self.mounts.uploads()
+    }
+
+    /// Where the file sink writes a resource of this path, if there is one.
+    pub fn recorded(&self, path: &RelPath) -> Option<Place> {
+        self.mounts.record().map(|root| Place { root, path: path.clone() })
     }
 
     /// Where each directory stands in the URL, without slashes at the ends; `None`: a virtual service.

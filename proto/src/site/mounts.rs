@@ -38,6 +38,8 @@ pub(crate) struct Mounts {
     rules: Vec<Rule>,
     /// `wdir`.
     write: Option<RootId>,
+    /// Where inputs are written.
+    record: Option<RootId>,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,8 @@ impl Mounts {
             }
         }
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.dir.components().count()));
-        let mut all = Self { roots: Vec::new(), mounts: Vec::new(), rules, write: None };
+        let mut all =
+            Self { roots: Vec::new(), mounts: Vec::new(), rules, write: None, record: None };
         let alone = config.rdirs.len() == 1 && all.rules.is_empty();
         for dir in &config.rdirs {
             let name = if alone { RelPath::root() } else { own_name(dir)? };
@@ -91,6 +94,7 @@ impl Mounts {
             let root = (!virtual_service).then(|| all.add_root(&dir));
             all.mount(Mount { name, root, rule: Some(index) })?;
         }
+        all.record = config.record.then_some(RootId(0));
         all.write = config.wdir.as_deref().map(|dir| all.add_root(dir));
         all.mounts.sort_by_key(|mount| std::cmp::Reverse(segments(&mount.name)));
         Ok(all)
@@ -138,7 +142,7 @@ impl Mounts {
         self.mounts.iter().map(|mount| (mount.name.as_str(), mount.root))
     }
 
-    pub(super) fn writable_roots(&self) -> impl Iterator<Item = RootId> {
+    pub(super) fn uploads(&self) -> impl Iterator<Item = RootId> {
         let ruled = self.mounts.iter().filter(|mount| mount.rule.is_some());
         let writable = ruled.filter_map(|mount| mount.root).filter(|root| {
             let dir = &self.roots[root.index()];
@@ -160,10 +164,16 @@ impl Mounts {
     /// True if an upload can lead to this place. Told by the names of the directories alone.
     pub(crate) fn may_be_uploaded(&self, place: &Place) -> bool {
         let dir = plain(&self.roots[place.root.index()]).join(place.path.as_str());
-        let wdir = self.write.map(|root| plain(&self.roots[root.index()]));
+        let mut written =
+            self.write.iter().chain(&self.record).map(|root| plain(&self.roots[root.index()]));
         // An absolute and a relative name cannot be compared: better to wait once too often.
-        wdir.is_some_and(|wdir| dir.is_absolute() != wdir.is_absolute() || dir.starts_with(wdir))
+        written.any(|wdir| dir.is_absolute() != wdir.is_absolute() || dir.starts_with(wdir))
             || self.written().any(|rule| dir.starts_with(&rule.dir))
+    }
+
+    /// Where inputs are written.
+    pub(super) fn record(&self) -> Option<RootId> {
+        self.record
     }
 
     // ---- paths ----

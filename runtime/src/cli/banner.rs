@@ -8,8 +8,10 @@ use httpout_proto::{
     effect::RootId,
 };
 
-/// What is served, where, and within which limits.
-pub fn banner(urls: &[String], admin: &[String], site: &Site) -> String {
+use crate::input::Input;
+
+/// What is served and read, where, and within which limits.
+pub fn banner(urls: &[String], admin: &[String], site: &Site, inputs: &[Input]) -> String {
     let mut lines = vec![concat!("httpout ", env!("CARGO_PKG_VERSION")).to_owned()];
     lines.extend(urls.iter().map(|url| format!("  {url}")));
     lines
@@ -22,8 +24,15 @@ pub fn banner(urls: &[String], admin: &[String], site: &Site) -> String {
             None => format!("answers for /{name}{slash}, where there is no directory"),
         });
     }
-    for root in site.writable_roots() {
+    for root in site.uploads() {
         lines.push(format!("writes {}, {}", dir(root), uploads(site)));
+    }
+    for input in inputs {
+        let name = input.source.name();
+        lines.push(match site.recorded(&input.path) {
+            Some(place) => format!("writes {name} to {}/{}", dir(place.root), place.path),
+            None => format!("sends {name} as /{}", input.path),
+        });
     }
     if let Some(wdir) = &site.config().wdir
         && urls.iter().any(|url| !is_loopback(url))

@@ -320,7 +320,7 @@ fn the_banner_tells_what_is_open() {
     let site = |args: &[&str]| parse(args).unwrap().config().unwrap().check().unwrap();
     let local = ["http://127.0.0.1:8080/".to_owned()];
     let open = ["http://127.0.0.1:8080/".to_owned(), "http://192.0.2.7:8080/".to_owned()];
-    let reading = banner(&open, &[], &site(&["rdirs=/srv/a,/srv/b"]));
+    let reading = banner(&open, &[], &site(&["rdirs=/srv/a,/srv/b"]), &[]);
     assert!(reading.starts_with("httpout "), "{reading}");
     assert!(
         reading.contains("\n  http://127.0.0.1:8080/\n  http://192.0.2.7:8080/\n"),
@@ -328,13 +328,17 @@ fn the_banner_tells_what_is_open() {
     );
     assert!(reading.contains("reads /srv/a as /a/\nreads /srv/b as /b/\n"), "{reading}");
     assert!(!reading.contains("warning") && !reading.contains("writes"), "{reading}");
-    let writing =
-        banner(&open, &[], &site(&["rdirs=/srv/a:wdir=/in:maxs=50M:durable:wait_missing=1.5"]));
+    let writing = banner(
+        &open,
+        &[],
+        &site(&["rdirs=/srv/a:wdir=/in:maxs=50M:durable:wait_missing=1.5"]),
+        &[],
+    );
     assert!(writing.contains("reads /srv/a as /\n"), "{writing}");
     assert!(
         writing.contains("writes /in, uploads up to 50M, flushed to the disk, awaited for 1.5 s\n")
     );
     assert!(writing.contains("warning: ") && writing.ends_with('\n'), "{writing}");
-    let private = banner(&local, &[], &site(&["wdir=/in"]));
+    let private = banner(&local, &[], &site(&["wdir=/in"]), &[]);
     assert!(private.contains("writes /in, uploads of any size\n") && !private.contains("warning"));
 }

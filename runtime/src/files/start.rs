@@ -59,7 +59,10 @@ impl Roots {
     fn with(site: &Site, locks: Arc<Locks>) -> Result<Self, ConfigError> {
         let config = site.config();
         if let Some(wdir) = &config.wdir {
-            make(wdir)?;
+            make("wdir", wdir)?;
+        }
+        if let Some(dir) = config.rdirs.first().filter(|_| config.record) {
+            make("rdirs", dir)?;
         }
         let writable: Vec<_> = site.writable_roots().map(|root| root.index()).collect();
         let roots: Vec<Root> = site
@@ -76,10 +79,10 @@ impl Roots {
     }
 }
 
-/// Makes the write directory, if it is missing.
-fn make(path: &Path) -> Result<(), ConfigError> {
+/// Makes a directory that is to be written to, if it is missing.
+fn make(option: &'static str, path: &Path) -> Result<(), ConfigError> {
     let shown = path.display();
-    let error = |problem, help| Err(ConfigError { option: "wdir", problem, help });
+    let error = |problem, help| Err(ConfigError { option, problem, help });
     match fs::create_dir(path) {
         Ok(()) => Ok(()),
         Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Ok(()),

@@ -2,20 +2,26 @@
 
 use std::{future::Future, io, sync::Arc, time::Instant};
 
+use bytes::{Bytes, BytesMut};
 use futures_lite::future;
-use httpout_proto::live::{
-    Feed, FeedStep,
-    framing::{Format, FramingError},
+use httpout_proto::{
+    FsError,
+    effect::Place,
+    live::{
+        Feed, FeedStep,
+        framing::{Format, FramingError},
+    },
 };
 
-use super::{Input, source::Reader};
-use crate::{live::Channel, server::Shared};
+use super::{Input, recording::Recording, source::Reader};
+use crate::{live::Channel, publisher::OnAir, server::Shared};
 
 /// Why an input stopped before its end.
 enum Stopped {
     Unreadable(io::Error),
     Unframed(FramingError),
     Taken,
+    Unwritable(FsError),
 }
 
 impl std::fmt::Display for Stopped {
@@ -23,6 +29,7 @@ impl std::fmt::Display for Stopped {
         match self {
             Self::Unreadable(error) => write!(f, "cannot be read: {error}"),
             Self::Unframed(error) => error.fmt(f),
+            Self::Unwritable(error) => write!(f, "cannot be written: {error}"),
             Self::Taken => f.write_str("there is another live resource of that path"),
         }
     }
@@ -34,30 +41,32 @@ pub(crate) async fn feed<S: Future<Output = ()>>(
     input: Input,
     sleep: impl Fn(Instant) -> S,
 ) {
-    let fed = async {
-        if let Err(why) = broadcast(&shared, &input, &sleep).await {
-            tracing::error!(path = %input.path, "the input from {} {why}", input.source.name());
-        }
+    let fed = match shared.site().recorded(&input.path) {
+        Some(place) => record(&shared, &input, place, &sleep).await,
+        None => broadcast(&shared, &input, &sleep).await,
     };
-    future::or(shared.stopped(), fed).await;
+    if let Err(why) = fed {
+        tracing::error!(path = %input.path, "the input from {} {why}", input.source.name());
+    }
     shared.input_over();
 }
 
 /// To all who listen: once, or anew for who asks when it is over.
 async fn broadcast<S: Future<Output = ()>>(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     input: &Input,
     sleep: &impl Fn(Instant) -> S,
 ) -> Result<(), Stopped> {
-    let channels = &shared.channels;
     loop {
-        let channel = channels
-            .begin(&input.path, input.description.clone(), input.options)
-            .ok_or(Stopped::Taken)?;
-        let sent = send(&channel, input, sleep).await;
-        channels.end(&input.path, &channel, sent.is_ok(), input.options);
-        sent?;
-        if !input.options.reopen {
+        let Input { path, description, options, .. } = input.clone();
+        let on_air = OnAir::begin(shared, path, description, options).ok_or(Stopped::Taken)?;
+        let stopped = async {
+            shared.stopped().await;
+            Ok(())
+        };
+        future::or(stopped, send(&on_air.channel, input, sleep)).await?;
+        on_air.end();
+        if !input.options.reopen || shared.is_stopping() {
             return Ok(());
         }
     }
@@ -102,6 +111,79 @@ async fn send<S: Future<Output = ()>>(
                 tell_end(input, leftover, had_listener);
                 return Ok(());
             }
+        }
+    }
+}
+
+/// To a file, which is served while it grows.
+async fn record<S: Future<Output = ()>>(
+    shared: &Arc<Shared>,
+    input: &Input,
+    place: Place,
+    sleep: &impl Fn(Instant) -> S,
+) -> Result<(), Stopped> {
+    // What came until the server is shut down is kept.
+    let over = async {
+        shared.stopped().await;
+        Ok(None)
+    };
+    let opened = async { Reader::open(&input.source).await.map(Some) };
+    let Some(mut reader) = future::or(over, opened).await.map_err(Stopped::Unreadable)? else {
+        return Ok(());
+    };
+    let media_type = input.description.media_type.clone();
+    let media_type = (!media_type.is_empty()).then_some(media_type);
+    let mut recording =
+        Recording::begin(shared, place, media_type).await.map_err(Stopped::Unwritable)?;
+    let mut feed = input.rt.then(|| Feed::new(input.format.unwrap_or(Format::Raw), true));
+    // What is not written yet: of what is cut, every byte is.
+    let mut rest = BytesMut::new();
+    loop {
+        let over = async {
+            shared.stopped().await;
+            Ok(Bytes::new())
+        };
+        let data = future::or(over, reader.read()).await.map_err(Stopped::Unreadable)?;
+        let is_end = data.is_empty();
+        match &mut feed {
+            None => recording.write(vec![data]).await.map_err(Stopped::Unwritable)?,
+            Some(feed) => {
+                rest.extend_from_slice(&data);
+                if is_end {
+                    feed.handle_end()
+                } else {
+                    feed.handle_data(data)
+                }
+                while let Some(len) =
+                    due(feed, |until| future::or(shared.stopped(), sleep(until))).await?
+                {
+                    let data = rest.split_to(len.min(rest.len())).freeze();
+                    recording.write(vec![data]).await.map_err(Stopped::Unwritable)?;
+                }
+            }
+        }
+        if is_end {
+            break;
+        }
+    }
+    recording.write(vec![rest.freeze()]).await.map_err(Stopped::Unwritable)?;
+    recording.end().await.map_err(Stopped::Unwritable)?;
+    tracing::info!(path = %input.path, "{} is over", input.source.name());
+    Ok(())
+}
+
+/// Waits for the next packets; their length, or `None` if more has to be read.
+async fn due<S: Future<Output = ()>>(
+    feed: &mut Feed,
+    sleep: impl Fn(Instant) -> S,
+) -> Result<Option<usize>, Stopped> {
+    loop {
+        match feed.poll(Instant::now()).map_err(Stopped::Unframed)? {
+            FeedStep::Group(group) => return Ok(Some(group.data.len())),
+            FeedStep::Until(due) => {
+                sleep(due).await;
+            }
+            FeedStep::Data | FeedStep::Over { .. } => return Ok(None),
         }
     }
 }

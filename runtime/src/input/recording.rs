@@ -1,0 +1,94 @@
+//! A resource that the server itself writes: announced, served while it grows, and put under its name at its end, as an upload is.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use httpout_proto::{
+    FsError,
+    effect::{Expect, Place},
+    live::FeedId,
+};
+
+use crate::{
+    files::{self, PartFile},
+    server::{Offer, Shared},
+};
+
+/// A resource that is being written. Dropped before its [`end`](Self::end), it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    shared: Arc<Shared>,
+    offer: Arc<Offer>,
+    place: Place,
+    /// `None` once it is over.
+    part: Option<Arc<PartFile>>,
+    feed: FeedId,
+    len: u64,
+}
+
+impl Recording {
+    /// Begins to write what will be found at this place.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) async fn begin(
+        shared: &Arc<Shared>,
+        place: Place,
+        media_type: Option<String>,
+    ) -> Result<Self, FsError> {
+        let offer = shared.offer();
+        let (roots, at) = (offer.roots.clone(), place.clone());
+        let part = blocking::unblock(move || {
+            let part = roots.create(&at, None)?;
+            if let Some(media_type) = media_type {
+                files::keep_media_type(part.file(), &media_type);
+            }
+            Ok(part)
+        })
+        .await?;
+        let key = offer.roots.key(&place);
+        let feed = shared.announce(key, part.file().clone(), None);
+        let shared = shared.clone();
+        Ok(Self { shared, offer, place, part: Some(Arc::new(part)), feed, len: 0 })
+    }
+
+    /// Adds to it; who follows it is told when that is written.
+    ///
+    /// # Errors
+    /// Those of the file system, [`FsError::Full`] for one.
+    pub(crate) async fn write(&mut self, data: Vec<Bytes>) -> Result<(), FsError> {
+        let Some(part) = self.part.clone() else { return Err(FsError::NotFound) };
+        let (at, len) = (self.len, data.iter().map(|bytes| bytes.len() as u64).sum::<u64>());
+        blocking::unblock(move || {
+            let written = part.write_all_at(at, &data);
+            drop(part);
+            written
+        })
+        .await?;
+        self.len += len;
+        self.shared.grown(self.feed, self.len);
+        Ok(())
+    }
+
+    /// It is whole: puts it under its name.
+    ///
+    /// # Errors
+    /// Those of the file system; then nothing is left of it.
+    pub(crate) async fn end(mut self) -> Result<(), FsError> {
+        let part = self.part.take().and_then(Arc::into_inner);
+        let Some(part) = part else { return Err(FsError::NotFound) };
+        let (place, durable) = (self.place.clone(), self.offer.site.config().durable);
+        let done = blocking::unblock(move || part.commit(&place, Expect::Any, durable)).await;
+        self.shared.ended(self.feed, done.is_ok());
+        done.map(|_| ())
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if let Some(part) = self.part.take() {
+            self.shared.ended(self.feed, false);
+            blocking::unblock(move || drop(part)).detach();
+        }
+    }
+}

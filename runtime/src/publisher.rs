@@ -1,0 +1,181 @@
+//! What a program that embeds the server publishes: live resources, packet by packet.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use httpout_proto::{
+    FsError,
+    effect::RelPath,
+    live::{Description, Group, LiveOptions},
+};
+
+use crate::{input::Recording, live::Channel, server::Shared};
+
+/// Publishes resources on a server; from [`Server::publisher`](crate::Server::publisher). Where the server has read directories, they are
+/// written to the first one and served while they grow (the file sink); else each packet goes to everybody who listens.
+///
+/// The server needs [`Config::live`](crate::Config::live) for the one, [`Config::record`](crate::Config::record) for the other.
+#[derive(Clone, Debug)]
+pub struct Publisher(Arc<Shared>);
+
+/// Why something cannot be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishError {
+    /// The path is not one that a URL can have: a segment is empty, `.` or `..`, or it holds a NUL or a backslash.
+    Path,
+    /// There is a live resource of that path.
+    Taken,
+    /// The server has neither [`Config::live`](crate::Config::live) nor [`Config::record`](crate::Config::record).
+    NotLive,
+    /// It cannot be written.
+    File(FsError),
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path => f.write_str("the path is not a file's"),
+            Self::Taken => f.write_str("there is another live resource of that path"),
+            Self::NotLive => f.write_str("the server's configuration has neither live nor record"),
+            Self::File(error) => write!(f, "it cannot be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for PublishError {}
+
+/// A resource that is being published. [`end`](Self::end) it; dropped before, it is aborted: those who listen see their answers cut.
+#[derive(Debug)]
+pub struct Publication {
+    to: To,
+    /// What a listener needs before the first packet that it gets.
+    tune_in: Bytes,
+}
+
+#[derive(Debug)]
+enum To {
+    Listeners(OnAir),
+    File(Recording),
+}
+
+/// A place among the live resources, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct OnAir {
+    shared: Arc<Shared>,
+    path: RelPath,
+    options: LiveOptions,
+    pub(crate) channel: Arc<Channel>,
+    complete: bool,
+}
+
+impl Publisher {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// Begins a resource of this path, e.g. `live/radio.mp3`.
+    ///
+    /// # Errors
+    /// A path that is wrong or taken; a file that cannot be made.
+    pub async fn begin(
+        &self,
+        path: &str,
+        description: Description,
+        options: LiveOptions,
+    ) -> Result<Publication, PublishError> {
+        let path = RelPath::new(path).filter(|path| !path.is_root()).ok_or(PublishError::Path)?;
+        let site = self.0.site();
+        let to = match site.recorded(&path) {
+            Some(place) => {
+                let media_type = Some(description.media_type).filter(|it| !it.is_empty());
+                let recording = Recording::begin(&self.0, place, media_type).await;
+                To::File(recording.map_err(PublishError::File)?)
+            }
+            None if site.config().live => {
+                let on_air = OnAir::begin(&self.0, path, description, options);
+                To::Listeners(on_air.ok_or(PublishError::Taken)?)
+            }
+            None => return Err(PublishError::NotLive),
+        };
+        Ok(Publication { to, tune_in: Bytes::new() })
+    }
+}
+
+impl Publication {
+    /// What everybody needs who begins to listen from now on, such as the header of a container. Not sent to those who listen already: where
+    /// it is a part of the stream, [write](Self::write) it too.
+    pub fn set_tune_in(&mut self, data: impl Into<Bytes>) {
+        self.tune_in = data.into();
+    }
+
+    /// What is played from now on, for `--ice`.
+    pub fn set_title(&self, title: &str) {
+        match &self.to {
+            To::Listeners(on_air) => on_air.channel.set_title(Some(title.into())),
+            To::File(_) => {}
+        }
+    }
+
+    /// Sends a packet, which everybody gets whole or not at all; with `random_access`, one may begin to listen with it. Resolves when
+    /// there is room for the next one: at once, unless [`blockio`](httpout_proto::live::BroadcastOptions::blockio) or
+    /// [`hold`](httpout_proto::live::BroadcastOptions::hold) is wanted.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub async fn write(
+        &mut self,
+        data: impl Into<Bytes>,
+        random_access: bool,
+    ) -> Result<(), PublishError> {
+        let data = data.into();
+        match &mut self.to {
+            To::Listeners(OnAir { channel, .. }) => {
+                channel.room().await;
+                channel.push(Group { data, tune_in: random_access.then(|| self.tune_in.clone()) });
+                Ok(())
+            }
+            To::File(recording) => recording.write(vec![data]).await.map_err(PublishError::File),
+        }
+    }
+
+    /// It is whole.
+    ///
+    /// # Errors
+    /// A file that cannot be put under its name.
+    pub async fn end(self) -> Result<(), PublishError> {
+        match self.to {
+            To::Listeners(on_air) => {
+                on_air.end();
+                Ok(())
+            }
+            To::File(recording) => recording.end().await.map_err(PublishError::File),
+        }
+    }
+
+    /// It is given up.
+    pub fn abort(self) {}
+}
+
+impl OnAir {
+    /// `None` if the path is taken.
+    pub(crate) fn begin(
+        shared: &Arc<Shared>,
+        path: RelPath,
+        description: Description,
+        options: LiveOptions,
+    ) -> Option<Self> {
+        let channel = shared.channels.begin(&path, description, options)?;
+        Some(Self { shared: shared.clone(), path, options, channel, complete: false })
+    }
+
+    /// It is over, and whole.
+    pub(crate) fn end(mut self) {
+        self.complete = true;
+    }
+}
+
+impl Drop for OnAir {
+    fn drop(&mut self) {
+        self.shared.channels.end(&self.path, &self.channel, self.complete, self.options);
+    }
+}
