@@ -154,9 +154,7 @@ async fn record<S: Future<Output = ()>>(
                 } else {
                     feed.handle_data(data)
                 }
-                while let Some(len) =
-                    due(feed, |until| future::or(shared.stopped(), sleep(until))).await?
-                {
+                while let Some(len) = due(shared, feed, sleep).await? {
                     let data = rest.split_to(len.min(rest.len())).freeze();
                     recording.write(vec![data]).await.map_err(Stopped::Unwritable)?;
                 }
@@ -172,17 +170,17 @@ async fn record<S: Future<Output = ()>>(
     Ok(())
 }
 
-/// Waits for the next packets; their length, or `None` if more has to be read.
+/// Waits for the next packets; their length, or `None` if more has to be read or none is to be waited for.
 async fn due<S: Future<Output = ()>>(
+    shared: &Shared,
     feed: &mut Feed,
-    sleep: impl Fn(Instant) -> S,
+    sleep: &impl Fn(Instant) -> S,
 ) -> Result<Option<usize>, Stopped> {
     loop {
         match feed.poll(Instant::now()).map_err(Stopped::Unframed)? {
             FeedStep::Group(group) => return Ok(Some(group.data.len())),
-            FeedStep::Until(due) => {
-                sleep(due).await;
-            }
+            FeedStep::Until(_) if shared.is_stopping() => return Ok(None),
+            FeedStep::Until(due) => future::or(shared.stopped(), sleep(due)).await,
             FeedStep::Data | FeedStep::Over { .. } => return Ok(None),
         }
     }
