@@ -11,7 +11,7 @@ use std::{
 use event_listener::Event;
 use httpout_proto::{
     effect::RelPath,
-    live::{Audio, Broadcast, Description, Group, ListenerId, LiveOptions, News},
+    live::{Broadcast, Description, Group, ListenerId, LiveOptions, News, framing::Audio},
 };
 
 use crate::server::{Follower, wait_for};
@@ -168,7 +168,10 @@ impl Channel {
     }
 
     pub(crate) fn set_audio(&self, audio: Audio) {
-        Arc::make_mut(&mut lock(&self.description)).audio = Some(audio);
+        let mut description = lock(&self.description);
+        if description.audio != Some(audio) {
+            Arc::make_mut(&mut description).audio = Some(audio);
+        }
     }
 
     pub(crate) fn set_title(&self, title: Option<Arc<str>>) {

@@ -10,4 +10,4 @@ mod resource;
 pub use broadcast::{Broadcast, BroadcastOptions, Group, ListenerId, News};
 pub use feed::{Feed, FeedStep};
 pub use hub::{FeedId, Hub};
-pub use resource::{Audio, Description, LiveOptions, PropertyError};
+pub use resource::{Description, LiveOptions, PropertyError};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::BroadcastOptions;
+use super::{BroadcastOptions, framing::Audio};
 use crate::http1::{is_field_value, is_tchar};
 
 /// Properties that mean something, beside those whose names begin with `ice-` or `icy-`, which become header fields.
@@ -21,17 +21,6 @@ pub struct Description {
     pub audio: Option<Audio>,
     /// What is played, until the [broadcast](super::Broadcast::set_title) says otherwise.
     pub title: Option<Arc<str>>,
-}
-
-/// A kind of sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Audio {
-    /// In bits per second; of variable ones, the first.
-    pub bitrate: u32,
-    /// In Hz.
-    pub sample_rate: u32,
-    /// How many.
-    pub channels: u8,
 }
 
 /// Why a property cannot be taken.

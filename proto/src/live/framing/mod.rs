@@ -1,106 +1,220 @@
-//! What a packet is, format by format.
+//! Live inputs cut into packets, so that a client always joins on a boundary, gets the tune-in data first and never half a frame.
+//!
+//! A packet is what the format cannot do without as a whole: one audio frame, a run of TS packets, `moof` with `mdat`, an Ogg page,
+//! a block of WebM. It is given as soon as it is complete, so packets can be small: whoever sends them may send several together.
 
-use std::{collections::VecDeque, fmt, time::Duration};
+mod adts;
+mod audio;
+mod boxes;
+mod buffer;
+mod clock;
+mod ebml;
+mod fmp4;
+mod format;
+mod mpeg_audio;
+mod mpeg_ts;
+mod ogg;
+mod psi;
+mod raw;
+mod search;
+mod webm;
+
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 
-use super::Audio;
+pub use audio::Audio;
+pub use format::Format;
+
+use buffer::Buffer;
+
+/// Most bytes of one packet, and of the tune-in data.
+const LARGEST: usize = 16 << 20;
 
 /// A piece of a live resource that is sent whole or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// The bytes.
+    /// The bytes, never none.
     pub data: Bytes,
-    /// A client may begin here, with the [tune-in data](Framer::tune_in) before.
+    /// A client may join here, with [`Framer::tune_in`] before it.
     pub random_access: bool,
-    /// Media time since the first packet, where the format tells.
+    /// Media time since the stream's first packet, where the format tells. A step back in the stream's own time does not show here:
+    /// the time stands still at it.
     pub time: Option<Duration>,
 }
 
-/// How a stream is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// As it comes.
-    Raw,
-}
-
-impl Format {
-    /// That of a media type.
-    pub fn from_media_type(_media_type: &str) -> Option<Self> {
-        None
-    }
-
-    /// That of an extension.
-    pub fn from_extension(_extension: &str) -> Option<Self> {
-        None
-    }
-
-    /// That of a stream with these first bytes.
-    pub fn sniff(_first: &[u8]) -> Option<Self> {
-        None
-    }
-
-    /// Its media type.
-    pub fn media_type(self) -> &'static str {
-        "application/octet-stream"
-    }
-}
-
-/// Cuts a stream.
+/// Cuts one live input into packets. Any split of the input gives the same packets, except for [`Format::Raw`], where the
+/// split is all there is to go by.
+///
+/// The packets joined are the input, but for [`leftover`](Self::leftover) at its end: bytes between frames come along as packets without
+/// random access, or at the front of the packet after them. Damage is passed on too, and framing resumes behind it. At most one unfinished packet (16 MiB)
+/// is held if `poll` is called until it gives none.
 #[derive(Debug)]
 pub struct Framer {
-    packets: VecDeque<Packet>,
+    format: Format,
+    frames: Box<dyn Frames>,
+    buffer: Buffer,
+    /// So many bytes are needed before there can be a packet.
+    need: usize,
+    /// The position of the buffer in the input.
+    at: u64,
+    ended: bool,
+    failed: bool,
 }
 
-/// Why a stream cannot be cut.
+impl Framer {
+    /// For an input from its beginning.
+    pub fn new(format: Format) -> Self {
+        let frames: Box<dyn Frames> = match format {
+            Format::MpegAudio => Box::new(mpeg_audio::frames()),
+            Format::Adts => Box::new(adts::frames()),
+            Format::MpegTs => Box::<mpeg_ts::Ts>::default(),
+            Format::Fmp4 => Box::<fmp4::Fmp4>::default(),
+            Format::Ogg => Box::<ogg::Ogg>::default(),
+            Format::WebM => Box::<webm::WebM>::default(),
+            Format::Raw => Box::new(raw::Raw),
+        };
+        let buffer = Buffer::default();
+        Self { format, frames, buffer, need: 1, at: 0, ended: false, failed: false }
+    }
+
+    /// What came from the input. Nothing is taken after the end or after an error.
+    pub fn handle_data(&mut self, data: Bytes) {
+        if !self.ended && !self.failed {
+            self.buffer.push(data);
+        }
+    }
+
+    /// The input is over.
+    pub fn handle_end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The next packet that is whole.
+    ///
+    /// # Errors
+    ///
+    /// Once, where the input is not what it is said to be, or not fit for live use. There is nothing more after it.
+    pub fn poll(&mut self) -> Result<Option<Packet>, FramingError> {
+        while !self.failed {
+            let total = self.buffer.len();
+            if total == 0 || total < self.need && !self.ended {
+                self.buffer.join(self.need);
+                break;
+            }
+            let data = self.buffer.join(self.need);
+            let last = self.ended && data.len() == total;
+            match self.frames.next(data, last) {
+                Ok(Step::Take { len, random_access, time }) => {
+                    let data = self.buffer.take(len);
+                    self.at += data.len() as u64;
+                    self.need = 1;
+                    let packet = Packet { data, random_access, time };
+                    self.frames.taken(&packet);
+                    return Ok(Some(packet));
+                }
+                Ok(Step::Need(_)) if last => break,
+                Ok(Step::Need(need)) if self.ended => self.need = need.min(total),
+                Ok(Step::Need(need)) => self.need = need,
+                Err(fault) => {
+                    self.failed = true;
+                    self.buffer = Buffer::default();
+                    return Err(FramingError { format: self.format, at: self.at, fault });
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a client that joins at the packet polled last must get before it; empty if nothing.
+    pub fn tune_in(&self) -> Bytes {
+        self.frames.tune_in()
+    }
+
+    /// Bytes that are in no packet (yet): after the end, those that were cut in the middle of a frame.
+    pub fn leftover(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// What the frames say about the sound; `None` before the first one, and for formats other than MPEG audio and ADTS.
+    pub fn info(&self) -> Option<Audio> {
+        self.frames.info()
+    }
+}
+
+/// The input is not what it is said to be, or not fit for live use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FramingError(String);
+pub struct FramingError {
+    /// What it was taken for.
+    pub format: Format,
+    /// The position in the input from which nothing more could be cut, in bytes.
+    pub at: u64,
+    fault: Fault,
+}
 
 impl fmt::Display for FramingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let Self { format, at, fault: Fault { problem, help } } = self;
+        write!(f, "{format} input, byte {at}: {problem}; {help}")
     }
 }
 
 impl std::error::Error for FramingError {}
 
-impl Framer {
-    /// For a stream of this format.
-    pub fn new(_format: Format) -> Self {
-        Self { packets: VecDeque::new() }
+/// What is wrong with an input, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fault {
+    problem: String,
+    help: &'static str,
+}
+
+impl Fault {
+    fn new(problem: impl Into<String>, help: &'static str) -> Self {
+        Self { problem: problem.into(), help }
     }
 
-    /// More of it.
-    pub fn handle_data(&mut self, mut data: Bytes) {
-        while !data.is_empty() {
-            let data = data.split_to(data.len().min(64 << 10));
-            self.packets.push_back(Packet { data, random_access: true, time: None });
-        }
+    /// `what` is larger than [`LARGEST`].
+    fn too_large(what: &str) -> Self {
+        Self::new(
+            format!("{what} is larger than {} MiB", LARGEST >> 20),
+            "send smaller ones, or check that the input is not damaged",
+        )
     }
+}
 
-    /// No more.
-    pub fn handle_end(&mut self) {}
+/// One format.
+trait Frames: fmt::Debug + Send {
+    /// Looks at the input from the end of the packet before. `data` are at least as many bytes as were needed at last; where `last` is set, it is all there will be.
+    /// What comes out must depend on the stream alone, not on the length of `data`.
+    fn next(&mut self, data: &[u8], last: bool) -> Result<Step, Fault>;
 
-    /// The next packet, if it is there.
-    ///
-    /// # Errors
-    /// What is wrong with the stream.
-    pub fn poll(&mut self) -> Result<Option<Packet>, FramingError> {
-        Ok(self.packets.pop_front())
-    }
+    /// The packet is cut off.
+    fn taken(&mut self, _packet: &Packet) {}
 
-    /// What a client needs that begins with the packet polled last.
-    pub fn tune_in(&self) -> Bytes {
+    fn tune_in(&self) -> Bytes {
         Bytes::new()
     }
 
-    /// Bytes that were cut at the end.
-    pub fn leftover(&self) -> usize {
-        0
-    }
-
-    /// What kind of sound it is.
-    pub fn info(&self) -> Option<Audio> {
+    fn info(&self) -> Option<Audio> {
         None
     }
 }
+
+/// What a format makes of its input.
+#[derive(Debug)]
+enum Step {
+    /// At least so many bytes are needed, which is more than there are.
+    Need(usize),
+    /// The first `len` bytes are a packet.
+    Take { len: usize, random_access: bool, time: Option<Duration> },
+}
+
+impl Step {
+    /// Bytes that no client can begin with.
+    fn pass(len: usize, time: Option<Duration>) -> Self {
+        Self::Take { len, random_access: false, time }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,367 @@
+//! All formats, over what ffmpeg makes (`proto/tests/media/make.sh`).
+
+use proptest::{prelude::*, sample::Index};
+
+use super::*;
+
+macro_rules! media {
+    ($($format:ident $name:literal),* $(,)?) => {
+        [$((Format::$format, $name, include_bytes!(concat!("../../../tests/media/", $name)) as &[u8])),*]
+    };
+}
+
+/// Format, name, content.
+const MEDIA: [(Format, &str, &[u8]); 15] = media![
+    MpegAudio "cbr.mp3",
+    MpegAudio "vbr.mp3",
+    MpegAudio "layer2.mp2",
+    Adts "tone.aac",
+    MpegTs "film.ts",
+    MpegTs "tone.ts",
+    Fmp4 "film.mp4",
+    Fmp4 "tone.mp4",
+    Ogg "vorbis.ogg",
+    Ogg "opus.ogg",
+    Ogg "flac.ogg",
+    Ogg "film.ogv",
+    WebM "live.webm",
+    WebM "film.webm",
+    WebM "tone.webm",
+];
+
+const FRAMED: [Format; 6] =
+    [Format::MpegAudio, Format::Adts, Format::MpegTs, Format::Fmp4, Format::Ogg, Format::WebM];
+
+/// What came of an input.
+#[derive(Debug)]
+struct Cut {
+    /// Each with its tune-in data.
+    packets: Vec<(Packet, Bytes)>,
+    leftover: usize,
+    error: Option<FramingError>,
+}
+
+impl PartialEq for Cut {
+    /// The words of an error may tell of what was there besides.
+    fn eq(&self, other: &Self) -> bool {
+        let at = |cut: &Self| cut.error.as_ref().map(|error| error.at);
+        (&self.packets, self.leftover, at(self)) == (&other.packets, other.leftover, at(other))
+    }
+}
+
+fn drain(framer: &mut Framer, cut: &mut Cut) {
+    loop {
+        match framer.poll() {
+            Ok(Some(packet)) => cut.packets.push((packet, framer.tune_in())),
+            Ok(None) => return,
+            Err(error) => assert!(cut.error.replace(error).is_none(), "it failed twice"),
+        }
+    }
+}
+
+fn frame<'a>(format: Format, pieces: impl IntoIterator<Item = &'a [u8]>) -> Cut {
+    let mut framer = Framer::new(format);
+    let mut cut = Cut { packets: Vec::new(), leftover: 0, error: None };
+    for piece in pieces {
+        framer.handle_data(Bytes::copy_from_slice(piece));
+        drain(&mut framer, &mut cut);
+    }
+    framer.handle_end();
+    drain(&mut framer, &mut cut);
+    cut.leftover = framer.leftover();
+    cut
+}
+
+fn split<'a>(data: &'a [u8], places: &[Index]) -> Vec<&'a [u8]> {
+    let mut places: Vec<_> = places.iter().map(|place| place.index(data.len() + 1)).collect();
+    places.extend([0, data.len()]);
+    places.sort_unstable();
+    places.windows(2).map(|pair| &data[pair[0]..pair[1]]).collect()
+}
+
+fn joined(cut: &Cut) -> Vec<u8> {
+    cut.packets.iter().flat_map(|(packet, _)| packet.data.iter().copied()).collect()
+}
+
+#[test]
+fn streams_are_cut_whole() {
+    for (format, name, data) in MEDIA {
+        let cut = frame(format, [data]);
+        assert_eq!((&cut.error, cut.leftover), (&None, 0), "{name}");
+        assert!(joined(&cut) == data, "{name}");
+        assert!(cut.packets.len() > 5, "{name}: {}", cut.packets.len());
+        let (first, _) = cut.packets.iter().find(|(packet, _)| packet.random_access).expect(name);
+        assert!(first.time.is_none_or(|time| time.is_zero()), "{name}: {:?}", first.time);
+        let times = cut.packets.iter().filter_map(|(packet, _)| packet.time);
+        assert!(times.is_sorted(), "{name}");
+    }
+}
+
+#[test]
+fn clients_join_where_they_can() {
+    let joins = |name| {
+        let (format, _, data) = MEDIA.into_iter().find(|(_, other, _)| *other == name).unwrap();
+        let cut = frame(format, [data]);
+        let count = cut.packets.iter().filter(|(packet, _)| packet.random_access).count();
+        let last =
+            cut.packets.last().and_then(|(packet, _)| packet.time).map(|time| time.as_millis());
+        (count, last)
+    };
+    // Three seconds with a keyframe in each.
+    for name in ["film.ts", "film.mp4", "film.ogv", "live.webm"] {
+        let (count, last) = joins(name);
+        assert_eq!(count, 3, "{name}");
+        assert!(last.is_some_and(|last| (2500..=3100).contains(&last)), "{name}: {last:?}");
+    }
+    for name in [
+        "cbr.mp3",
+        "vbr.mp3",
+        "layer2.mp2",
+        "tone.aac",
+        "tone.ts",
+        "tone.mp4",
+        "opus.ogg",
+        "tone.webm",
+    ] {
+        let (count, last) = joins(name);
+        assert!(count > 3, "{name}: {count}");
+        assert!(last.is_some_and(|last| (1500..=2100).contains(&last)), "{name}: {last:?}");
+    }
+}
+
+#[test]
+fn tune_in_data_are_what_comes_before_the_content() {
+    for (format, name, data) in MEDIA {
+        let cut = frame(format, [data]);
+        for (packet, tune_in) in cut.packets.iter().filter(|(packet, _)| packet.random_access) {
+            match format {
+                Format::MpegAudio | Format::Adts | Format::Raw => assert!(tune_in.is_empty()),
+                Format::MpegTs => {
+                    let pids: Vec<_> =
+                        tune_in.chunks(188).map(|ts| (ts[0], ts[1] & 0x1F, ts[2])).collect();
+                    assert_eq!(pids, [(0x47, 0, 0), (0x47, 0x10, 0)], "{name}");
+                }
+                Format::Fmp4 => {
+                    assert!(data.starts_with(tune_in) && tune_in[4..8] == *b"ftyp", "{name}");
+                    assert_eq!(&data[tune_in.len() + 4..][..4], b"moof", "{name}");
+                }
+                Format::Ogg => {
+                    assert!(data.starts_with(tune_in), "{name}");
+                    assert!(data[tune_in.len()..].starts_with(b"OggS"), "{name}");
+                }
+                Format::WebM => {
+                    assert!(tune_in.starts_with(&[0x1A, 0x45, 0xDF, 0xA3]), "{name}");
+                    assert!(packet.data.starts_with(&[0x1F, 0x43, 0xB6, 0x75]), "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_sound_is() {
+    let info = |at: usize| {
+        let (format, _, data) = MEDIA[at];
+        let mut framer = Framer::new(format);
+        assert_eq!(framer.info(), None);
+        framer.handle_data(Bytes::from_static(data));
+        while framer.poll().unwrap().is_some() {}
+        framer.info().map(|info| (info.bitrate, info.sample_rate, info.channels))
+    };
+    assert_eq!(info(0), Some((32_000, 22_050, 1)));
+    assert_eq!(info(2), Some((32_000, 44_100, 1)));
+    let (bitrate, rate, channels) = info(3).unwrap();
+    assert_eq!((rate, channels), (44_100, 1));
+    assert!((22_000..30_000).contains(&bitrate), "{bitrate}");
+    assert_eq!(info(4), None);
+}
+
+#[test]
+fn streams_are_known_by_their_looks() {
+    for (format, name, data) in MEDIA {
+        assert_eq!(Format::sniff(&data[..data.len().min(4096)]), Some(format), "{name}");
+    }
+    for other in [&b"RIFF....WAVE"[..], b"", b"<html>", b"\xFF\xD8\xFF\xE0\0\x10JFIF"] {
+        assert_eq!(Format::sniff(other), None);
+    }
+}
+
+#[test]
+fn what_it_is_not_is_told() {
+    let error = |format, data: &[u8]| frame(format, [data]).error.map(|error| error.to_string());
+    let text = b"<!doctype html>".repeat(10_000);
+    for format in FRAMED {
+        let told = error(format, &text).expect("it is not this format");
+        assert!(
+            told.contains("\"<!doctype ht\"") && told.contains("application/octet-stream")
+                || told.contains("188 bytes"),
+            "{told}"
+        );
+    }
+    let progressive = include_bytes!("../../../tests/media/progressive.mp4");
+    assert_eq!(
+        error(Format::Fmp4, progressive).unwrap(),
+        "MP4 input, byte 0: it is not fragmented; make it with ffmpeg's -movflags +frag_keyframe+empty_moov+default_base_moof"
+    );
+    assert!(error(Format::WebM, MEDIA[8].2).unwrap().contains("it looks like Ogg"));
+    let film = MEDIA[6].2;
+    let moof = film.windows(4).position(|name| name == b"moof").unwrap() - 4;
+    assert!(error(Format::Fmp4, &film[moof..]).unwrap().contains("initialization segment"));
+    let endless = [b"\0\0\0\x08ftyp", &b"\0\0\0\0mdat"[..]].concat();
+    assert!(error(Format::Fmp4, &endless).unwrap().contains("never end"));
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_it_is_there() {
+    let error = |format, data: &[u8]| frame(format, [data]).error.map(|error| error.to_string());
+    let header = frame(Format::Fmp4, [MEDIA[6].2]).packets[0].0.data.clone();
+    let large = [&header[..], b"\0\0\0\x01moof\0\0\0\0\x7F\0\0\0"].concat();
+    assert!(error(Format::Fmp4, &large).unwrap().contains("larger than 16 MiB"));
+    let large = [&MEDIA[12].2[..300], b"\x1A\x45\xDF\xA3\x08\xFF\xFF\xFF\xFF"].concat();
+    assert!(frame(Format::WebM, [&large[..]]).error.is_none(), "inside of an element");
+    assert!(
+        error(Format::WebM, b"\x1A\x45\xDF\xA3\x08\xFF\xFF\xFF\xFF").unwrap().contains("16 MiB")
+    );
+}
+
+#[test]
+fn a_stream_goes_on_behind_damage() {
+    for (format, name, data) in MEDIA {
+        if format == Format::Fmp4 {
+            continue;
+        }
+        let whole = frame(format, [data]);
+        // In the middle of some frame after the first third.
+        let place = data.len() / 3;
+        let damaged = [&data[..place], &[0x55; 700], &data[place + 123..]].concat();
+        let cut = frame(format, [&damaged[..]]);
+        assert_eq!(cut.error, None, "{name}");
+        assert!(damaged.starts_with(&joined(&cut)), "{name}");
+        assert_eq!(joined(&cut).len() + cut.leftover, damaged.len(), "{name}");
+        let ends = whole.packets.iter().rev().zip(cut.packets.iter().rev());
+        let same = ends.take_while(|(a, b)| a.0.data == b.0.data).count();
+        assert!(same > whole.packets.len() / 4, "{name}: only {same} of {}", whole.packets.len());
+    }
+}
+
+#[test]
+fn chained_streams_bring_their_own_tune_in_data() {
+    for (a, b) in [(8, 9), (9, 8), (12, 14), (14, 12), (6, 7), (7, 6)] {
+        let ((format, name, first), (_, _, second)) = (MEDIA[a], MEDIA[b]);
+        let own = |data| frame(format, [data]).packets.last().unwrap().1.clone();
+        let (old, new) = (own(first), own(second));
+        assert_ne!(old, new);
+        let cut = frame(format, [first, second]);
+        assert_eq!((&cut.error, cut.leftover), (&None, 0), "{name}");
+        let mut tune_ins: Vec<_> = cut
+            .packets
+            .iter()
+            .filter(|(packet, _)| packet.random_access)
+            .map(|(_, tune_in)| tune_in)
+            .collect();
+        tune_ins.dedup();
+        assert_eq!(tune_ins, [&old, &new], "{name}");
+        assert!(cut.packets.iter().filter_map(|(packet, _)| packet.time).is_sorted(), "{name}");
+    }
+}
+
+#[test]
+fn tags_are_passed_on() {
+    let (_, _, data) = MEDIA[0];
+    let cut = frame(Format::MpegAudio, [data]);
+    assert!(cut.packets[0].0.data.starts_with(b"ID3") && !cut.packets[0].0.random_access);
+    assert!(cut.packets[1].0.random_access);
+    let last = &cut.packets[cut.packets.len() - 1].0;
+    assert!(last.data.starts_with(b"TAG") && last.data.len() == 128 && !last.random_access);
+    // A picture of 200 000 bytes in the tag.
+    let tag = [&b"ID3\x03\0\0\0\x0C\x1A\x40"[..], &[0xFF; 200_000]].concat();
+    let cut = frame(Format::MpegAudio, [&tag[..], &data[cut.packets[0].0.data.len()..]]);
+    assert_eq!((&cut.error, cut.leftover), (&None, 0));
+    let (tags, frames) = cut.packets.split_at(4);
+    assert!(tags.iter().all(|(packet, _)| !packet.random_access) && frames[0].0.random_access);
+}
+
+#[test]
+fn raw_is_sent_as_it_comes() {
+    let large = vec![7; 100_000];
+    let cut = frame(Format::Raw, [&b"abc"[..], b"", b"d", &large]);
+    let lens: Vec<_> = cut.packets.iter().map(|(packet, _)| packet.data.len()).collect();
+    assert_eq!(lens, [3, 1, 65_536, 34_464]);
+    assert!(cut.packets.iter().all(|(packet, _)| packet.random_access && packet.time.is_none()));
+    assert_eq!(cut.leftover, 0);
+}
+
+#[test]
+fn frames_in_one_piece_are_not_copied() {
+    for (format, name, data) in MEDIA {
+        let data = Bytes::from_static(data);
+        let mut framer = Framer::new(format);
+        framer.handle_data(data.slice(..data.len() / 2));
+        framer.handle_data(data.slice(data.len() / 2..));
+        let mut copied = 0;
+        while let Some(packet) = framer.poll().unwrap() {
+            copied += usize::from(!data.as_ptr_range().contains(&packet.data.as_ptr()));
+        }
+        assert!(copied <= 1, "{name}: {copied} copied");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_split_gives_the_same(which in 0..MEDIA.len(), places in prop::collection::vec(any::<Index>(), 0..200)) {
+        let (format, _, data) = MEDIA[which];
+        prop_assert_eq!(frame(format, split(data, &places)), frame(format, [data]));
+    }
+
+    #[test]
+    fn a_cut_stream_gives_whole_frames(which in 0..MEDIA.len(), place in any::<Index>()) {
+        let (format, _, data) = MEDIA[which];
+        let whole = frame(format, [data]);
+        let end = place.index(data.len());
+        let cut = frame(format, [&data[..end]]);
+        prop_assert_eq!(&cut.error, &None);
+        prop_assert_eq!(joined(&cut).len() + cut.leftover, end);
+        // A run of TS packets, or the beginning of a Cluster, may be shorter at the end.
+        let same = cut.packets.len().saturating_sub(1);
+        prop_assert_eq!(&cut.packets[..same], &whole.packets[..same]);
+        if let Some((last, _)) = cut.packets.last() {
+            prop_assert!(whole.packets[same].0.data.starts_with(&last.data));
+            let shorter = match format {
+                Format::MpegTs => last.data.len() % 188 == 0,
+                Format::WebM => last.data.starts_with(&[0x1F, 0x43, 0xB6, 0x75]),
+                Format::MpegAudio | Format::Adts | Format::Fmp4 | Format::Ogg | Format::Raw => false,
+            };
+            prop_assert!(shorter || last.data.len() == whole.packets[same].0.data.len());
+        }
+    }
+
+    #[test]
+    fn damage_does_no_harm(
+        which in 0..MEDIA.len(),
+        changes in prop::collection::vec((any::<Index>(), any::<u8>()), 1..20),
+        places in prop::collection::vec(any::<Index>(), 0..20),
+    ) {
+        let (format, _, data) = MEDIA[which];
+        let mut data = data.to_vec();
+        for (place, byte) in changes {
+            *place.get_mut(&mut data) = byte;
+        }
+        let cut = frame(format, split(&data, &places));
+        prop_assert_eq!(&cut, &frame(format, [&data[..]]));
+        prop_assert!(data.starts_with(&joined(&cut)));
+        prop_assert!(cut.error.is_some() || joined(&cut).len() + cut.leftover == data.len());
+    }
+
+    #[test]
+    fn garbage_does_no_harm(
+        format in prop::sample::select(&FRAMED[..]),
+        data in prop::collection::vec(any::<u8>(), 0..3000),
+        places in prop::collection::vec(any::<Index>(), 0..20),
+    ) {
+        let cut = frame(format, split(&data, &places));
+        prop_assert!(data.starts_with(&joined(&cut)));
+        prop_assert_eq!(cut, frame(format, [&data[..]]));
+    }
+}

@@ -1,0 +1,232 @@
+//! WebM and Matroska. Up to the first Cluster, each element is a packet, and what a player needs of them is the tune-in data. Then each block is
+//! one; the first of a Cluster comes with the Cluster's head, and a client may join there. Where there is video, all
+//! up to its first block in the Cluster is one packet, so that it shows whether that is a keyframe.
+//!
+//! The ends of Segments and Clusters are not looked for: what follows tells. So it does not matter whether their sizes are known.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{
+    Fault, Frames, LARGEST, Step,
+    clock::Clock,
+    ebml::{self, Element, Front},
+    search::{Probe, Search, looks_like},
+};
+
+/// So much of a Cluster is gathered at the most to see a block of the video track.
+const OPENING: usize = 64 << 10;
+
+const HELP: &str = "name its real format, or send it as application/octet-stream";
+
+#[derive(Debug, Default)]
+pub(super) struct WebM {
+    begun: bool,
+    /// The stream is damaged: the next Cluster is looked for.
+    search: Option<Search>,
+    /// The next element begins here.
+    at: usize,
+    /// Inside a Cluster, of which no packet was given yet.
+    opening: bool,
+    /// The Cluster's timestamp, in ticks.
+    cluster: Option<u64>,
+    /// The time of the first block that is gathered.
+    first: Option<Duration>,
+    /// Nanoseconds of a tick.
+    scale: u64,
+    video: Option<u64>,
+    /// The tune-in data of a stream whose first Cluster is still to come.
+    header: Option<Vec<u8>>,
+    tune_in: Bytes,
+    clock: Clock,
+    /// Where the time of this stream starts, if another one was before.
+    start: Duration,
+}
+
+impl Frames for WebM {
+    fn next(&mut self, data: &[u8], last: bool) -> Result<Step, Fault> {
+        loop {
+            if let Some(search) = &mut self.search {
+                if let Some(step) = search.run(data, "Cluster", HELP, probe)? {
+                    return Ok(step);
+                }
+                self.search = None;
+            }
+            let at = self.at;
+            let rest = data.get(at..).unwrap_or(&[]);
+            let element = match ebml::front(rest) {
+                Front::Element(element) => element,
+                Front::Need(_) if last && rest.is_empty() && at > 0 => {
+                    return Ok(self.cut(at, false));
+                }
+                Front::Need(more) => return Ok(Step::Need(at + more)),
+                Front::Bad => Element { id: 0, id_len: 0, head_len: 0, size: None },
+            };
+            if !self.begun && element.id != ebml::EBML {
+                return Err(Fault::new(format!("no EBML header: {}", looks_like(data)), HELP));
+            }
+            self.begun = true;
+            let step = match element.id {
+                ebml::SEGMENT | ebml::CLUSTER => self.open(at, rest, element),
+                ebml::EBML
+                | ebml::SEEK_HEAD
+                | ebml::INFO
+                | ebml::TRACKS
+                | ebml::CUES
+                | ebml::CHAPTERS
+                | ebml::TAGS
+                | ebml::ATTACHMENTS => self.level_1(at, rest, element)?,
+                ebml::VOID
+                | ebml::CRC
+                | ebml::TIMESTAMP
+                | ebml::POSITION
+                | ebml::PREV_SIZE
+                | ebml::SILENT_TRACKS
+                | ebml::SIMPLE_BLOCK
+                | ebml::BLOCK_GROUP => self.in_cluster(at, rest, element)?,
+                _ => self.damaged(at),
+            };
+            if let Some(step) = step {
+                return Ok(step);
+            }
+        }
+    }
+
+    fn tune_in(&self) -> Bytes {
+        self.tune_in.clone()
+    }
+}
+
+impl WebM {
+    /// Segment and Cluster: only their heads count.
+    fn open(&mut self, at: usize, rest: &[u8], element: Element) -> Option<Step> {
+        if at > 0 {
+            return Some(self.cut(at, false));
+        }
+        let len = element.head_len;
+        if element.id == ebml::SEGMENT {
+            if let Some(header) = &mut self.header {
+                header.extend(ebml::endless(&rest[..len], element.id_len));
+            }
+            return Some(self.cut(len, false));
+        }
+        if let Some(header) = self.header.take() {
+            self.tune_in = header.into();
+        }
+        (self.at, self.opening, self.cluster) = (len, true, None);
+        None
+    }
+
+    /// Elements beside the Clusters.
+    fn level_1(&mut self, at: usize, rest: &[u8], element: Element) -> Result<Option<Step>, Fault> {
+        if at > 0 {
+            return Ok(Some(self.cut(at, false)));
+        }
+        let Some((end, content)) = whole(rest, element)? else {
+            return Ok(Some(self.need(0, rest, element)));
+        };
+        match element.id {
+            ebml::EBML => {
+                self.start = self.time().unwrap_or_default();
+                (self.clock, self.video, self.scale) = (Clock::default(), None, 1_000_000);
+                self.header = Some(Vec::new());
+            }
+            ebml::INFO => self.scale = ebml::timestamp_scale(content),
+            ebml::TRACKS => self.video = ebml::video_track(content),
+            _ => {}
+        }
+        // Places in the file mean nothing to who joins later.
+        let needed = !matches!(element.id, ebml::SEEK_HEAD | ebml::CUES);
+        if let Some(header) = self.header.as_mut().filter(|_| needed) {
+            if header.len() + end > LARGEST {
+                return Err(Fault::too_large("the header of the stream"));
+            }
+            header.extend_from_slice(&rest[..end]);
+        }
+        Ok(Some(self.cut(end, false)))
+    }
+
+    fn in_cluster(
+        &mut self,
+        at: usize,
+        rest: &[u8],
+        element: Element,
+    ) -> Result<Option<Step>, Fault> {
+        let Some((len, content)) = whole(rest, element)? else {
+            return Ok(Some(self.need(at, rest, element)));
+        };
+        let end = at + len;
+        if end > LARGEST {
+            return Err(Fault::too_large("the beginning of a Cluster"));
+        }
+        let block = match element.id {
+            ebml::SIMPLE_BLOCK => ebml::simple_block(content),
+            ebml::BLOCK_GROUP => ebml::block_group(content),
+            ebml::TIMESTAMP => {
+                self.cluster = Some(ebml::number(content));
+                None
+            }
+            _ => None,
+        };
+        self.at = end;
+        if let (Some(block), Some(cluster)) = (block, self.cluster) {
+            let nanos = (i128::from(cluster) + i128::from(block.time)) * i128::from(self.scale);
+            let nanos = u64::try_from(nanos.max(0)).unwrap_or(u64::MAX);
+            self.clock.at(Duration::from_nanos(nanos));
+            self.first = self.first.or_else(|| self.time());
+        }
+        if !self.opening {
+            return Ok(Some(self.cut(end, false)));
+        }
+        Ok(match (block, self.video) {
+            (Some(block), Some(video)) if block.track == video => Some(self.cut(end, block.key)),
+            (Some(_), None) => Some(self.cut(end, true)),
+            _ if end > OPENING => Some(self.cut(end, false)),
+            (_, _) => None,
+        })
+    }
+
+    /// No element that can be here.
+    fn damaged(&mut self, at: usize) -> Option<Step> {
+        self.search = Some(Search::behind_damage());
+        (at > 0).then(|| self.cut(at, false))
+    }
+
+    /// An element that is not whole.
+    fn need(&mut self, at: usize, rest: &[u8], element: Element) -> Step {
+        let size = element.size.and_then(|size| usize::try_from(size).ok());
+        Step::Need(at + element.head_len + size.unwrap_or(rest.len()))
+    }
+
+    fn cut(&mut self, len: usize, random_access: bool) -> Step {
+        (self.at, self.opening) = (0, false);
+        let time = self.first.take().or_else(|| self.time());
+        Step::Take { len, random_access, time }
+    }
+
+    fn time(&self) -> Option<Duration> {
+        self.clock.now().map(|time| self.start.saturating_add(time))
+    }
+}
+
+/// An element's length and content, once it is whole. An unknown size counts as a large one: only Segment and Cluster may have it.
+fn whole(rest: &[u8], element: Element) -> Result<Option<(usize, &[u8])>, Fault> {
+    let size = element.size.and_then(|size| usize::try_from(size).ok());
+    let end = size.and_then(|size| size.checked_add(element.head_len));
+    let Some(end) = end.filter(|&end| end <= LARGEST) else {
+        return Err(Fault::too_large("an element"));
+    };
+    Ok(rest.get(element.head_len..end).map(|content| (end, content)))
+}
+
+/// Damage is passed on up to the next Cluster, or the next stream.
+fn probe(data: &[u8]) -> Probe {
+    let ids = [ebml::CLUSTER.to_be_bytes(), ebml::EBML.to_be_bytes()];
+    match data.first_chunk::<4>() {
+        Some(id) if ids.contains(id) => Probe::Yes,
+        Some(_) => Probe::No,
+        None if ids.iter().any(|id| id.starts_with(data)) => Probe::Need(4),
+        None => Probe::No,
+    }
+}
