@@ -306,9 +306,14 @@ impl Connection {
             | Effect::Encode { op, .. }
             | Effect::Listen { op, .. }
             | Effect::Take { op, .. }
+            | Effect::Air { op, .. }
+            | Effect::Send { op, .. }
             | Effect::Metrics { op }
             | Effect::Health { op } => (op, Err(io::ErrorKind::Unsupported.into())),
-            Effect::Leave { .. } | Effect::Begun { .. } | Effect::Over(_) => return,
+            Effect::Leave { .. }
+            | Effect::OffAir { .. }
+            | Effect::Begun { .. }
+            | Effect::Over(_) => return,
             Effect::ShutdownWrite => {
                 // If it fails the peer is gone, which reading tells as well.
                 let _ = self.socket.shutdown(Shutdown::Write);

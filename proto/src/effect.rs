@@ -16,7 +16,7 @@ use crate::{
         listing::{Entry, Order},
     },
     http1::Method,
-    live::{Description, News},
+    live::{Description, Group, News, framing::Audio},
     report::{Asked, Report},
 };
 
@@ -350,6 +350,33 @@ pub enum Effect {
     Leave {
         /// The effect that listens.
         live: OpId,
+    },
+    /// A live resource of this path begins; it takes what is [sent](Effect::Send). Answer: [`Done::Ok`], or an error if there is one.
+    Air {
+        /// To be answered. Names the resource from then on.
+        op: OpId,
+        /// The path in the URL.
+        path: RelPath,
+        /// What it says of itself.
+        description: Description,
+    },
+    /// Send this to all who listen to the resource, once there is room. Answer: [`Done::Ok`].
+    Send {
+        /// To be answered.
+        op: OpId,
+        /// The effect that began the resource.
+        live: OpId,
+        /// What.
+        group: Group,
+        /// What kind of sound it is, where that is known.
+        audio: Option<Audio>,
+    },
+    /// The resource is over.
+    OffAir {
+        /// The effect that began it.
+        live: OpId,
+        /// It came to its end.
+        complete: bool,
     },
     /// The server's counters, in the text format of Prometheus. Answer: [`Done::Text`].
     Metrics {

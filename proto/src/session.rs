@@ -410,6 +410,14 @@ impl Session {
                 wire.grant(active.id, bytes);
                 turn
             }
+            (Answer::TakeRest, turn) => {
+                wire.take_rest(active.id);
+                turn
+            }
+            (Answer::Endless(head), Turn::Due(exchange)) => {
+                active.so_far.status = Some(head.status());
+                Turn::Live(wire.respond_live(exchange, &head, None, false, now))
+            }
             (Answer::Whole(head, body), Turn::Due(exchange)) => {
                 active.so_far.status = Some(head.status());
                 self.errors_in_a_row =
@@ -452,6 +460,7 @@ impl Session {
                 Answer::Whole(..)
                 | Answer::Last(..)
                 | Answer::Live(..)
+                | Answer::Endless(..)
                 | Answer::Part(_)
                 | Answer::Finish
                 | Answer::Abort,

@@ -449,6 +449,9 @@ fn answer(effect: &Effect) -> Option<(OpId, Result<Done, FsError>)> {
         | Effect::Listen { .. }
         | Effect::Take { .. }
         | Effect::Leave { .. }
+        | Effect::Air { .. }
+        | Effect::Send { .. }
+        | Effect::OffAir { .. }
         | Effect::Metrics { .. }
         | Effect::Health { .. } => panic!("{effect:?} where nothing can be opened or made"),
     }

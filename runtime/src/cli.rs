@@ -354,8 +354,9 @@ impl Options {
         };
         config.wait_missing = self.wait_missing;
         let has_inputs = !self.live.input.is_empty();
-        config.live = has_inputs && self.rdirs.is_empty();
+        config.live = has_inputs && self.rdirs.is_empty() || self.live.icecast;
         config.record = has_inputs && !self.rdirs.is_empty();
+        config.icecast = self.live.icecast;
         config.ice = self.live.ice;
         config.durable = self.durable;
         config.limits.upload = (self.maxs > 0).then_some(self.maxs);
@@ -375,6 +376,7 @@ impl Options {
             maxp: self.maxp as usize,
             block_size: usize::try_from(self.block_size).unwrap_or(usize::MAX),
             quit: self.quit,
+            live: self.live.options(),
             log: LogOptions {
                 access: self.access_log.clone(),
                 format: match self.access_log_format {

@@ -13,7 +13,7 @@ use std::{
 use httpout_proto::{
     Done, Effect, FileId, FsError, Now, OpId, Session, Step, Wait,
     effect::{Meta, Verified},
-    live::{FeedId, ListenerId},
+    live::{FeedId, Group, ListenerId},
 };
 use rustix::{
     fd::{BorrowedFd, OwnedFd},
@@ -30,6 +30,7 @@ use crate::{
     live::Channel,
     mailbox::{Mailbox, Message},
     output::{self, Sent, Source, Warm},
+    publisher::OnAir,
     server::{Admission, Follower, Following, Offer, Shared},
     verify::Outcome,
 };
@@ -82,6 +83,8 @@ pub struct Connection<T> {
     followings: Vec<(OpId, Place)>,
     /// The live resource that is listened to.
     listening: Option<Listening>,
+    /// The live resource that comes in.
+    airing: Option<Airing>,
     /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for nothing.
     timer: Option<Instant>,
     /// A cold span is on its way into the page cache.
@@ -108,6 +111,16 @@ struct Listening {
     waiting: Option<OpId>,
 }
 
+/// A live resource that comes in.
+#[derive(Debug)]
+struct Airing {
+    /// The effect that began it.
+    live: OpId,
+    on_air: OnAir,
+    /// What waits for room, and the effect that sends it.
+    waiting: Option<(OpId, Group)>,
+}
+
 /// What an effect follows.
 #[derive(Debug)]
 enum Place {
@@ -131,6 +144,7 @@ impl<T: Transport> Connection<T> {
             listed: None,
             followings: Vec::new(),
             listening: None,
+            airing: None,
             timer: None,
             fetching: false,
             warm: Warm::default(),
@@ -276,6 +290,9 @@ impl<T: Transport> Connection<T> {
             }
             Message::Growth(op, growth) => self.session.handle_growth(op, growth),
             Message::News(live) => {
+                if self.airing.as_ref().is_some_and(|airing| airing.live == live) {
+                    return self.send_waiting();
+                }
                 let listening = self.listening.as_mut().filter(|listening| listening.live == live);
                 if let Some(op) = listening.and_then(|listening| listening.waiting.take()) {
                     self.take_news(op);
@@ -455,6 +472,35 @@ impl<T: Transport> Connection<T> {
                     channel.leave(id);
                 }
             }
+            Effect::Air { op, path, description } => {
+                let shared = self.shared().clone();
+                let options = shared.options.live;
+                let done = match OnAir::begin(&shared, path, description, options) {
+                    Some(on_air) => {
+                        self.airing = Some(Airing { live: op, on_air, waiting: None });
+                        Ok(Done::Ok)
+                    }
+                    None => Err(FsError::Changed),
+                };
+                self.session.handle_done(op, done);
+            }
+            Effect::Send { op, live, group, audio } => {
+                if let Some(airing) = self.airing.as_mut().filter(|airing| airing.live == live) {
+                    if let Some(audio) = audio {
+                        airing.on_air.channel.set_audio(audio);
+                    }
+                    airing.waiting = Some((op, group));
+                    self.send_waiting();
+                }
+            }
+            Effect::OffAir { live, complete } => {
+                if let Some(Airing { on_air, .. }) =
+                    self.airing.take_if(|airing| airing.live == live)
+                    && complete
+                {
+                    on_air.end();
+                }
+            }
             Effect::Metrics { op } => {
                 let text = self.shared().metrics_text();
                 self.session.handle_done(op, Ok(Done::Text(text)));
@@ -496,6 +542,19 @@ impl<T: Transport> Connection<T> {
         match shared.channels.take(&listening.channel, listening.id, waiter) {
             Some(news) => self.session.handle_done(op, Ok(Done::News(news))),
             None => listening.waiting = Some(op),
+        }
+    }
+
+    /// Sends what came in, if there is room; or else it waits.
+    fn send_waiting(&mut self) {
+        let Some(airing) = &mut self.airing else { return };
+        let producer = || Follower { mailbox: self.mailbox.clone(), op: airing.live };
+        if airing.waiting.is_some()
+            && airing.on_air.channel.has_room(producer)
+            && let Some((op, group)) = airing.waiting.take()
+        {
+            airing.on_air.channel.push(group);
+            self.session.handle_done(op, Ok(Done::Ok));
         }
     }
 

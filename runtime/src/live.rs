@@ -35,6 +35,8 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Channel {
     broadcast: Mutex<Broadcast<Follower>>,
+    /// A connection that brings more and is to be told when there is room for it.
+    producer: Mutex<Option<Follower>>,
     description: Mutex<Arc<Description>>,
     /// Its listeners have come, gone, or gone on: there may be room.
     moved: Event,
@@ -114,7 +116,7 @@ impl Channels {
         if news == Some(News::Lagging) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        channel.moved.notify(usize::MAX);
+        channel.tell_moved();
         news
     }
 }
@@ -125,6 +127,7 @@ impl Channel {
         broadcast.set_title(description.title.clone());
         Self {
             broadcast: Mutex::new(broadcast),
+            producer: Mutex::default(),
             description: Mutex::new(Arc::new(description)),
             moved: Event::new(),
         }
@@ -133,6 +136,24 @@ impl Channel {
     /// Resolves when there is room for more.
     pub(crate) async fn room(&self) {
         wait_for(&self.moved, || lock(&self.broadcast).has_room()).await;
+    }
+
+    /// Is there room for more? If not, `producer` is told when it is worth asking again.
+    pub(crate) fn has_room(&self, producer: impl FnOnce() -> Follower) -> bool {
+        let has_room = || lock(&self.broadcast).has_room();
+        if has_room() {
+            return true;
+        }
+        *lock(&self.producer) = Some(producer());
+        // It may have come meanwhile.
+        has_room()
+    }
+
+    fn tell_moved(&self) {
+        self.moved.notify(usize::MAX);
+        if let Some(producer) = lock(&self.producer).take() {
+            producer.news();
+        }
     }
 
     /// Sends this to all who listen.
@@ -155,7 +176,7 @@ impl Channel {
 
     pub(crate) fn leave(&self, id: ListenerId) {
         lock(&self.broadcast).leave(id);
-        self.moved.notify(usize::MAX);
+        self.tell_moved();
     }
 
     pub(crate) fn description(&self) -> Arc<Description> {

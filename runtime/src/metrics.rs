@@ -14,7 +14,7 @@ use httpout_proto::{
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0];
 
-const METHODS: [Method; 7] = [
+const METHODS: [Method; 8] = [
     Method::Get,
     Method::Head,
     Method::Put,
@@ -22,6 +22,7 @@ const METHODS: [Method; 7] = [
     Method::Patch,
     Method::Delete,
     Method::Options,
+    Method::Source,
 ];
 
 /// Counters of a server. To count is a few additions: no lock, no allocation.

@@ -16,7 +16,7 @@ use futures_lite::future;
 use httpout_proto::{
     Client, Config, ConfigError, Done, Hub, OpId, Session, Site,
     effect::{Growth, Verified},
-    live::FeedId,
+    live::{FeedId, LiveOptions},
 };
 use rustix::fd::OwnedFd;
 
@@ -51,13 +51,22 @@ pub struct Options {
     pub block_size: usize,
     /// Stop when the last client is gone (`quit`).
     pub quit: bool,
+    /// How live resources are treated that clients send (`icecast`).
+    pub live: LiveOptions,
     /// Logs of requests.
     pub log: LogOptions,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { maxc: 100, maxp: 6, block_size: 10_000, quit: false, log: LogOptions::default() }
+        Self {
+            maxc: 100,
+            maxp: 6,
+            block_size: 10_000,
+            quit: false,
+            live: LiveOptions::default(),
+            log: LogOptions::default(),
+        }
     }
 }
 

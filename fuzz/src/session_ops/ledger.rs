@@ -141,6 +141,9 @@ impl Ledger {
             | Effect::Listen { .. }
             | Effect::Take { .. }
             | Effect::Leave { .. }
+            | Effect::Air { .. }
+            | Effect::Send { .. }
+            | Effect::OffAir { .. }
             | Effect::Begun { .. }) => panic!("nobody asked for {effect:?}"),
             Effect::ShutdownWrite => {
                 assert!(!std::mem::replace(&mut self.shut_down, true), "shut down twice");

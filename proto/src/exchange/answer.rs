@@ -3,6 +3,7 @@
 use super::{
     Cx, Role, Task,
     admission::Admission,
+    cast::{self, Cast},
     conditional::Validators,
     delete::Delete,
     get::Get,
@@ -23,6 +24,10 @@ use crate::{
 pub(crate) enum Answer {
     /// Let this much of the request's body come.
     Grant(u64),
+    /// All that comes is the request's body.
+    TakeRest,
+    /// The head of an answer that is given before the request's body is whole.
+    Endless(ResponseHead),
     /// The whole answer.
     Whole(ResponseHead, Vec<Part>),
     /// The whole answer, after which the connection closes.
@@ -49,7 +54,9 @@ impl Request {
     pub(super) fn action(&self) -> Action {
         match self.head.method {
             Method::Get | Method::Head | Method::Options => Action::Read,
-            Method::Put | Method::Post | Method::Patch | Method::Delete => Action::Write,
+            Method::Put | Method::Post | Method::Patch | Method::Delete | Method::Source => {
+                Action::Write
+            }
         }
     }
 }
@@ -73,7 +80,14 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
     if role == Role::Admin {
         return Admin::start(&head, &target, cx).map(Task::Admin);
     }
+    let casts = cx.site.config.icecast && cast::is_source(&head);
     let resolved = match head.method {
+        // Without rules, a source's path need not lead to a directory.
+        Method::Put | Method::Source if casts && !cx.site.mounts.has_rules() => Resolved::Nothing,
+        Method::Source if !casts => {
+            refuse_peer(PeerError::Method, cx);
+            return None;
+        }
         Method::Options => {
             options(&head, cx);
             return None;
@@ -87,7 +101,9 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
             return None;
         }
         Method::Get | Method::Head => cx.site.mounts.resolve(&target.path),
-        Method::Put | Method::Post | Method::Patch | Method::Delete => resolve_write(&target, cx)?,
+        Method::Put | Method::Post | Method::Patch | Method::Delete | Method::Source => {
+            resolve_write(&target, cx)?
+        }
     };
     let request = Request { head, target, resolved };
     if cx.site.mounts.has_rules() { Admission::start(request, cx) } else { begin(request, cx) }
@@ -95,6 +111,9 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
 
 /// Begins what the request asks for, which it may: a live resource goes first.
 pub(super) fn begin(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
+    if cx.site.config.icecast && cast::is_source(&request.head) {
+        return Cast::start(&request, cx);
+    }
     let reads = matches!(request.head.method, Method::Get | Method::Head);
     if cx.site.config.live && reads && !request.target.directory {
         return Some(Task::Listen(Box::new(Listen::start(request, cx))));
@@ -124,7 +143,7 @@ pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
         }
     };
     match head.method {
-        Method::Options => None,
+        Method::Options | Method::Source => None,
         Method::Get | Method::Head if target.directory && cx.site.config.dlist => {
             Some(Task::List(Box::new(List::of_directory(&head, target, place, cx))))
         }

@@ -16,6 +16,7 @@ pub mod target;
 
 mod admission;
 mod answer;
+mod cast;
 mod delete;
 mod get;
 mod list;
@@ -106,7 +107,11 @@ impl Cx<'_> {
     }
 
     fn answer(&mut self, mut answer: Answer) {
-        if let Answer::Whole(head, _) | Answer::Last(head, _) | Answer::Live(head) = &mut answer {
+        if let Answer::Whole(head, _)
+        | Answer::Last(head, _)
+        | Answer::Live(head)
+        | Answer::Endless(head) = &mut answer
+        {
             self.complete(head);
         }
         self.answers.push_back(answer);
@@ -147,6 +152,8 @@ pub(crate) enum Task {
     List(Box<list::List>),
     /// GET and HEAD of what may be a live resource.
     Listen(Box<listen::Listen>),
+    /// A live resource that the client sends.
+    Cast(Box<cast::Cast>),
     /// GET and HEAD on the admin address.
     Admin(own::Admin),
 }
@@ -157,6 +164,7 @@ impl Task {
         match self {
             Self::Upload(upload) => upload.on_data(data, cx),
             Self::Delete(delete) => delete.on_data(&data, cx),
+            Self::Cast(cast) => cast.on_data(data, cx),
             Self::Get(_)
             | Self::Admission(_)
             | Self::List(_)
@@ -171,6 +179,7 @@ impl Task {
             Self::Upload(upload) => upload.on_end(cx),
             Self::Delete(delete) => delete.on_end(cx),
             Self::Admission(admission) => admission.on_end(),
+            Self::Cast(cast) => cast.on_end(cx),
             Self::Get(_) | Self::List(_) | Self::Listen(_) | Self::Admin(_) => {}
         }
     }
@@ -192,6 +201,7 @@ impl Task {
                     *self = task;
                 }
             }
+            Self::Cast(cast) => cast.on_done(op, result, cx),
             Self::Admin(admin) => admin.on_done(op, result, cx),
         }
     }
@@ -205,6 +215,7 @@ impl Task {
             | Self::Admission(_)
             | Self::List(_)
             | Self::Listen(_)
+            | Self::Cast(_)
             | Self::Admin(_) => {}
         }
     }
@@ -215,7 +226,11 @@ impl Task {
             Self::Get(get) => get.on_writable(cx),
             Self::List(list) => list.on_writable(cx),
             Self::Listen(listen) => listen.on_writable(cx),
-            Self::Upload(_) | Self::Delete(_) | Self::Admission(_) | Self::Admin(_) => {}
+            Self::Upload(_)
+            | Self::Delete(_)
+            | Self::Admission(_)
+            | Self::Cast(_)
+            | Self::Admin(_) => {}
         }
     }
 
@@ -228,6 +243,7 @@ impl Task {
             | Self::Delete(_)
             | Self::List(_)
             | Self::Listen(_)
+            | Self::Cast(_)
             | Self::Admin(_) => {}
         }
     }
@@ -240,6 +256,7 @@ impl Task {
             Self::Admission(admission) => admission.give_up(),
             Self::List(list) => list.give_up(),
             Self::Listen(listen) => listen.leave(cx),
+            Self::Cast(cast) => cast.give_up(cx),
             Self::Delete(_) | Self::Admin(_) => {}
         }
     }
@@ -249,6 +266,7 @@ impl Task {
         match self {
             Self::Get(get) => get.release(cx),
             Self::Listen(listen) => listen.leave(cx),
+            Self::Cast(cast) => cast.give_up(cx),
             Self::Upload(_)
             | Self::Delete(_)
             | Self::Admission(_)
@@ -266,6 +284,7 @@ impl Task {
             | Self::Delete(_)
             | Self::List(_)
             | Self::Listen(_)
+            | Self::Cast(_)
             | Self::Admin(_) => None,
         }
     }
@@ -279,6 +298,7 @@ impl Task {
             | Self::Admission(_)
             | Self::List(_)
             | Self::Listen(_)
+            | Self::Cast(_)
             | Self::Admin(_) => false,
         }
     }

@@ -182,7 +182,7 @@ fn parse(bytes: Bytes, scan: Scan) -> Result<RequestHead, PeerError> {
     let (Some(method), Some(target)) = (method, target) else { return Err(PeerError::Method) };
     let target = target?;
     let body = body_length(&fields, minor)?;
-    let expect_continue = expects_continue(&fields, minor)? && body != Incoming::None;
+    let expect_continue = expects_continue(&fields, minor)?;
     let has = |option: &[u8]| fields.list("connection").any(|m| m.eq_ignore_ascii_case(option));
     let keep_alive = if minor == 0 { has(b"keep-alive") && !has(b"close") } else { !has(b"close") };
     Ok(RequestHead { method, target, minor, fields, body, expect_continue, keep_alive })
@@ -284,7 +284,8 @@ fn parse_target(target: &str, method: Method) -> Result<Target, PeerError> {
             | Method::Put
             | Method::Post
             | Method::Patch
-            | Method::Delete => Err(PeerError::Malformed("the target * is for OPTIONS only")),
+            | Method::Delete
+            | Method::Source => Err(PeerError::Malformed("the target * is for OPTIONS only")),
         };
     }
     let rest = ["http://", "https://"].into_iter().find_map(|scheme| {

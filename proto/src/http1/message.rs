@@ -24,6 +24,8 @@ pub enum Method {
     Delete,
     /// OPTIONS
     Options,
+    /// SOURCE: what older Icecast source clients say for PUT
+    Source,
 }
 
 impl Method {
@@ -37,6 +39,7 @@ impl Method {
             b"PATCH" => Self::Patch,
             b"DELETE" => Self::Delete,
             b"OPTIONS" => Self::Options,
+            b"SOURCE" => Self::Source,
             _ => return None,
         })
     }
@@ -51,6 +54,7 @@ impl Method {
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
             Self::Options => "OPTIONS",
+            Self::Source => "SOURCE",
         }
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct Body {
 enum Framing {
     Length(u64),
     Chunked(Decoder),
+    /// All that comes until the peer sends no more.
+    Close,
 }
 
 impl Body {
@@ -58,14 +60,23 @@ impl Body {
             Incoming::Length(len) => Framing::Length(len),
             Incoming::Chunked => Framing::Chunked(Decoder::default()),
         };
-        Some(Self {
+        Some(Self::with(framing))
+    }
+
+    /// All that comes until the peer sends no more.
+    pub(crate) fn until_close() -> Self {
+        Self::with(Framing::Close)
+    }
+
+    fn with(framing: Framing) -> Self {
+        Self {
             framing,
             credit: 0,
             wanted: true,
             received: 0,
             waited: Duration::ZERO,
             waiting_since: None,
-        })
+        }
     }
 
     /// Takes the next piece of content out of `data`, not more than there is credit for.
@@ -85,6 +96,8 @@ impl Body {
                 Decoded::Data(piece)
             }
             Framing::Chunked(decoder) => decoder.decode(data, credit, limits)?,
+            Framing::Close if data.is_empty() => Decoded::More,
+            Framing::Close => Decoded::Data(data.split_to(credit.min(data.len()))),
         };
         if let Decoded::Data(piece) = &decoded {
             self.received += piece.len() as u64;
@@ -97,8 +110,13 @@ impl Body {
     pub(crate) fn left(&self) -> Option<u64> {
         match &self.framing {
             Framing::Length(left) => Some(*left),
-            Framing::Chunked(_) => None,
+            Framing::Chunked(_) | Framing::Close => None,
         }
+    }
+
+    /// True if the end of what the peer sends is its end.
+    pub(crate) fn is_until_close(&self) -> bool {
+        matches!(self.framing, Framing::Close)
     }
 
     /// The peer is waited for from `now` on: when is it too slow? (`body_time` between reads, `body_rate` on the whole.)

@@ -12,7 +12,7 @@ use super::{
     head::HeadReader,
     message::{Part, RequestHead, ResponseHead},
     queue::{Queue, Transmit},
-    reader::Reading,
+    reader::{Body, Reading},
     writer::{self, Announce, Framing, Writing},
 };
 use crate::{
@@ -259,11 +259,22 @@ impl Server {
         if self.current.id != id {
             return;
         }
-        if let (Reading::Body(body), Writing::Due) = (&mut self.reading, &self.writing) {
+        let answers = matches!(self.writing, Writing::Due | Writing::Live { .. });
+        if let (Reading::Body(body), true) = (&mut self.reading, answers) {
             body.credit = bytes;
             if std::mem::take(&mut self.current.expect) && !self.silent {
                 writer::hundred_continue(&mut self.queue);
             }
+        }
+    }
+
+    /// All that the peer sends from now on is the body of this request, which announces none (Icecast's source clients).
+    pub fn take_rest(&mut self, id: ExchangeId) {
+        if let (true, Reading::Held, Writing::Due) =
+            (self.current.id == id, &self.reading, &self.writing)
+        {
+            self.reading = Reading::Body(Body::until_close());
+            self.current.keep_alive = false;
         }
     }
 

@@ -47,6 +47,9 @@ pub struct Config {
     pub cors: Cors,
     /// There may be live resources: each path is first looked for among them.
     pub live: bool,
+    /// Clients may send live resources as Icecast's source clients do: PUT without a length, or SOURCE, until the connection ends. Where there
+    /// are rules, these say who may.
+    pub icecast: bool,
     /// Inputs are written to the first of `rdirs`, and served while they are (the file sink).
     pub record: bool,
     /// Answers with a live resource say what it is (`ice`): `icy-…` and `ice-…` fields, and titles inside the stream for who wants them.
@@ -103,6 +106,7 @@ impl Default for Config {
             sutc: false,
             cors: Cors::default(),
             live: false,
+            icecast: false,
             record: false,
             ice: false,
             hdrs: Vec::new(),
@@ -129,10 +133,10 @@ impl Config {
     ///
     /// # Errors
     /// The first option that cannot be obeyed.
-    pub fn check(self) -> Result<Arc<Site>, ConfigError> {
+    pub fn check(mut self) -> Result<Arc<Site>, ConfigError> {
         let error = |option, problem, help| Err(ConfigError { option, problem, help });
         let stores = !self.rdirs.is_empty() || self.wdir.is_some() || !self.rules.is_empty();
-        if !stores && !self.live {
+        if !stores && !self.live && !self.icecast {
             let problem = "neither a read nor a write directory is given".into();
             return error("rdirs", problem, "name one with --rdirs DIR or --wdir DIR");
         }
@@ -166,6 +170,7 @@ impl Config {
             problem,
             help: "leave it out, or name another field",
         })?;
+        self.live |= self.icecast;
         let mounts = Mounts::new(&self)?;
         let limits = Arc::new(self.limits.clone());
         Ok(Arc::new(Site { config: self, limits, headers, mounts }))

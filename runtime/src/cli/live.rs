@@ -61,6 +61,12 @@ pub(super) struct Live {
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64k")]
     burst: u64,
 
+    /// Take live resources from clients, too, as Icecast does (ffmpeg icecast://, SOURCE): each is sent to everybody who asks for its path. Where
+    /// there are rules, these say who may send
+    #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    pub(super) icecast: bool,
+
     /// Say what is played: icy- and ice- fields, and titles inside the stream for clients that ask for them
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
@@ -141,8 +147,8 @@ impl Live {
             ("ext", self.ext.is_some()),
             ("mime", self.mime.is_some()),
             ("rt", self.rt),
-            ("hold", self.hold),
-            ("reopen", self.reopen),
+            ("hold", self.hold && !self.icecast),
+            ("reopen", self.reopen && !self.icecast),
         ];
         let without = self.input.is_empty();
         given.into_iter().filter(|(_, given)| *given && without).map(|(name, _)| name).collect()

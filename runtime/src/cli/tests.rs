@@ -81,6 +81,7 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("blockio", "true", "blockio: true"),
     ("burst", "0", "burst: 0"),
     ("ice", "true", "ice: true"),
+    ("icecast", "true", "icecast: true"),
     ("admin", "127.0.0.1:9", "admin: Some(127.0.0.1:9)"),
 ];
 

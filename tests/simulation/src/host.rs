@@ -225,6 +225,9 @@ impl World<'_> {
             | Effect::Listen { .. }
             | Effect::Take { .. }
             | Effect::Leave { .. }
+            | Effect::Air { .. }
+            | Effect::Send { .. }
+            | Effect::OffAir { .. }
             | Effect::Begun { .. }) => return Err(format!("nobody asked for {effect:?}")),
             Effect::ShutdownWrite => conn.link.down.finish(End::Fin, 0),
         }

@@ -179,6 +179,9 @@ impl World<'_> {
             | Effect::Listen { .. }
             | Effect::Take { .. }
             | Effect::Leave { .. }
+            | Effect::Air { .. }
+            | Effect::Send { .. }
+            | Effect::OffAir { .. }
             | Effect::Begun { .. } => return wrong("nobody asked for this"),
         };
         if !asked
@@ -231,6 +234,9 @@ impl World<'_> {
             | Effect::Listen { .. }
             | Effect::Take { .. }
             | Effect::Leave { .. }
+            | Effect::Air { .. }
+            | Effect::Send { .. }
+            | Effect::OffAir { .. }
             | Effect::Begun { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite => {}

@@ -63,6 +63,9 @@ impl World<'_> {
             | Effect::Listen { .. }
             | Effect::Take { .. }
             | Effect::Leave { .. }
+            | Effect::Air { .. }
+            | Effect::Send { .. }
+            | Effect::OffAir { .. }
             | Effect::Begun { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite => return (c, trail.at),

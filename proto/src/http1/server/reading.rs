@@ -88,6 +88,9 @@ impl Server {
                 return false;
             }
             body.stop_waiting(now.mono);
+            if body.is_until_close() {
+                return self.decoded(Decoded::End);
+            }
             self.abort_body(PeerError::Truncated);
             return true;
         }

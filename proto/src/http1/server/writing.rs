@@ -102,7 +102,9 @@ impl Server {
 
     /// What is left of the request's body is not wanted: a little is read and dropped, more is the end of the connection.
     fn drop_request_body(&mut self) {
-        if let Reading::Body(body) = &mut self.reading {
+        if let Reading::Body(body) = &mut self.reading
+            && !(body.is_until_close() && body.wanted)
+        {
             let short = body.left().is_some_and(|left| left <= self.limits.linger_bytes);
             if short && !self.current.expect {
                 body.wanted = false;

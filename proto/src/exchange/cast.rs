@@ -1,0 +1,212 @@
+//! A live resource that a client sends, as Icecast's source clients do: a body without end, for everybody who asks for its path.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::{
+    Answer, Cx, Task,
+    answer::{Request, head, refuse_last},
+    media,
+};
+use crate::{
+    effect::{Done, Effect, OpId},
+    error::FsError,
+    http1::{Fields, Incoming, Method, RequestHead, Status},
+    live::{Description, Feed, FeedStep, framing::Format},
+};
+
+/// Bytes that may come before the ones before are with the listeners.
+const WINDOW: u64 = 64 << 10;
+
+/// ```text
+///  Beginning --> Receiving <--> Passing
+///      |             \-------------\--> Over
+///      +--> refused
+/// ```
+#[derive(Debug)]
+pub(crate) struct Cast {
+    /// The effect that puts it on air.
+    live: OpId,
+    format: Option<Format>,
+    /// `None` before the first bytes, where the format is told by these.
+    feed: Option<Feed>,
+    /// The answer waits for the end.
+    answers_late: bool,
+    /// What came while other bytes were passed on.
+    waiting: VecDeque<Bytes>,
+    ended: bool,
+    state: State,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Beginning,
+    Receiving,
+    Passing { op: OpId },
+    Over,
+}
+
+/// True for the request of a source client: SOURCE, or PUT without any length.
+pub(super) fn is_source(head: &RequestHead) -> bool {
+    head.method == Method::Source || head.method == Method::Put && head.body == Incoming::None
+}
+
+impl Cast {
+    pub(super) fn start(request: &Request, cx: &mut Cx<'_>) -> Option<Task> {
+        let Request { head, target, .. } = request;
+        if head.body != Incoming::None {
+            refuse_last(cx, Status::BAD_REQUEST, "a source's stream ends with its connection");
+            return None;
+        }
+        if target.directory || target.path.is_root() {
+            refuse_last(cx, Status::CONFLICT, "a live resource's URL does not end in a slash");
+            return None;
+        }
+        let description = description(&head.fields, target.path.as_str());
+        let extension = target.path.name().rsplit_once('.').map(|(_, extension)| extension);
+        let format = Format::from_media_type(&description.media_type)
+            .or_else(|| Format::from_extension(&extension?.to_ascii_lowercase()));
+        let live = cx.op();
+        cx.effect(Effect::Air { op: live, path: target.path.clone(), description });
+        Some(Task::Cast(Box::new(Self {
+            live,
+            format,
+            feed: None,
+            answers_late: head.expect_continue,
+            waiting: VecDeque::new(),
+            ended: false,
+            state: State::Beginning,
+        })))
+    }
+
+    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Beginning if self.live == done => {
+                if result.is_err() {
+                    self.state = State::Over;
+                    return refuse_last(
+                        cx,
+                        Status::CONFLICT,
+                        "there is a live resource of that path",
+                    );
+                }
+                cx.answer(Answer::TakeRest);
+                // Who waits for 100 gets that with the grant; others wait for 200 before they send.
+                if !self.answers_late {
+                    cx.answer(Answer::Endless(head(cx.site, Status::OK)));
+                }
+                self.state = State::Receiving;
+                cx.answer(Answer::Grant(WINDOW));
+            }
+            State::Passing { op } if op == done => {
+                self.state = State::Receiving;
+                self.go_on(cx);
+            }
+            State::Beginning | State::Receiving | State::Passing { .. } | State::Over => {}
+        }
+    }
+
+    pub(super) fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+        self.waiting.push_back(data);
+        self.go_on(cx);
+    }
+
+    pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) {
+        self.ended = true;
+        self.go_on(cx);
+    }
+
+    /// Passes on what there is.
+    fn go_on(&mut self, cx: &mut Cx<'_>) {
+        if self.state != State::Receiving {
+            return;
+        }
+        loop {
+            if let Some(feed) = &mut self.feed {
+                match feed.poll(cx.now.mono) {
+                    Ok(FeedStep::Group(group)) => {
+                        let op = cx.op();
+                        let audio = feed.framer().info();
+                        cx.effect(Effect::Send { op, live: self.live, group, audio });
+                        self.state = State::Passing { op };
+                        return;
+                    }
+                    Ok(FeedStep::Data | FeedStep::Until(_)) => {}
+                    Ok(FeedStep::Over { .. }) => return self.finish(cx),
+                    Err(why) => {
+                        self.leave(false, cx);
+                        return if self.answers_late {
+                            refuse_last(cx, Status::UNSUPPORTED_MEDIA_TYPE, &why.to_string());
+                        } else {
+                            cx.answer(Answer::Abort);
+                        };
+                    }
+                }
+            }
+            match self.waiting.pop_front() {
+                Some(data) => {
+                    let format = || self.format.or_else(|| Format::sniff(&data));
+                    let feed = self
+                        .feed
+                        .get_or_insert_with(|| Feed::new(format().unwrap_or(Format::Raw), false));
+                    feed.handle_data(data);
+                }
+                None if self.ended => match &mut self.feed {
+                    Some(feed) => feed.handle_end(),
+                    None => return self.finish(cx),
+                },
+                None => return cx.answer(Answer::Grant(WINDOW)),
+            }
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Cx<'_>) {
+        self.leave(true, cx);
+        if self.answers_late {
+            cx.answer(Answer::Last(head(cx.site, Status::OK), Vec::new()));
+        } else {
+            cx.answer(Answer::Finish);
+        }
+    }
+
+    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>) {
+        if self.state != State::Over {
+            self.leave(false, cx);
+        }
+    }
+
+    fn leave(&mut self, complete: bool, cx: &mut Cx<'_>) {
+        self.state = State::Over;
+        cx.effect(Effect::OffAir { live: self.live, complete });
+    }
+}
+
+/// What a source client says of its stream.
+fn description(fields: &Fields, path: &str) -> Description {
+    let media_type = fields
+        .get("content-type")
+        .filter(|value| media::is_media_type(value) && !media::is_generic(value))
+        .and_then(|value| std::str::from_utf8(value).ok());
+    let media_type = media_type.or_else(|| media::media_type(path)).unwrap_or(media::UNKNOWN);
+    let mut description = Description::new(media_type);
+    for (name, value) in fields.iter() {
+        let Ok(value) = std::str::from_utf8(value) else { continue };
+        let name = name.to_ascii_lowercase();
+        let shown = match name.as_str() {
+            "ice-name" | "icy-name" => "ServiceName",
+            "ice-public" => "icy-pub",
+            "ice-bitrate" => "icy-br",
+            "ice-genre" => "icy-genre",
+            "ice-description" => "icy-description",
+            "ice-url" => "icy-url",
+            "icy-metadata" => continue,
+            other if other.starts_with("ice-") || other.starts_with("icy-") => other,
+            _ => continue,
+        };
+        if let Ok(with) = description.clone().property(shown, value) {
+            description = with;
+        }
+    }
+    description
+}
