@@ -84,6 +84,7 @@ impl Frames for Fmp4 {
                     if !movie.fragmented {
                         return Err(Fault::new("it is not fragmented", FRAGMENT));
                     }
+                    self.clock.restart();
                     (self.movie, self.header, self.fragment) = (Some(movie), true, None);
                     return Ok(self.cut(end));
                 }

@@ -159,6 +159,34 @@ fn tune_in_data_are_what_comes_before_the_content() {
 }
 
 #[test]
+fn a_client_that_joins_has_a_stream_of_its_own() {
+    for (format, name, data) in MEDIA {
+        let cut = frame(format, [data]);
+        for (at, (packet, tune_in)) in cut.packets.iter().enumerate() {
+            if !packet.random_access {
+                continue;
+            }
+            let rest = cut.packets[at..].iter().map(|(packet, _)| &packet.data[..]);
+            let own = frame(format, [&tune_in[..]].into_iter().chain(rest));
+            assert_eq!((&own.error, own.leftover), (&None, 0), "{name}");
+            let joins = own.packets.iter().position(|(packet, _)| packet.random_access);
+            let Some((header, own)) = joins.and_then(|joins| own.packets.split_at_checked(joins))
+            else {
+                panic!("{name}: packet {at} is of no use")
+            };
+            assert_eq!(
+                header.iter().map(|(packet, _)| packet.data.len()).sum::<usize>(),
+                tune_in.len()
+            );
+            for (own, packet) in own.iter().zip(&cut.packets[at..]) {
+                assert_eq!(own.0.data, packet.0.data, "{name}");
+                assert_eq!(own.0.random_access, packet.0.random_access, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_the_sound_is() {
     let info = |at: usize| {
         let (format, _, data) = MEDIA[at];

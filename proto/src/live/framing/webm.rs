@@ -40,8 +40,6 @@ pub(super) struct WebM {
     header: Option<Vec<u8>>,
     tune_in: Bytes,
     clock: Clock,
-    /// Where the time of this stream starts, if another one was before.
-    start: Duration,
 }
 
 impl Frames for WebM {
@@ -128,8 +126,8 @@ impl WebM {
         };
         match element.id {
             ebml::EBML => {
-                self.start = self.time().unwrap_or_default();
-                (self.clock, self.video, self.scale) = (Clock::default(), None, 1_000_000);
+                self.clock.restart();
+                (self.video, self.scale) = (None, 1_000_000);
                 self.header = Some(Vec::new());
             }
             ebml::INFO => self.scale = ebml::timestamp_scale(content),
@@ -174,7 +172,7 @@ impl WebM {
             let nanos = (i128::from(cluster) + i128::from(block.time)) * i128::from(self.scale);
             let nanos = u64::try_from(nanos.max(0)).unwrap_or(u64::MAX);
             self.clock.at(Duration::from_nanos(nanos));
-            self.first = self.first.or_else(|| self.time());
+            self.first = self.first.or_else(|| self.clock.now());
         }
         if !self.opening {
             return Ok(Some(self.cut(end, false)));
@@ -201,12 +199,8 @@ impl WebM {
 
     fn cut(&mut self, len: usize, random_access: bool) -> Step {
         (self.at, self.opening) = (0, false);
-        let time = self.first.take().or_else(|| self.time());
+        let time = self.first.take().or_else(|| self.clock.now());
         Step::Take { len, random_access, time }
-    }
-
-    fn time(&self) -> Option<Duration> {
-        self.clock.now().map(|time| self.start.saturating_add(time))
     }
 }
 
