@@ -48,8 +48,8 @@ pub(super) struct Kind {
     pub(super) head: fn(&[u8]) -> Option<Head>,
 }
 
-/// The frames of one stream. A frame is believed if it follows one of its kind, or if another one of its kind, a tag or the
-/// end follows it.
+/// The frames of one stream. A frame is believed if it follows one of its kind, or if another one of its kind, a tag
+/// or the end follows it.
 #[derive(Debug)]
 pub(super) struct AudioFrames {
     kind: Kind,

@@ -1,8 +1,10 @@
-//! WebM and Matroska. Up to the first Cluster, each element is a packet, and what a player needs of them is the tune-in data. Then each block is
-//! one; the first of a Cluster comes with the Cluster's head, and a client may join there. Where there is video, all
-//! up to its first block in the Cluster is one packet, so that it shows whether that is a keyframe.
+//! WebM and Matroska. Up to the first Cluster, each element is a packet, and what a player needs of them is the
+//! tune-in data. Then each block is one; the first of a Cluster comes with the Cluster's head, and a client may join
+//! there. Where there is video, all up to its first block in the Cluster is one packet, so that it shows whether that
+//! is a keyframe.
 //!
-//! The ends of Segments and Clusters are not looked for: what follows tells. So it does not matter whether their sizes are known.
+//! The ends of Segments and Clusters are not looked for: what follows tells. So it does not matter whether their
+//! sizes are known.
 
 use std::time::Duration;
 
@@ -204,7 +206,8 @@ impl WebM {
     }
 }
 
-/// An element's length and content, once it is whole. An unknown size counts as a large one: only Segment and Cluster may have it.
+/// An element's length and content, once it is whole. An unknown size counts as a large one: only Segment and Cluster
+/// may have it.
 fn whole(rest: &[u8], element: Element) -> Result<Option<(usize, &[u8])>, Fault> {
     let size = element.size.and_then(|size| usize::try_from(size).ok());
     let end = size.and_then(|size| size.checked_add(element.head_len));
