@@ -16,11 +16,14 @@ for target in "${targets[@]}"; do
   case $target in
     conditional | range | request_target) longest=256 ;;
     session_ops) longest=1024 ;;
+    framing) longest=8192 ;;
     *) longest=2048 ;;
   esac
+  dict=http.dict
+  [[ $target == framing ]] && dict=media.dict
   mkdir -p "found/$target"
   cargo +nightly fuzz run --sanitizer none "$target" "found/$target" "corpus/$target" -- \
-    -max_total_time=$((minutes * 60)) -max_len=$longest -dict=http.dict -timeout=10 -print_final_stats=1 ||
+    -max_total_time=$((minutes * 60)) -max_len=$longest -dict=$dict -timeout=10 -print_final_stats=1 ||
     failed=1
 done
 exit $failed

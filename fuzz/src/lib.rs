@@ -7,6 +7,7 @@ pub mod authorization;
 pub mod chunked_body;
 pub mod conditional;
 mod cuts;
+pub mod framing;
 pub mod patch_body;
 pub mod range;
 pub mod request_head;
@@ -20,7 +21,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("request_head", request_head::run),
     ("chunked_body", chunked_body::run),
     ("conditional", conditional::run),
@@ -32,4 +33,5 @@ pub const TARGETS: [Target; 11] = [
     ("users_file", users_file::run),
     ("authorization", authorization::run),
     ("accept_encoding", accept_encoding::run),
+    ("framing", framing::run),
 ];

@@ -20,8 +20,8 @@ impl Pace {
         Self::default()
     }
 
-    /// When a packet of the media time `time` is to be sent; without a time at once. It may be in the past, where sending falls behind:
-    /// then it catches up.
+    /// When a packet of the media time `time` is to be sent; without a time at once. It may be in the past, where
+    /// sending falls behind: then it catches up.
     pub fn due(&mut self, time: Option<Duration>, now: Instant) -> Instant {
         let Some(time) = time else { return now };
         let step = time.checked_sub(self.before);

@@ -48,8 +48,8 @@ pub(super) struct Kind {
     pub(super) head: fn(&[u8]) -> Option<Head>,
 }
 
-/// The frames of one stream. A frame is believed if it follows one of its kind, or if another one of its kind, a tag or the
-/// end follows it.
+/// The frames of one stream. A frame is believed if it follows one of its kind, or if another one of its kind, a tag
+/// or the end follows it.
 #[derive(Debug)]
 pub(super) struct AudioFrames {
     kind: Kind,
@@ -110,12 +110,9 @@ impl AudioFrames {
         match data.get(head.len..) {
             Some([]) if last => Probe::Yes,
             Some(next) if next.len() >= size => {
-                let next_is_tag = matches!(tag(next, true), Tag::Of(_));
-                if next_is_tag || self.confirms(&next[..size], head) {
-                    Probe::Yes
-                } else {
-                    Probe::No
-                }
+                // So many bytes of a tag are enough, and no more may be needed.
+                let is_tag = TAGS.iter().any(|(magic, _)| next[..size].starts_with(&magic[..3]));
+                if is_tag || self.confirms(&next[..size], head) { Probe::Yes } else { Probe::No }
             }
             Some(_) | None if last => Probe::No,
             Some(_) | None => Probe::Need(head.len + size),
@@ -192,6 +189,9 @@ impl Frames for AudioFrames {
     }
 }
 
+/// How ID3v2, ID3v1 and APE tags begin, and how much tells their length.
+const TAGS: [(&[u8], usize); 3] = [(b"ID3", 10), (b"TAG", 128), (b"APETAGEX", 32)];
+
 /// Whether data begin with a tag.
 enum Tag {
     None,
@@ -201,17 +201,11 @@ enum Tag {
     Need(usize),
 }
 
-/// ID3v2, ID3v1 and APE tags.
 fn tag(data: &[u8], last: bool) -> Tag {
-    let (magic, len): (&[u8], _) = match data.first() {
-        Some(b'I') => (b"ID3", 10),
-        Some(b'T') => (b"TAG", 128),
-        Some(b'A') => (b"APETAGEX", 32),
-        Some(_) | None => return Tag::None,
-    };
-    if !data.starts_with(magic) && !magic.starts_with(data) {
+    let of = |(magic, _): &&(&[u8], _)| data.starts_with(magic) || magic.starts_with(data);
+    let Some(&(_, len)) = TAGS.iter().find(of).filter(|_| !data.is_empty()) else {
         return Tag::None;
-    }
+    };
     match data.get(..len) {
         Some(head) => tag_len(head).map_or(Tag::None, Tag::Of),
         None if last => Tag::None,

@@ -1,7 +1,8 @@
 //! The boxes of MP4 (ISO 14496-12): as far as it must be known where a client may join, and when.
 
-use super::clock::ticks;
 use std::time::Duration;
+
+use super::clock::ticks;
 
 /// What `moov` says of a track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +45,8 @@ impl Movie {
         Self { tracks, fragmented: mvex.is_some() }
     }
 
-    /// From the content of a `moof`. A client joins where the first sample of the video track needs no other; without video at any.
+    /// From the content of a `moof`. A client joins where the first sample of the video track needs no other; without
+    /// video at any.
     pub(super) fn fragment(&self, moof: &[u8]) -> Fragment {
         let has_video = self.tracks.iter().any(|track| track.video);
         let mut fragment = Fragment { random_access: !has_video, time: None };
@@ -137,4 +139,34 @@ fn children<'a>(mut data: &'a [u8], name: &'static [u8; 4]) -> impl Iterator<Ite
         }
         None
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full_box(flags: u32, fields: &[u32]) -> Vec<u8> {
+        [&[flags], fields].concat().iter().flat_map(|field| field.to_be_bytes()).collect()
+    }
+
+    #[test]
+    fn flags_of_the_first_sample() {
+        let (plain, with_flags) = (full_box(0, &[1]), full_box(0x2_0038, &[1, 1000, 7, 8]));
+        let flags = |tfhd: &[u8], run, fields: &[u32]| first_flags(tfhd, &full_box(run, fields), 9);
+        assert_eq!(flags(&plain, 0, &[2]), Some(9), "from trex");
+        assert_eq!(flags(&with_flags, 0x1, &[2, 100]), Some(8), "from tfhd");
+        assert_eq!(flags(&with_flags, 0x205, &[2, 100, 5, 60]), Some(5), "of the first");
+        assert_eq!(flags(&with_flags, 0xE01, &[1, 100, 60, 4, 0]), Some(4), "of each");
+        assert_eq!(flags(&with_flags, 0x705, &[1, 100]), None, "cut");
+        assert_eq!(flags(&plain, 0, &[0]), None, "no sample");
+    }
+
+    #[test]
+    fn decoding_times() {
+        let seconds = Some(Duration::from_secs(3));
+        assert_eq!(decode_time(&full_box(0, &[3000]), 1000), seconds);
+        assert_eq!(decode_time(&full_box(0x0100_0000, &[0, 3000]), 1000), seconds);
+        assert_eq!(decode_time(&full_box(0x0100_0000, &[1]), 1000), None);
+        assert_eq!(decode_time(&full_box(0, &[3000]), 0), None);
+    }
 }

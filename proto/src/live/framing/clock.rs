@@ -8,25 +8,31 @@ const SLACK: Duration = Duration::from_secs(1);
 /// Turns a stream's own time into time since its beginning, which never goes back.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    /// The latest time of the stream, and what it is since the beginning.
-    latest: Option<(Duration, Duration)>,
+    /// The latest time of the stream.
+    own: Option<Duration>,
+    now: Option<Duration>,
 }
 
 impl Clock {
     /// There is a packet that the stream says is of the time `own`.
     pub(super) fn at(&mut self, own: Duration) {
-        let Some((latest, since)) = self.latest else {
-            self.latest = Some((own, Duration::ZERO));
-            return;
+        let now = self.now.unwrap_or_default();
+        self.now = match self.own {
+            Some(latest) if own < latest && latest - own <= SLACK => return,
+            Some(latest) => Some(now.saturating_add(own.saturating_sub(latest))),
+            None => Some(now),
         };
-        if own >= latest || latest - own > SLACK {
-            self.latest = Some((own, since.saturating_add(own.saturating_sub(latest))));
-        }
+        self.own = Some(own);
+    }
+
+    /// Another stream follows, with a time of its own.
+    pub(super) fn restart(&mut self) {
+        self.own = None;
     }
 
     /// The latest time.
     pub(super) fn now(&self) -> Option<Duration> {
-        self.latest.map(|(_, since)| since)
+        self.now
     }
 }
 
@@ -56,6 +62,10 @@ mod tests {
             clock.at(Duration::from_millis(own));
             assert_eq!(clock.now(), Some(Duration::from_millis(expected)), "{why}");
         }
+        clock.restart();
+        clock.at(Duration::from_secs(70));
+        clock.at(Duration::from_secs(71));
+        assert_eq!(clock.now(), Some(Duration::from_millis(1250)));
     }
 
     #[test]

@@ -69,6 +69,8 @@ impl Frames for Fmp4 {
             let head_len = if head[..4] == [0, 0, 0, 1] { 16 } else { 8 };
             self.check(name, size, head_len)?;
             if name == b"ftyp" && at > 0 {
+                // A moof without its mdat is of no use.
+                self.fragment = None;
                 return Ok(self.cut(at));
             }
             let end = usize::try_from(size).ok().and_then(|size| at.checked_add(size));
@@ -84,6 +86,7 @@ impl Frames for Fmp4 {
                     if !movie.fragmented {
                         return Err(Fault::new("it is not fragmented", FRAGMENT));
                     }
+                    self.clock.restart();
                     (self.movie, self.header, self.fragment) = (Some(movie), true, None);
                     return Ok(self.cut(end));
                 }

@@ -1,7 +1,9 @@
-//! Live inputs cut into packets, so that a client always joins on a boundary, gets the tune-in data first and never half a frame.
+//! Live inputs cut into packets, so that a client always joins on a boundary, gets the tune-in data first and never
+//! half a frame.
 //!
-//! A packet is what the format cannot do without as a whole: one audio frame, a run of TS packets, `moof` with `mdat`, an Ogg page,
-//! a block of WebM. It is given as soon as it is complete, so packets can be small: whoever sends them may send several together.
+//! A packet is what the format cannot do without as a whole: one audio frame, a run of TS packets, `moof` with
+//! `mdat`, an Ogg page, a block of WebM. It is given as soon as it is complete, so packets can be small: whoever
+//! sends them may send several together.
 
 mod adts;
 mod audio;
@@ -38,17 +40,17 @@ pub struct Packet {
     pub data: Bytes,
     /// A client may join here, with [`Framer::tune_in`] before it.
     pub random_access: bool,
-    /// Media time since the stream's first packet, where the format tells. A step back in the stream's own time does not show here:
-    /// the time stands still at it.
+    /// Media time since the stream's first packet, where the format tells. A step back in the stream's own time does
+    /// not show here: the time stands still at it.
     pub time: Option<Duration>,
 }
 
-/// Cuts one live input into packets. Any split of the input gives the same packets, except for [`Format::Raw`], where the
-/// split is all there is to go by.
+/// Cuts one live input into packets. Any split of the input gives the same packets, except for [`Format::Raw`], where
+/// the split is all there is to go by.
 ///
-/// The packets joined are the input, but for [`leftover`](Self::leftover) at its end: bytes between frames come along as packets without
-/// random access, or at the front of the packet after them. Damage is passed on too, and framing resumes behind it. At most one unfinished packet (16 MiB)
-/// is held if `poll` is called until it gives none.
+/// The packets joined are the input, but for [`leftover`](Self::leftover) at its end: bytes between frames come along
+/// as packets without random access, or at the front of the packet after them. Damage is passed on too, and framing
+/// resumes behind it. At most one unfinished packet (16 MiB) is held if `poll` is called until it gives none.
 #[derive(Debug)]
 pub struct Framer {
     format: Format,
@@ -103,7 +105,8 @@ impl Framer {
                 break;
             }
             let data = self.buffer.join(self.need);
-            let last = self.ended && data.len() == total;
+            let there = data.len();
+            let last = self.ended && there == total;
             match self.frames.next(data, last) {
                 Ok(Step::Take { len, random_access, time }) => {
                     let data = self.buffer.take(len);
@@ -114,8 +117,10 @@ impl Framer {
                     return Ok(Some(packet));
                 }
                 Ok(Step::Need(_)) if last => break,
-                Ok(Step::Need(need)) if self.ended => self.need = need.min(total),
-                Ok(Step::Need(need)) => self.need = need,
+                Ok(Step::Need(need)) => {
+                    debug_assert!(need > there, "it waits for what is there");
+                    self.need = if self.ended { need.min(total) } else { need };
+                }
                 Err(fault) => {
                     self.failed = true;
                     self.buffer = Buffer::default();
@@ -136,7 +141,8 @@ impl Framer {
         self.buffer.len()
     }
 
-    /// What the frames say about the sound; `None` before the first one, and for formats other than MPEG audio and ADTS.
+    /// What the frames say about the sound; `None` before the first one, and for formats other than MPEG audio and
+    /// ADTS.
     pub fn info(&self) -> Option<Audio> {
         self.frames.info()
     }
@@ -184,8 +190,9 @@ impl Fault {
 
 /// One format.
 trait Frames: fmt::Debug + Send {
-    /// Looks at the input from the end of the packet before. `data` are at least as many bytes as were needed at last; where `last` is set, it is all there will be.
-    /// What comes out must depend on the stream alone, not on the length of `data`.
+    /// Looks at the input from the end of the packet before. `data` are at least as many bytes as were needed at
+    /// last; where `last` is set, it is all there will be. What comes out must depend on the stream alone, not on the
+    /// length of `data`.
     fn next(&mut self, data: &[u8], last: bool) -> Result<Step, Fault>;
 
     /// The packet is cut off.

@@ -1,6 +1,5 @@
-//! Ogg: a page is a packet. The header pages of all logical streams are the tune-in data; a chained stream brings new ones.
-
-use std::time::Duration;
+//! Ogg: a page is a packet. The header pages of all logical streams are the tune-in data; a chained stream brings new
+//! ones.
 
 use bytes::{Bytes, BytesMut};
 
@@ -28,8 +27,6 @@ pub(super) struct Ogg {
     headers: BytesMut,
     tune_in: Bytes,
     clock: Clock,
-    /// Where the time of this link of the chain starts.
-    start: Duration,
 }
 
 /// A logical stream.
@@ -88,8 +85,7 @@ impl Ogg {
         let page = Page::new(page);
         if page.begins {
             if !self.heading {
-                self.start = self.clock.now().unwrap_or_default();
-                self.clock = Clock::default();
+                self.clock.restart();
                 self.streams.clear();
                 self.headers.clear();
             }
@@ -118,8 +114,8 @@ impl Ogg {
         }
         self.heading &= self.header;
         let random_access = !self.header && self.is_join(&page);
-        let time = if self.header { Some(self.start) } else { self.time(&page) };
-        Ok(Step::Take { len: page.len, random_access, time })
+        self.tick(&page);
+        Ok(Step::Take { len: page.len, random_access, time: self.clock.now() })
     }
 
     /// Video: a page that begins with a keyframe. Sound: any page that begins with a packet.
@@ -139,19 +135,17 @@ impl Ogg {
             }
     }
 
-    /// The time at the end of the latest page of the first sound.
-    fn time(&mut self, page: &Page<'_>) -> Option<Duration> {
+    /// The first sound tells the time, at the end of each page.
+    fn tick(&mut self, page: &Page<'_>) {
         let sound = self.streams.iter().find_map(|stream| match stream.codec {
             Codec::Audio(rate) => Some((stream.serial, rate)),
             Codec::Theora | Codec::Vp8 | Codec::Other => None,
         });
-        let (serial, rate) = sound?;
-        if serial == page.serial
-            && let Some(granule) = page.granule
+        if let (Some((serial, rate)), Some(granule), false) = (sound, page.granule, self.header)
+            && serial == page.serial
         {
             self.clock.at(ticks(granule, rate.into()));
         }
-        Some(self.start.saturating_add(self.clock.now().unwrap_or_default()))
     }
 }
 
@@ -225,7 +219,8 @@ fn identify(packet: &[u8]) -> (Codec, Option<u32>) {
     } else if packet.starts_with(b"Speex   ") {
         (Codec::Audio(le(36)), Some(le(68).saturating_add(2)))
     } else if let Some(flac) = packet.strip_prefix(b"\x7FFLAC") {
-        // The mapping's version, the number of further headers (0: unknown), "fLaC", and STREAMINFO, in which the rate has 20 bits.
+        // The mapping's version, the number of further headers (0: unknown), "fLaC", and STREAMINFO, in which the
+        // rate has 20 bits.
         let more = flac.get(2..4).map_or(0, |n| u32::from(n[0]) << 8 | u32::from(n[1]));
         let rate = flac
             .get(22..25)

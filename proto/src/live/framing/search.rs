@@ -24,12 +24,13 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// Not at the beginning of a stream.
+    /// In the middle of a stream, from the second byte.
     pub(super) fn behind_damage() -> Self {
-        Self { done: 0, found: true }
+        Self { done: 1, found: true }
     }
 
-    /// Goes on until `probe` says that a frame begins at the front of `data`, which is `None`. Anything else is the step to do before.
+    /// Goes on until `probe` says that a frame begins at the front of `data`, which is `None`. Anything else is the
+    /// step to do before.
     pub(super) fn run(
         &mut self,
         data: &[u8],

@@ -1,6 +1,6 @@
 //! All formats, over what ffmpeg makes (`proto/tests/media/make.sh`).
 
-use proptest::{prelude::*, sample::Index};
+mod properties;
 
 use super::*;
 
@@ -70,13 +70,6 @@ fn frame<'a>(format: Format, pieces: impl IntoIterator<Item = &'a [u8]>) -> Cut 
     drain(&mut framer, &mut cut);
     cut.leftover = framer.leftover();
     cut
-}
-
-fn split<'a>(data: &'a [u8], places: &[Index]) -> Vec<&'a [u8]> {
-    let mut places: Vec<_> = places.iter().map(|place| place.index(data.len() + 1)).collect();
-    places.extend([0, data.len()]);
-    places.sort_unstable();
-    places.windows(2).map(|pair| &data[pair[0]..pair[1]]).collect()
 }
 
 fn joined(cut: &Cut) -> Vec<u8> {
@@ -153,6 +146,34 @@ fn tune_in_data_are_what_comes_before_the_content() {
                     assert!(tune_in.starts_with(&[0x1A, 0x45, 0xDF, 0xA3]), "{name}");
                     assert!(packet.data.starts_with(&[0x1F, 0x43, 0xB6, 0x75]), "{name}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_that_joins_has_a_stream_of_its_own() {
+    for (format, name, data) in MEDIA {
+        let cut = frame(format, [data]);
+        for (at, (packet, tune_in)) in cut.packets.iter().enumerate() {
+            if !packet.random_access {
+                continue;
+            }
+            let rest = cut.packets[at..].iter().map(|(packet, _)| &packet.data[..]);
+            let own = frame(format, [&tune_in[..]].into_iter().chain(rest));
+            assert_eq!((&own.error, own.leftover), (&None, 0), "{name}");
+            let joins = own.packets.iter().position(|(packet, _)| packet.random_access);
+            let Some((header, own)) = joins.and_then(|joins| own.packets.split_at_checked(joins))
+            else {
+                panic!("{name}: packet {at} is of no use")
+            };
+            assert_eq!(
+                header.iter().map(|(packet, _)| packet.data.len()).sum::<usize>(),
+                tune_in.len()
+            );
+            for (own, packet) in own.iter().zip(&cut.packets[at..]) {
+                assert_eq!(own.0.data, packet.0.data, "{name}");
+                assert_eq!(own.0.random_access, packet.0.random_access, "{name}");
             }
         }
     }
@@ -266,6 +287,89 @@ fn chained_streams_bring_their_own_tune_in_data() {
 }
 
 #[test]
+fn time_goes_on_through_a_chain() {
+    let links = [MEDIA[8].2, MEDIA[9].2, MEDIA[8].2];
+    let cut = frame(Format::Ogg, links);
+    let times: Vec<_> = cut.packets.iter().filter_map(|(packet, _)| packet.time).collect();
+    assert!(times.is_sorted());
+    let last = times.last().unwrap().as_secs_f32();
+    assert!((5.0..6.1).contains(&last), "{last}");
+}
+
+#[test]
+fn pictures_and_time_are_found_without_the_usual_signs() {
+    let mut film = MEDIA[4].2.to_vec();
+    for ts in film.chunks_mut(188) {
+        if ts[3] & 0x20 != 0 && ts[4] > 0 {
+            ts[5] &= !0x40;
+        }
+        if (ts[1] & 0x1F, ts[2]) == (0x10, 0) {
+            // The PMT: there is no PCR.
+            (ts[13], ts[14]) = (ts[13] | 0x1F, 0xFF);
+        }
+    }
+    assert_ne!(film, MEDIA[4].2);
+    let cut = frame(Format::MpegTs, [&film[..]]);
+    assert_eq!(cut.packets.iter().filter(|(packet, _)| packet.random_access).count(), 3);
+    let last = cut.packets.last().unwrap().0.time.unwrap().as_secs_f32();
+    assert!((2.5..3.1).contains(&last), "{last}");
+}
+
+/// A box.
+fn mp4(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(8 + content.len()).unwrap();
+    [&len.to_be_bytes()[..], name, content].concat()
+}
+
+#[test]
+fn boxes_go_with_the_fragment_behind_them() {
+    let header = [mp4(b"ftyp", b"iso6"), mp4(b"moov", &mp4(b"mvex", b""))].concat();
+    let moof = mp4(b"moof", &mp4(b"mfhd", &[0; 8]));
+    let first =
+        [mp4(b"styp", b""), mp4(b"prft", b"time"), moof.clone(), mp4(b"mdat", b"abc")].concat();
+    // A size of 64 bits.
+    let second = [&moof[..], b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x13abc"].concat();
+    let end = mp4(b"mfra", b"");
+    let whole = [&header[..], &first, &second, &end];
+    let cut = frame(Format::Fmp4, whole);
+    let packets: Vec<_> = cut.packets.iter().map(|(packet, _)| &packet.data[..]).collect();
+    assert_eq!(packets, whole);
+    let joins: Vec<_> = cut.packets.iter().map(|(packet, _)| packet.random_access).collect();
+    assert_eq!(joins, [false, true, true, false]);
+
+    // A moof whose mdat is missing.
+    let cut = frame(Format::Fmp4, [&header[..], &moof, &header, &first, &moof]);
+    let joins: Vec<_> = cut.packets.iter().map(|(packet, _)| packet.random_access).collect();
+    assert_eq!((joins, cut.leftover), (vec![false, false, false, true], moof.len()));
+}
+
+#[test]
+fn damage_that_looks_like_a_beginning_is_left_behind() {
+    let bad = [0x1A, 0x45, 0xDF, 0xA3, 0, 0x1F, 0x43, 0xB6, 0x75, 0];
+    let (_, name, data) = MEDIA[14];
+    let cut = frame(Format::WebM, [data, &bad, data]);
+    assert_eq!((&cut.error, cut.leftover), (&None, 0), "{name}");
+    let last = frame(Format::WebM, [data]).packets.pop();
+    assert_eq!(
+        cut.packets.last().map(|(packet, _)| &packet.data),
+        last.as_ref().map(|(packet, _)| &packet.data)
+    );
+}
+
+#[test]
+fn a_frame_before_a_tag_is_known_as_soon_as_the_tag_begins() {
+    let (_, _, data) = MEDIA[2];
+    let len = frame(Format::MpegAudio, [data]).packets[0].0.data.len();
+    // After junk, one frame, then a tag that is not whole.
+    let stream = [b"junk", &data[..len], b"ID3\x04\0\0\0\0\x10\0"].concat();
+    for end in [stream.len() - 6, stream.len()] {
+        let cut = frame(Format::MpegAudio, [&stream[..end]]);
+        let joins: Vec<_> = cut.packets.iter().map(|(packet, _)| packet.random_access).collect();
+        assert_eq!((joins, cut.leftover), (vec![false, true], end - 4 - len));
+    }
+}
+
+#[test]
 fn tags_are_passed_on() {
     let (_, _, data) = MEDIA[0];
     let cut = frame(Format::MpegAudio, [data]);
@@ -303,65 +407,5 @@ fn frames_in_one_piece_are_not_copied() {
             copied += usize::from(!data.as_ptr_range().contains(&packet.data.as_ptr()));
         }
         assert!(copied <= 1, "{name}: {copied} copied");
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn any_split_gives_the_same(which in 0..MEDIA.len(), places in prop::collection::vec(any::<Index>(), 0..200)) {
-        let (format, _, data) = MEDIA[which];
-        prop_assert_eq!(frame(format, split(data, &places)), frame(format, [data]));
-    }
-
-    #[test]
-    fn a_cut_stream_gives_whole_frames(which in 0..MEDIA.len(), place in any::<Index>()) {
-        let (format, _, data) = MEDIA[which];
-        let whole = frame(format, [data]);
-        let end = place.index(data.len());
-        let cut = frame(format, [&data[..end]]);
-        prop_assert_eq!(&cut.error, &None);
-        prop_assert_eq!(joined(&cut).len() + cut.leftover, end);
-        // A run of TS packets, or the beginning of a Cluster, may be shorter at the end.
-        let same = cut.packets.len().saturating_sub(1);
-        prop_assert_eq!(&cut.packets[..same], &whole.packets[..same]);
-        if let Some((last, _)) = cut.packets.last() {
-            prop_assert!(whole.packets[same].0.data.starts_with(&last.data));
-            let shorter = match format {
-                Format::MpegTs => last.data.len() % 188 == 0,
-                Format::WebM => last.data.starts_with(&[0x1F, 0x43, 0xB6, 0x75]),
-                Format::MpegAudio | Format::Adts | Format::Fmp4 | Format::Ogg | Format::Raw => false,
-            };
-            prop_assert!(shorter || last.data.len() == whole.packets[same].0.data.len());
-        }
-    }
-
-    #[test]
-    fn damage_does_no_harm(
-        which in 0..MEDIA.len(),
-        changes in prop::collection::vec((any::<Index>(), any::<u8>()), 1..20),
-        places in prop::collection::vec(any::<Index>(), 0..20),
-    ) {
-        let (format, _, data) = MEDIA[which];
-        let mut data = data.to_vec();
-        for (place, byte) in changes {
-            *place.get_mut(&mut data) = byte;
-        }
-        let cut = frame(format, split(&data, &places));
-        prop_assert_eq!(&cut, &frame(format, [&data[..]]));
-        prop_assert!(data.starts_with(&joined(&cut)));
-        prop_assert!(cut.error.is_some() || joined(&cut).len() + cut.leftover == data.len());
-    }
-
-    #[test]
-    fn garbage_does_no_harm(
-        format in prop::sample::select(&FRAMED[..]),
-        data in prop::collection::vec(any::<u8>(), 0..3000),
-        places in prop::collection::vec(any::<Index>(), 0..20),
-    ) {
-        let cut = frame(format, split(&data, &places));
-        prop_assert!(data.starts_with(&joined(&cut)));
-        prop_assert_eq!(cut, frame(format, [&data[..]]));
     }
 }

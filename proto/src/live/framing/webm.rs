@@ -1,8 +1,10 @@
-//! WebM and Matroska. Up to the first Cluster, each element is a packet, and what a player needs of them is the tune-in data. Then each block is
-//! one; the first of a Cluster comes with the Cluster's head, and a client may join there. Where there is video, all
-//! up to its first block in the Cluster is one packet, so that it shows whether that is a keyframe.
+//! WebM and Matroska. Up to the first Cluster, each element is a packet, and what a player needs of them is the
+//! tune-in data. Then each block is one; the first of a Cluster comes with the Cluster's head, and a client may join
+//! there. Where there is video, all up to its first block in the Cluster is one packet, so that it shows whether that
+//! is a keyframe.
 //!
-//! The ends of Segments and Clusters are not looked for: what follows tells. So it does not matter whether their sizes are known.
+//! The ends of Segments and Clusters are not looked for: what follows tells. So it does not matter whether their
+//! sizes are known.
 
 use std::time::Duration;
 
@@ -40,8 +42,6 @@ pub(super) struct WebM {
     header: Option<Vec<u8>>,
     tune_in: Bytes,
     clock: Clock,
-    /// Where the time of this stream starts, if another one was before.
-    start: Duration,
 }
 
 impl Frames for WebM {
@@ -128,8 +128,8 @@ impl WebM {
         };
         match element.id {
             ebml::EBML => {
-                self.start = self.time().unwrap_or_default();
-                (self.clock, self.video, self.scale) = (Clock::default(), None, 1_000_000);
+                self.clock.restart();
+                (self.video, self.scale) = (None, 1_000_000);
                 self.header = Some(Vec::new());
             }
             ebml::INFO => self.scale = ebml::timestamp_scale(content),
@@ -174,7 +174,7 @@ impl WebM {
             let nanos = (i128::from(cluster) + i128::from(block.time)) * i128::from(self.scale);
             let nanos = u64::try_from(nanos.max(0)).unwrap_or(u64::MAX);
             self.clock.at(Duration::from_nanos(nanos));
-            self.first = self.first.or_else(|| self.time());
+            self.first = self.first.or_else(|| self.clock.now());
         }
         if !self.opening {
             return Ok(Some(self.cut(end, false)));
@@ -201,16 +201,13 @@ impl WebM {
 
     fn cut(&mut self, len: usize, random_access: bool) -> Step {
         (self.at, self.opening) = (0, false);
-        let time = self.first.take().or_else(|| self.time());
+        let time = self.first.take().or_else(|| self.clock.now());
         Step::Take { len, random_access, time }
-    }
-
-    fn time(&self) -> Option<Duration> {
-        self.clock.now().map(|time| self.start.saturating_add(time))
     }
 }
 
-/// An element's length and content, once it is whole. An unknown size counts as a large one: only Segment and Cluster may have it.
+/// An element's length and content, once it is whole. An unknown size counts as a large one: only Segment and Cluster
+/// may have it.
 fn whole(rest: &[u8], element: Element) -> Result<Option<(usize, &[u8])>, Fault> {
     let size = element.size.and_then(|size| usize::try_from(size).ok());
     let end = size.and_then(|size| size.checked_add(element.head_len));
