@@ -18,14 +18,15 @@ const MOST: usize = 100_000;
 /// Words that mark what a player needs before the first segment.
 const LEADS: [&str; 2] = ["init", "header"];
 
-/// How many segments of a quality are kept, by the option `max_cache_segs`; `None`: all. In memory at least one, and never all.
-/// On disk only a negative number is a limit, since nothing tells how far back a player of an upload may go.
-pub fn most(max_cache_segs: i32, in_memory: bool) -> Option<usize> {
-    let wanted = usize::try_from(max_cache_segs.unsigned_abs()).unwrap_or(usize::MAX);
-    if in_memory {
-        return Some(wanted.max(1));
-    }
-    (max_cache_segs < 0).then_some(wanted)
+/// How many segments of a quality are kept in memory, by the option `max_cache_segs`: at least one, and never all.
+pub fn most_in_memory(max_cache_segs: i32) -> usize {
+    usize::try_from(max_cache_segs.unsigned_abs()).unwrap_or(usize::MAX).max(1)
+}
+
+/// How many segments of a quality are kept on disk, by the option `max_cache_segs`; `None`: all. Only a negative number is a limit:
+/// nothing tells how far back the players of an upload may go, and a positive one leaves them so much.
+pub fn most_on_disk(max_cache_segs: i32) -> Option<usize> {
+    (max_cache_segs < 0).then(|| most_in_memory(max_cache_segs))
 }
 
 /// The quality of a segment within its directory, by its file name: the name with `/` in place of its last number. `None` for what is no
@@ -145,8 +146,8 @@ mod tests {
             (-3, 3, Some(3)),
             (i32::MIN, 1 << 31, Some(1 << 31)),
         ] {
-            assert_eq!(most(option, true), Some(memory), "{option}");
-            assert_eq!(most(option, false), disk, "{option}");
+            assert_eq!(most_in_memory(option), memory, "{option}");
+            assert_eq!(most_on_disk(option), disk, "{option}");
         }
     }
 
