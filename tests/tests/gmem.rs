@@ -590,35 +590,44 @@ fn ffmpeg(words: &str, last: &str) {
     run("ffmpeg", &args.collect::<Vec<_>>(), b"").ok();
 }
 
+/// What is left of a stream in a directory: all but the segments, and how many of those, once nothing is being uploaded. The encoder
+/// ends without waiting for its answers, so its very last uploads may be cut.
+#[track_caller]
+fn left(site: &Memory, dir: &str, extension: &str) -> (Vec<String>, usize) {
+    until("no upload is in progress", || {
+        (site.counter("httpout_uploads_in_progress") == 0).then_some(())
+    });
+    let (mut kept, mut segments) = (Vec::new(), 0);
+    for name in site.names(dir) {
+        if name.ends_with(extension) && !name.starts_with("init") {
+            segments += 1;
+        } else {
+            kept.push(name);
+        }
+    }
+    (kept, segments)
+}
+
 fn ffmpeg_pushes_hls_into_memory(kind: Kind) {
     let site = Memory::with(kind, &["--dlist"]);
     let names = site.url("/h/s%d.m4s");
-    let hls = "-f hls -hls_time 1 -hls_list_size 4 -method PUT -http_persistent 1 -hls_segment_type fmp4 \
+    let hls = "-f hls -hls_time 1 -hls_list_size 3 -method PUT -http_persistent 0 -hls_segment_type fmp4 \
         -hls_fmp4_init_filename init.mp4 -hls_segment_filename";
     ffmpeg(&format!("{hls} {names}"), &site.url("/h/p.m3u8"));
-    until("the last playlist is stored", || {
-        site.ask(&get("/h/p.m3u8")).text().contains("s11.m4s").then_some(())
-    });
-    let left = ["init.mp4", "p.m3u8", "s7.m4s", "s8.m4s", "s9.m4s", "s10.m4s", "s11.m4s"];
-    assert_eq!(site.names("/h/"), left);
-    let found =
-        run("ffmpeg", &["-v", "error", "-i", &site.url("/h/p.m3u8"), "-f", "null", "-"], b"");
-    found.ok();
+    assert_eq!(left(&site, "/h/", ".m4s"), (vec!["init.mp4".into(), "p.m3u8".into()], 5));
+    assert!(site.evicted() > 0);
+    let url = site.url("/h/p.m3u8");
+    run("ffmpeg", &["-v", "error", "-i", &url, "-f", "null", "-"], b"").ok();
     assert_eq!(site.tree.list(), Vec::<String>::new());
 }
 
 fn ffmpeg_pushes_dash_into_memory(kind: Kind) {
-    let site = Memory::with(kind, &["--dlist", "--max_cache_segs", "6"]);
-    let dash = "-f dash -seg_duration 1 -streaming 1 -ldash 1 -frag_type duration -frag_duration 0.2 -window_size 4 \
+    let site = Memory::with(kind, &["--dlist", "--max_cache_segs", "4"]);
+    let dash = "-f dash -seg_duration 1 -streaming 1 -ldash 1 -frag_type duration -frag_duration 0.2 -window_size 3 \
         -extra_window_size 20 -use_template 1 -use_timeline 0 -method PUT -http_persistent 1 -timeout 20";
     ffmpeg(dash, &site.url("/d/live.mpd"));
-    let left = until("the last segment is stored", || {
-        let names = site.names("/d/");
-        names.contains(&"chunk-stream0-00012.m4s".to_owned()).then_some(names)
-    });
-    let segments = (7..=12).map(|number| format!("chunk-stream0-{number:05}.m4s"));
-    let mut expected: Vec<_> = segments.collect();
-    expected.extend(["init-stream0.m4s".into(), "live.mpd".into()]);
-    assert_eq!(left, expected);
+    let kept = vec!["init-stream0.m4s".into(), "live.mpd".into()];
+    assert_eq!(left(&site, "/d/", ".m4s"), (kept, 4));
+    assert!(site.evicted() > 0);
     assert!(site.ask(&get("/d/live.mpd")).text().contains("<MPD"));
 }

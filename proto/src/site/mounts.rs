@@ -290,3 +290,30 @@ fn plain(path: &Path) -> PathBuf {
 fn error<T>(problem: String, help: &'static str) -> Result<T, ConfigError> {
     Err(ConfigError { option: "rdirs", problem, help })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_and_directories_are_told_apart() {
+        for (rdirs, wdir, expected) in [
+            ("gmem", "gmem", true),
+            ("gmem", "./gmem", false),
+            ("./gmem", "gmem", false),
+            ("gmem", "/srv", false),
+            ("/srv", "gmem", false),
+            ("gmem/", "./gmem", true),
+            ("/srv/a", "/srv", true),
+            ("a", "/srv", true),
+        ] {
+            let mut config = Config::default();
+            config.rdirs = vec![rdirs.into()];
+            config.wdir = Some(wdir.into());
+            let mounts = Mounts::new(&config).unwrap();
+            let root = mounts.iter().find_map(|(_, root)| root).unwrap();
+            let place = Place { root, path: RelPath::new("a").unwrap() };
+            assert_eq!(mounts.may_be_uploaded(&place), expected, "{rdirs} {wdir}");
+        }
+    }
+}

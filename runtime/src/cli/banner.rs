@@ -6,6 +6,7 @@ use httpout_proto::{
     Site,
     auth::{Rule, Who},
     effect::RootId,
+    site::is_memory,
 };
 
 use crate::input::Input;
@@ -16,7 +17,10 @@ pub fn banner(urls: &[String], admin: &[String], site: &Site, inputs: &[Input]) 
     lines.extend(urls.iter().map(|url| format!("  {url}")));
     lines
         .extend(admin.iter().map(|url| format!("for the operator: {url}metrics, healthz, readyz")));
-    let dir = |root: RootId| site.roots()[root.index()].display();
+    let dir = |root: RootId| {
+        let path = &site.roots()[root.index()];
+        if is_memory(path) { "gmem (memory)".into() } else { path.display().to_string() }
+    };
     for (name, root) in site.mounts() {
         let slash = if name.is_empty() { "" } else { "/" };
         lines.push(match root {
@@ -25,7 +29,8 @@ pub fn banner(urls: &[String], admin: &[String], site: &Site, inputs: &[Input]) 
         });
     }
     for root in site.uploads() {
-        lines.push(format!("writes {}, {}", dir(root), uploads(site)));
+        let in_memory = is_memory(&site.roots()[root.index()]);
+        lines.push(format!("writes {}, {}", dir(root), uploads(site, in_memory)));
     }
     for input in inputs {
         let name = input.source.name();
@@ -61,17 +66,19 @@ pub fn banner(urls: &[String], admin: &[String], site: &Site, inputs: &[Input]) 
     lines.join("\n") + "\n"
 }
 
-fn uploads(site: &Site) -> String {
+fn uploads(site: &Site, in_memory: bool) -> String {
     let config = site.config();
     let mut text = match config.limits.upload {
         Some(bytes) => format!("uploads up to {}", size(bytes)),
         None => "uploads of any size".into(),
     };
-    if config.durable {
+    if in_memory {
+        // Writing to a string does not fail.
+        let _ = write!(text, ", {} in all", size(config.gmem_max));
+    } else if config.durable {
         text.push_str(", flushed to the disk");
     }
     if !config.wait_missing.is_zero() {
-        // Writing to a string does not fail.
         let _ = write!(text, ", awaited for {} s", config.wait_missing.as_secs_f64());
     }
     text

@@ -343,6 +343,9 @@ fn the_banner_tells_what_is_open() {
         writing.contains("writes /in, uploads up to 50M, flushed to the disk, awaited for 1.5 s\n")
     );
     assert!(writing.contains("warning: ") && writing.ends_with('\n'), "{writing}");
+    let memory = banner(&local, &[], &site(&["rdirs=gmem:wdir=gmem:gmem_max=64M:durable"]), &[]);
+    assert!(memory.contains("reads gmem (memory) as /\n"), "{memory}");
+    assert!(memory.contains("writes gmem (memory), uploads of any size, 64M in all\n"), "{memory}");
     let private = banner(&local, &[], &site(&["wdir=/in"]), &[]);
     assert!(private.contains("writes /in, uploads of any size\n") && !private.contains("warning"));
 }
