@@ -31,6 +31,7 @@ both! {
     gmem_max_counts_uploads_in_progress,
     a_reader_of_what_was_evicted_gets_all_of_it,
     a_lack_of_descriptors_is_told,
+    an_input_can_be_written_to_memory,
     max_cache_segs_bounds_a_quality_in_memory,
     max_cache_segs_bounds_a_quality_on_disk_if_negative,
     max_cache_segs_leaves_the_disk_alone_otherwise,
@@ -509,6 +510,17 @@ fn a_lack_of_descriptors_is_told(kind: Kind) {
     client.ask(&get("/first.bin")).is(200, "x");
     client.ask(&delete("/first.bin")).status_is(200);
     client.ask(&put("/again.bin", "x")).status_is(201);
+}
+
+fn an_input_can_be_written_to_memory(kind: Kind) {
+    let (tree, input) = (Tree::new(), content(3_000_000));
+    tree.write("film.bin", &input);
+    let args = ["-i", "film.bin", "-o", "http://127.0.0.1/live/film.bin", "--rdirs", "gmem"];
+    let site = Memory::start(tree, kind, &args);
+    until("all of it is there", || (site.counter("httpout_memory_resources") == 1).then_some(()));
+    assert!(site.ask(&get("/live/film.bin")).body == input);
+    assert_eq!(site.counter("httpout_memory_bytes"), 3_000_000);
+    assert_eq!(site.tree.list(), ["film.bin"]);
 }
 
 fn max_cache_segs_bounds_a_quality_in_memory(kind: Kind) {

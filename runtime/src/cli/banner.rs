@@ -17,20 +17,17 @@ pub fn banner(urls: &[String], admin: &[String], site: &Site, inputs: &[Input]) 
     lines.extend(urls.iter().map(|url| format!("  {url}")));
     lines
         .extend(admin.iter().map(|url| format!("for the operator: {url}metrics, healthz, readyz")));
-    let dir = |root: RootId| {
-        let path = &site.roots()[root.index()];
-        if is_memory(path) { "gmem (memory)".into() } else { path.display().to_string() }
-    };
+    let dir = |root: RootId| site.roots()[root.index()].display();
+    let note = |root: RootId| if in_memory(site, root) { " (memory)" } else { "" };
     for (name, root) in site.mounts() {
         let slash = if name.is_empty() { "" } else { "/" };
         lines.push(match root {
-            Some(root) => format!("reads {} as /{name}{slash}", dir(root)),
+            Some(root) => format!("reads {}{} as /{name}{slash}", dir(root), note(root)),
             None => format!("answers for /{name}{slash}, where there is no directory"),
         });
     }
     for root in site.uploads() {
-        let in_memory = is_memory(&site.roots()[root.index()]);
-        lines.push(format!("writes {}, {}", dir(root), uploads(site, in_memory)));
+        lines.push(format!("writes {}{}, {}", dir(root), note(root), uploads(site, root)));
     }
     for input in inputs {
         let name = input.source.name();
@@ -66,13 +63,17 @@ pub fn banner(urls: &[String], admin: &[String], site: &Site, inputs: &[Input]) 
     lines.join("\n") + "\n"
 }
 
-fn uploads(site: &Site, in_memory: bool) -> String {
+fn in_memory(site: &Site, root: RootId) -> bool {
+    is_memory(&site.roots()[root.index()])
+}
+
+fn uploads(site: &Site, root: RootId) -> String {
     let config = site.config();
     let mut text = match config.limits.upload {
         Some(bytes) => format!("uploads up to {}", size(bytes)),
         None => "uploads of any size".into(),
     };
-    if in_memory {
+    if in_memory(site, root) {
         // Writing to a string does not fail.
         let _ = write!(text, ", {} in all", size(config.gmem_max));
     } else if config.durable {
