@@ -22,10 +22,12 @@ use std::{
 use clap::{ArgAction, FromArgMatches as _, Parser, ValueEnum, builder::NonEmptyStringValueParser};
 use httpout_proto::{
     Config, ConfigError,
-    site::{Cors, Multirange, headers},
+    site::{Cors, Multirange, headers, is_memory},
 };
 
-use self::values::{Destination, boolean, destination, port, seconds, size, some_seconds};
+use self::values::{
+    Destination, boolean, destination, port, seconds, size, some_seconds, some_size,
+};
 pub use self::{
     banner::banner,
     tasks::{Task, completions, manual},
@@ -54,11 +56,11 @@ const HTTP: u16 = 80;
 )]
 pub struct Options {
     /// Directories to serve. One is the root /; of several, each is served under its own name. A file is a rule file, which says what
-    /// is served, and who may read and write
+    /// is served, and who may read and write. gmem is what is kept in memory
     #[arg(long, value_name = "DIR", value_delimiter = ',', help_heading = "Directories")]
     rdirs: Vec<PathBuf>,
 
-    /// Directory for uploads; its name is not part of the URL
+    /// Directory for uploads; its name is not part of the URL. gmem keeps them in memory; ./gmem is a directory
     #[arg(long, value_name = "DIR", help_heading = "Directories")]
     wdir: Option<PathBuf>,
 
@@ -151,6 +153,22 @@ pub struct Options {
     /// Largest upload in bytes, or with k, M, G, T (of 1024); 0: no limit
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "0", help_heading = "Uploads")]
     maxs: u64,
+
+    /// Most that is kept in memory (gmem), in bytes, or with k, M, G, uploads in progress included. Where more comes, the oldest segments
+    /// go first, then what is no segment
+    #[arg(long = "gmem-max", value_name = "SIZE", value_parser = some_size, default_value = "256M", help_heading = "Uploads")]
+    gmem_max: u64,
+
+    /// Segments of a quality that are kept, whose names differ in the last number only: in memory, so many, and at least 1; on disk, -N
+    /// keeps N, other numbers keep all
+    #[arg(
+        long = "max_cache_segs",
+        value_name = "NUMBER",
+        default_value = "5",
+        allow_negative_numbers = true,
+        help_heading = "Uploads"
+    )]
+    max_cache_segs: i32,
 
     /// Most connections; 0: no limit. One more is answered 503
     #[arg(long, value_name = "NUMBER", default_value = "100", help_heading = "Limits")]
@@ -323,7 +341,9 @@ impl Options {
         (config.rdirs, config.rules) = rights::take_rules(&self.rdirs)?;
         config.users = rights::read_users(self.users_file().as_deref(), &config.rules)?;
         config.wdir = self.wdir.clone();
-        if let Some(file) = self.wdir.as_ref().filter(|wdir| wdir.is_file()) {
+        config.gmem_max = self.gmem_max;
+        config.max_cache_segs = self.max_cache_segs;
+        if let Some(file) = self.wdir.as_ref().filter(|wdir| !is_memory(wdir) && wdir.is_file()) {
             let problem = format!("{} is a file; a rule file cannot stand here", file.display());
             let help = "name it in --rdirs, and give rights to write in it with wu and wg";
             return Err(ConfigError { option: "wdir", problem, help });

@@ -23,7 +23,7 @@ use rustix::{
 use crate::{
     buffers,
     files::{
-        self, OpenFile, Opened, PartFile,
+        OpenFile, Opened, PartFile,
         encoded::{self, Inode, Key, Wanted},
         list::Taken,
     },
@@ -328,27 +328,27 @@ impl<T: Transport> Connection<T> {
             },
             Effect::Stat { op, place } => {
                 let roots = self.offer.roots.clone();
-                self.unblock(op, move || {
+                self.perform(op, roots.is_in_memory(&place), move || {
                     roots.stat(&place).map(|meta| Message::Done(op, Ok(Done::Stat(meta))))
                 });
             }
             Effect::Create { op, file, place, len, media_type } => {
                 let roots = self.offer.roots.clone();
-                self.unblock(op, move || {
+                self.perform(op, roots.is_in_memory(&place), move || {
                     let part = roots.create(&place, len)?;
                     if let Some(media_type) = media_type {
-                        files::keep_media_type(part.file(), &media_type);
+                        part.keep_media_type(&media_type);
                     }
                     Ok(Message::Created(op, file, part))
                 });
             }
             Effect::MediaType { op, file } => {
                 let open = self.files.iter().find(|(other, _)| *other == file);
-                let kept = open.and_then(|(_, file)| files::media_type(file.fd()));
+                let kept = open.and_then(|(_, file)| self.offer.roots.media_type(file.fd()));
                 self.session.handle_done(op, Ok(Done::MediaType(kept)));
             }
             Effect::Write { op, file, at, data } => match self.part(file) {
-                Some(part) => self.unblock(op, move || {
+                Some(part) => self.perform(op, part.is_in_memory(), move || {
                     let written = part.write_all_at(at, &data);
                     // Its buffers and the file are free before the session goes on.
                     drop((data, part));
@@ -357,7 +357,7 @@ impl<T: Transport> Connection<T> {
                 None => self.session.handle_done(op, Err(FsError::NotFound)),
             },
             Effect::Commit { op, file, place, expect, durable } => match self.take_part(file) {
-                Some(part) => self.unblock(op, move || {
+                Some(part) => self.perform(op, part.is_in_memory(), move || {
                     part.commit(&place, expect, durable).map(|done| committed(op, done))
                 }),
                 None => self.session.handle_done(op, Err(FsError::NotFound)),
@@ -373,7 +373,7 @@ impl<T: Transport> Connection<T> {
             }
             Effect::Remove { op, place, expect } => {
                 let roots = self.offer.roots.clone();
-                self.unblock(op, move || {
+                self.perform(op, roots.is_in_memory(&place), move || {
                     roots.remove(&place, expect).map(|()| Message::Done(op, Ok(Done::Ok)))
                 });
             }
@@ -589,6 +589,20 @@ impl<T: Transport> Connection<T> {
         .detach();
     }
 
+    /// Does it now, where there is no device to be waited for, or else where waiting holds up nobody.
+    fn perform(
+        &mut self,
+        op: OpId,
+        is_in_memory: bool,
+        work: impl FnOnce() -> Result<Message, FsError> + Send + 'static,
+    ) {
+        if is_in_memory {
+            self.handle(work().unwrap_or_else(|error| Message::Done(op, Err(error))));
+        } else {
+            self.unblock(op, work);
+        }
+    }
+
     /// Does it where waiting for a device holds up nobody, and answers by the mailbox.
     fn unblock(&self, op: OpId, work: impl FnOnce() -> Result<Message, FsError> + Send + 'static) {
         let (mailbox, admission) = (self.mailbox.clone(), self.admission.clone());
@@ -705,6 +719,12 @@ impl File {
     fn close(self, admission: &Arc<Admission>) {
         match self {
             Self::Open(_) => {}
+            // Its bytes may be needed by the next request.
+            Self::Part(part) if part.is_in_memory() => {
+                if let Some(part) = Arc::into_inner(part) {
+                    part.abandon();
+                }
+            }
             Self::Part(part) => {
                 let admission = admission.clone();
                 blocking::unblock(move || drop((part, admission))).detach();

@@ -1,5 +1,6 @@
 //! All work on the file system. Every function blocks, as long as the disk takes; so it is called on a
-//! thread that may block. Only [`Roots::open_file`] with `cached` promises not to.
+//! thread that may block. Only [`Roots::open_file`] with `cached` promises not to; nor does anything that is done with a place
+//! [in memory](Roots::is_in_memory), but for patches, which copy.
 //!
 //! A path never leads out of its root: the kernel resolves it from the root's own handle (`openat2` with
 //! `RESOLVE_BENEATH`), and what was opened once is used, never looked up again.
@@ -11,25 +12,29 @@ pub(crate) mod encoded;
 pub(crate) mod list;
 mod locate;
 mod made;
+mod memory;
 mod part;
 mod patch;
+mod segments;
 mod start;
 mod sweep;
 mod sys;
 #[cfg(test)]
 pub(crate) mod tests;
+mod upload;
 
 use std::{
     collections::HashSet,
     fmt,
     hash::{BuildHasher as _, RandomState},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use httpout_proto::{
     FsError, Site,
     effect::{Expect, Meta, Place, RelPath, RootId},
+    site::MEMORY,
 };
 use rustix::{
     fd::OwnedFd,
@@ -40,13 +45,16 @@ use rustix::{
     io::Errno,
 };
 
+pub(crate) use self::memory::Use;
 use self::{
     beneath::{Root, fs_error, meta},
     cache::Cache,
+    memory::{Bounds, Memory},
     part::Target,
+    segments::Segments,
     sys::LOOK,
 };
-pub use self::{cache::OpenFile, part::PartFile};
+pub use self::{cache::OpenFile, upload::PartFile};
 
 /// The extended attribute that desktops and web servers agree on for a media type.
 const MEDIA_TYPE: &str = "user.mime_type";
@@ -60,17 +68,36 @@ const READ: OFlags =
 
 /// The directories of a [`Site`], open. See [`Roots::open`].
 pub struct Roots {
-    roots: Vec<Root>,
+    roots: Vec<Base>,
     /// Directories that stay although they are empty: somebody gave them a name or rights.
     kept: HashSet<PathBuf>,
-    locks: Arc<Locks>,
+    lasting: Arc<Lasting>,
+    /// Of what is in memory.
+    bounds: Bounds,
+    /// Segments of a quality on disk, if that is bounded.
+    segments_on_disk: Option<usize>,
     cache: Cache,
     /// Directories that go when they are empty and an upload into them is given up: made for uploads none of which is
     /// complete, or left over by a removal.
     provisional: Mutex<HashSet<(RootId, RelPath)>>,
 }
 
-/// Locks for changes of targets, shared with the roots that stood in their place before a reload.
+/// What a place is below.
+#[derive(Debug)]
+enum Base {
+    Directory(Root),
+    Memory,
+}
+
+/// What outlives a reload: shared with the roots that stood in their place before.
+#[derive(Debug)]
+struct Lasting {
+    locks: Locks,
+    memory: Arc<Memory>,
+    segments: Segments,
+}
+
+/// Locks for changes of targets.
 #[derive(Debug)]
 struct Locks {
     locks: [Mutex<()>; LOCKS],
@@ -89,7 +116,21 @@ pub enum Opened {
 impl Roots {
     /// The place's identity: one path, however many mounts lead there.
     pub fn key(&self, place: &Place) -> PathBuf {
-        self.root(place).path.join(place.path.as_str())
+        match self.base(place.root) {
+            Base::Directory(root) => root.path.join(place.path.as_str()),
+            Base::Memory => Path::new(MEMORY).join(place.path.as_str()),
+        }
+    }
+
+    /// True if nothing that is done with it waits for a device, but that many bytes may be copied.
+    pub fn is_in_memory(&self, place: &Place) -> bool {
+        matches!(self.base(place.root), Base::Memory)
+    }
+
+    /// What is kept in memory.
+    pub(crate) fn usage(&self) -> Use {
+        let usage = self.lasting.memory.usage();
+        Use { evicted: usage.evicted + self.lasting.segments.removed(), ..usage }
     }
 
     /// Opens a regular file for reading. With `cached`, only where that needs no disk; a kernel that cannot tell opens
@@ -99,7 +140,15 @@ impl Roots {
             return Opened::Ready(Err(FsError::IsDirectory));
         }
         let path = place.path.as_str();
-        let root = self.root(place);
+        let root = match self.base(place.root) {
+            Base::Directory(root) => root,
+            Base::Memory => {
+                let opened = self.lasting.memory.open(&place.path);
+                return Opened::Ready(
+                    opened.map(|(fd, meta)| (OpenFile { fd, content: None }, meta)),
+                );
+            }
+        };
         if let Some(open) = self.cache.get(root, place) {
             return Opened::Ready(Ok(open));
         }
@@ -144,7 +193,11 @@ impl Roots {
     /// Why requests cannot be served, if they cannot.
     pub(crate) fn problem(&self, site: &Site) -> Option<String> {
         let writable: Vec<_> = site.writable_roots().map(RootId::index).collect();
-        self.roots.iter().enumerate().find_map(|(index, root)| {
+        self.roots.iter().enumerate().find_map(|(index, base)| {
+            let root = match base {
+                Base::Directory(root) => root,
+                Base::Memory => return None,
+            };
             let shown = root.path.display();
             match fstat(root.handle()) {
                 Err(error) => return Some(format!("{shown} cannot be reached: {error}")),
@@ -166,7 +219,11 @@ impl Roots {
         if place.path.is_root() {
             return Err(FsError::IsDirectory);
         }
-        let file = self.root(place).open(place.path.as_str(), LOOK).map_err(fs_error)?;
+        let root = match self.base(place.root) {
+            Base::Directory(root) => root,
+            Base::Memory => return self.lasting.memory.stat(&place.path),
+        };
+        let file = root.open(place.path.as_str(), LOOK).map_err(fs_error)?;
         meta(&fstat(file).map_err(fs_error)?)
     }
 
@@ -178,7 +235,11 @@ impl Roots {
     /// a thing; [`FsError::Outside`]: a link on the way there leads out; what else the system says.
     pub fn remove(&self, place: &Place, expect: Expect) -> Result<(), FsError> {
         let parent = place.path.parent().ok_or(FsError::IsDirectory)?;
-        let dir = self.root(place).directory(parent.as_str()).map_err(fs_error)?;
+        let root = match self.base(place.root) {
+            Base::Directory(root) => root,
+            Base::Memory => return self.lasting.memory.remove(&place.path, expect),
+        };
+        let dir = root.directory(parent.as_str()).map_err(fs_error)?;
         let name = place.path.name();
         {
             let _alone = self.lock(&dir, name)?;
@@ -192,20 +253,42 @@ impl Roots {
             }
             unlinkat(&dir, name, AtFlags::empty()).map_err(fs_error)?;
         }
+        self.forget_segment(place);
         self.remove_empty(place.root, &parent, |_| true);
         Ok(())
+    }
+
+    /// The media type that was kept with an open file.
+    pub(crate) fn media_type(&self, file: &OwnedFd) -> Option<String> {
+        media_type(file).or_else(|| self.lasting.memory.media_type(file))
     }
 
     fn provisional(&self) -> MutexGuard<'_, HashSet<(RootId, RelPath)>> {
         self.provisional.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn root(&self, place: &Place) -> &Root {
-        &self.roots[place.root.index()]
+    fn base(&self, root: RootId) -> &Base {
+        &self.roots[root.index()]
+    }
+
+    /// The directory; what is in memory has none.
+    fn directory(&self, root: RootId) -> Result<&Root, Errno> {
+        match self.base(root) {
+            Base::Directory(root) => Ok(root),
+            Base::Memory => Err(Errno::NODEV),
+        }
+    }
+
+    fn directories(&self) -> impl Iterator<Item = &Root> {
+        self.roots.iter().filter_map(|base| match base {
+            Base::Directory(root) => Some(root),
+            Base::Memory => None,
+        })
     }
 
     fn open_waiting(&self, place: &Place) -> Result<(OwnedFd, Meta), FsError> {
-        let file = self.root(place).open(place.path.as_str(), READ).map_err(fs_error)?;
+        let root = self.directory(place.root).map_err(fs_error)?;
+        let file = root.open(place.path.as_str(), READ).map_err(fs_error)?;
         let meta = meta(&fstat(&file).map_err(fs_error)?)?;
         Ok((file, meta))
     }
@@ -214,7 +297,7 @@ impl Roots {
     /// there, over another mount or a symbolic link, makes no difference.
     fn lock(&self, dir: &OwnedFd, name: &str) -> Result<MutexGuard<'_, ()>, FsError> {
         let stat = fstat(dir).map_err(fs_error)?;
-        let Locks { locks, hasher } = &*self.locks;
+        let Locks { locks, hasher } = &self.lasting.locks;
         let hash = hasher.hash_one((stat.st_dev, stat.st_ino, name));
         // Nothing is guarded that a panic could leave half done.
         Ok(locks[hash as usize % LOCKS].lock().unwrap_or_else(PoisonError::into_inner))
@@ -229,14 +312,14 @@ impl fmt::Debug for Roots {
 
 /// Keeps an upload's media type with the file. Where the file system has no extended attributes, it is lost: the file
 /// is then served as of unknown type.
-pub(crate) fn keep_media_type(file: &OwnedFd, media_type: &str) {
+fn keep_media_type(file: &OwnedFd, media_type: &str) {
     if let Err(error) = fsetxattr(file, MEDIA_TYPE, media_type.as_bytes(), XattrFlags::empty()) {
         tracing::debug!(%error, "a media type cannot be kept with its file");
     }
 }
 
 /// The media type kept with a file.
-pub(crate) fn media_type(file: &OwnedFd) -> Option<String> {
+fn media_type(file: &OwnedFd) -> Option<String> {
     let mut value = [0; 256];
     let len = fgetxattr(file, MEDIA_TYPE, &mut value).ok()?;
     String::from_utf8(value[..len].to_vec()).ok()

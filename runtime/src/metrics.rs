@@ -11,6 +11,8 @@ use httpout_proto::{
     http1::{Method, Status},
 };
 
+use crate::files::Use;
+
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0];
 
@@ -57,6 +59,7 @@ pub(crate) struct Gauges {
     pub(crate) checks_wrong: u64,
     pub(crate) checks_refused: u64,
     pub(crate) log_lines_lost: u64,
+    pub(crate) memory: Use,
 }
 
 #[derive(Debug, Default)]
@@ -173,6 +176,14 @@ impl Metrics {
         text.sample(name, "result=\"failed\"", self.reloads_failed.get());
         let help = "Lines of logs that could not be written.";
         text.one("httpout_log_lines_lost_total", "counter", help, gauges.log_lines_lost);
+
+        let help = "Bytes kept in memory (gmem), uploads in progress included.";
+        text.one("httpout_memory_bytes", "gauge", help, gauges.memory.bytes);
+        let help = "Files kept in memory (gmem).";
+        text.one("httpout_memory_resources", "gauge", help, gauges.memory.resources);
+        let help =
+            "Files removed: from memory for others, or as segments older than max_cache_segs.";
+        text.one("httpout_evicted_total", "counter", help, gauges.memory.evicted);
         text.0
     }
 

@@ -9,6 +9,7 @@ use std::{
 use httpout_proto::{
     ConfigError,
     auth::{Fault, Rule, Users, Who},
+    site::is_memory,
 };
 
 /// Larger files are refused: they are something else.
@@ -22,6 +23,10 @@ const LARGEST: u64 = 1 << 20;
 pub(crate) fn take_rules(rdirs: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<Rule>), ConfigError> {
     let (mut files, mut dirs) = (Vec::new(), Vec::new());
     for path in rdirs {
+        if is_memory(path) {
+            dirs.push(path.clone());
+            continue;
+        }
         match fs::metadata(path) {
             Ok(found) if found.is_file() => files.push(path.clone()),
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

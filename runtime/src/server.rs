@@ -340,6 +340,7 @@ impl Shared {
             checks_wrong: checks.wrong.load(Ordering::Relaxed),
             checks_refused: checks.refused.load(Ordering::Relaxed),
             log_lines_lost: self.logs.lost(),
+            memory: self.offer().roots.usage(),
         })
     }
 

@@ -134,7 +134,7 @@ pub fn is_generic(content_type: &[u8]) -> bool {
 
 /// What follows the last dot of the last segment, if something stands before that dot. A closing
 /// parenthesis does not count: DASH-IF ingest names a track `Streams(video.cmfv)`.
-fn extension(path: &str) -> Option<&str> {
+pub(crate) fn extension(path: &str) -> Option<&str> {
     let name = path.rsplit('/').next().unwrap_or_default();
     let name = name.strip_suffix(')').unwrap_or(name);
     let (stem, extension) = name.rsplit_once('.')?;

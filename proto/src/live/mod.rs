@@ -6,6 +6,7 @@ pub mod framing;
 mod hub;
 pub mod pace;
 mod resource;
+pub mod retention;
 
 pub use broadcast::{Broadcast, BroadcastOptions, Group, ListenerId, News};
 pub use feed::{Feed, FeedStep};

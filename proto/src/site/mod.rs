@@ -4,7 +4,11 @@ pub mod cors;
 pub mod headers;
 mod mounts;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use cors::Cors;
 pub(crate) use mounts::{Action, Resolved};
@@ -22,10 +26,15 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Directories to expose for read. One is the root `/`; of several, each is mounted under its own name.
+    /// Directories to expose for read. One is the root `/`; of several, each is mounted under its own name. [`MEMORY`] is no directory:
+    /// its files are kept in memory.
     pub rdirs: Vec<PathBuf>,
-    /// Directory to expose for write. Its name is not part of the URL.
+    /// Directory to expose for write, or [`MEMORY`]. Its name is not part of the URL.
     pub wdir: Option<PathBuf>,
+    /// Most that is kept in memory, in bytes, uploads in progress included.
+    pub gmem_max: u64,
+    /// Segments of a quality that are kept: [`retention`](crate::live::retention).
+    pub max_cache_segs: i32,
     /// The sections of rule files (SPEC §7): which directories are mounted, and who may read and write them. Each `dir` absolute and
     /// without symbolic links, since rights are looked up by real paths.
     pub rules: Vec<Rule>,
@@ -76,6 +85,14 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// What names the memory in place of a directory, spelt just so: `./gmem` is a directory.
+pub const MEMORY: &str = "gmem";
+
+/// True if this names the [memory](MEMORY).
+pub fn is_memory(path: &Path) -> bool {
+    path.as_os_str() == MEMORY
+}
+
 /// The largest that `zmax` can be.
 const MOST_ZMAX: u64 = 16 << 20;
 
@@ -96,6 +113,8 @@ impl Default for Config {
         Self {
             rdirs: Vec::new(),
             wdir: None,
+            gmem_max: 256 << 20,
+            max_cache_segs: 5,
             rules: Vec::new(),
             users: Users::default(),
             insecure_auth: false,
@@ -192,7 +211,7 @@ impl Site {
         &self.config
     }
 
-    /// The directories that the runtime is to open, in the order that [`RootId::index`] counts.
+    /// The directories that the runtime is to open, in the order that [`RootId::index`] counts; one may be the [memory](MEMORY).
     pub fn roots(&self) -> &[PathBuf] {
         self.mounts.roots()
     }

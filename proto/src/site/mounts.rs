@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::Config;
+use super::{Config, is_memory};
 use crate::{
     auth::{Rule, Who},
     effect::{Place, RelPath, RootId},
@@ -163,12 +163,18 @@ impl Mounts {
 
     /// True if an upload can lead to this place. Told by the names of the directories alone.
     pub(crate) fn may_be_uploaded(&self, place: &Place) -> bool {
-        let dir = plain(&self.roots[place.root.index()]).join(place.path.as_str());
+        let root = &self.roots[place.root.index()];
+        let dir = plain(root).join(place.path.as_str());
         let mut written =
-            self.write.iter().chain(&self.record).map(|root| plain(&self.roots[root.index()]));
-        // An absolute and a relative name cannot be compared: better to wait once too often.
-        written.any(|wdir| dir.is_absolute() != wdir.is_absolute() || dir.starts_with(wdir))
-            || self.written().any(|rule| dir.starts_with(&rule.dir))
+            self.write.iter().chain(&self.record).map(|root| &self.roots[root.index()]);
+        written.any(|wdir| match (is_memory(root), is_memory(wdir)) {
+            (true, true) => true,
+            // An absolute and a relative name cannot be compared: better to wait once too often.
+            (false, false) => {
+                dir.is_absolute() != wdir.is_absolute() || dir.starts_with(plain(wdir))
+            }
+            (true, false) | (false, true) => false,
+        }) || self.written().any(|rule| dir.starts_with(&rule.dir))
     }
 
     /// Where inputs are written.
@@ -283,4 +289,31 @@ fn plain(path: &Path) -> PathBuf {
 
 fn error<T>(problem: String, help: &'static str) -> Result<T, ConfigError> {
     Err(ConfigError { option: "rdirs", problem, help })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_and_directories_are_told_apart() {
+        for (rdirs, wdir, expected) in [
+            ("gmem", "gmem", true),
+            ("gmem", "./gmem", false),
+            ("./gmem", "gmem", false),
+            ("gmem", "/srv", false),
+            ("/srv", "gmem", false),
+            ("gmem/", "./gmem", true),
+            ("/srv/a", "/srv", true),
+            ("a", "/srv", true),
+        ] {
+            let mut config = Config::default();
+            config.rdirs = vec![rdirs.into()];
+            config.wdir = Some(wdir.into());
+            let mounts = Mounts::new(&config).unwrap();
+            let root = mounts.iter().find_map(|(_, root)| root).unwrap();
+            let place = Place { root, path: RelPath::new("a").unwrap() };
+            assert_eq!(mounts.may_be_uploaded(&place), expected, "{rdirs} {wdir}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use httpout_proto::{
     Site,
     auth::{Rule, Who},
     effect::RootId,
+    site::is_memory,
 };
 
 use crate::input::Input;
@@ -17,15 +18,16 @@ pub fn banner(urls: &[String], admin: &[String], site: &Site, inputs: &[Input]) 
     lines
         .extend(admin.iter().map(|url| format!("for the operator: {url}metrics, healthz, readyz")));
     let dir = |root: RootId| site.roots()[root.index()].display();
+    let note = |root: RootId| if in_memory(site, root) { " (memory)" } else { "" };
     for (name, root) in site.mounts() {
         let slash = if name.is_empty() { "" } else { "/" };
         lines.push(match root {
-            Some(root) => format!("reads {} as /{name}{slash}", dir(root)),
+            Some(root) => format!("reads {}{} as /{name}{slash}", dir(root), note(root)),
             None => format!("answers for /{name}{slash}, where there is no directory"),
         });
     }
     for root in site.uploads() {
-        lines.push(format!("writes {}, {}", dir(root), uploads(site)));
+        lines.push(format!("writes {}{}, {}", dir(root), note(root), uploads(site, root)));
     }
     for input in inputs {
         let name = input.source.name();
@@ -61,17 +63,23 @@ pub fn banner(urls: &[String], admin: &[String], site: &Site, inputs: &[Input]) 
     lines.join("\n") + "\n"
 }
 
-fn uploads(site: &Site) -> String {
+fn in_memory(site: &Site, root: RootId) -> bool {
+    is_memory(&site.roots()[root.index()])
+}
+
+fn uploads(site: &Site, root: RootId) -> String {
     let config = site.config();
     let mut text = match config.limits.upload {
         Some(bytes) => format!("uploads up to {}", size(bytes)),
         None => "uploads of any size".into(),
     };
-    if config.durable {
+    if in_memory(site, root) {
+        // Writing to a string does not fail.
+        let _ = write!(text, ", {} in all", size(config.gmem_max));
+    } else if config.durable {
         text.push_str(", flushed to the disk");
     }
     if !config.wait_missing.is_zero() {
-        // Writing to a string does not fail.
         let _ = write!(text, ", awaited for {} s", config.wait_missing.as_secs_f64());
     }
     text

@@ -52,6 +52,8 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("multirange", "merge", "multirange: Merge"),
     ("wait-missing", "1.5", "wait_missing: 1.5s"),
     ("durable", "true", "durable: true"),
+    ("gmem-max", "1M", "gmem_max: 1048576"),
+    ("max_cache_segs", "-3", "max_cache_segs: -3"),
     ("grace", "3", "grace: 3s"),
     ("log-format", "json", "(Json, "),
     ("config", "/dev/null", r#"Some("/dev/null"))"#),
@@ -213,6 +215,8 @@ fn bad_values_name_the_option() {
         ("maxp", "-1"),
         ("multirange", "all"),
         ("close", "2"),
+        ("gmem-max", "0"),
+        ("max_cache_segs", "few"),
         ("rdirs", "a,,b"),
         ("wdir", ""),
         ("ifce", ""),
@@ -340,6 +344,9 @@ fn the_banner_tells_what_is_open() {
         writing.contains("writes /in, uploads up to 50M, flushed to the disk, awaited for 1.5 s\n")
     );
     assert!(writing.contains("warning: ") && writing.ends_with('\n'), "{writing}");
+    let memory = banner(&local, &[], &site(&["rdirs=gmem:wdir=gmem:gmem_max=64M:durable"]), &[]);
+    assert!(memory.contains("reads gmem (memory) as /\n"), "{memory}");
+    assert!(memory.contains("writes gmem (memory), uploads of any size, 64M in all\n"), "{memory}");
     let private = banner(&local, &[], &site(&["wdir=/in"]), &[]);
     assert!(private.contains("writes /in, uploads of any size\n") && !private.contains("warning"));
 }

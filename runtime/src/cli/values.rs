@@ -89,6 +89,14 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| "too large".into())
 }
 
+/// Bytes, more than none.
+pub(super) fn some_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err("more than 0 is needed".into()),
+        some => Ok(some),
+    }
+}
+
 /// Seconds, with decimals.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');

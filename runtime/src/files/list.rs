@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use super::{
-    Roots,
+    Base, Roots,
     beneath::{fs_error, modified},
     sys::LOOK,
 };
@@ -73,7 +73,11 @@ impl Roots {
         most: usize,
         budget: &Arc<Budget>,
     ) -> Result<(Vec<Entry>, bool, Taken), FsError> {
-        let (root, path) = (self.root(place), place.path.as_str());
+        let root = match self.base(place.root) {
+            Base::Directory(root) => root,
+            Base::Memory => return self.list_memory(place, mounts, order, most, budget),
+        };
+        let path = place.path.as_str();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = root.open(if path.is_empty() { "." } else { path }, flags).map_err(fs_error)?;
         let mut entries = Vec::new();
@@ -104,6 +108,28 @@ impl Roots {
         Ok((entries, truncated, taken))
     }
 
+    fn list_memory(
+        &self,
+        place: &Place,
+        mounts: Vec<String>,
+        order: Order,
+        most: usize,
+        budget: &Arc<Budget>,
+    ) -> Result<(Vec<Entry>, bool, Taken), FsError> {
+        let mut taken = Taken { budget: budget.clone(), entries: 0 };
+        let mut entries = self.lasting.memory.list(&place.path)?;
+        let is_hidden = |name: &str| mounts.iter().any(|mount| mount == name);
+        entries.retain(|entry| shown(entry.name.as_bytes()).is_some() && !is_hidden(&entry.name));
+        let truncated = entries.len() > most;
+        entries.truncate(most);
+        while taken.entries < entries.len() {
+            taken.more()?;
+        }
+        entries.extend(mounts.into_iter().map(Entry::mount));
+        order.sort(&mut entries);
+        Ok((entries, truncated, taken))
+    }
+
     /// A link, as what it leads to, if that lies below the root.
     fn linked(&self, directory: &Place, name: &str) -> Option<Entry> {
         let dir = directory.path.as_str();
@@ -111,7 +137,7 @@ impl Roots {
         let place = Place { root: directory.root, path: RelPath::new(&path)? };
         let (real, located) = self.locate(&place, true).ok()?;
         // As a request for it would find it.
-        let root = self.root(&place);
+        let root = self.directory(place.root).ok()?;
         let path = if root.follows_links() { &*path } else { located.as_str() };
         let stat = fstat(root.open(path, LOOK).ok()?).ok()?;
         entry(name, &stat, Some(real.into()))

@@ -12,7 +12,7 @@ use httpout_proto::{
 use rustix::io::Errno;
 
 use super::{
-    Roots,
+    Base, Roots,
     beneath::{Guard, fs_error},
     sys::{self, LOOK, Refuse},
 };
@@ -21,7 +21,10 @@ impl Roots {
     /// The absolute path of a place, and its path below the root, without symbolic links, where that can be told without waiting for the disk: there is no
     /// link on the way.
     pub(crate) fn locate_cached(&self, place: &Place, last: bool) -> Option<(PathBuf, RelPath)> {
-        let root = self.root(place);
+        let root = match self.base(place.root) {
+            Base::Directory(root) => root,
+            Base::Memory => return Some((self.key(place), place.path.clone())),
+        };
         let followed = if last { Some(place.path.clone()) } else { place.path.parent() };
         let followed = followed.as_ref().map_or("", |path| path.as_str());
         if !followed.is_empty() {
@@ -40,7 +43,10 @@ impl Roots {
     /// # Errors
     /// The root itself cannot be had; [`FsError::Outside`]: it lies where no URL leads.
     pub(crate) fn locate(&self, place: &Place, last: bool) -> Result<(PathBuf, RelPath), FsError> {
-        let root = &self.root(place).path;
+        let root = match self.base(place.root) {
+            Base::Directory(root) => &root.path,
+            Base::Memory => return Ok((self.key(place), place.path.clone())),
+        };
         let path = join(root, place.path.as_str());
         let mut base = path.as_path();
         if !last && base != root {

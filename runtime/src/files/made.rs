@@ -36,8 +36,7 @@ impl Made {
 
     /// The directories in which a new entry was made.
     pub(super) fn parents(&self) -> impl Iterator<Item = Result<OwnedFd>> {
-        let root = &self.roots.roots[self.root.index()];
-        self.parents.iter().map(|dir| root.directory(dir.as_str()))
+        self.parents.iter().map(|dir| self.roots.directory(self.root)?.directory(dir.as_str()))
     }
 }
 
@@ -60,13 +59,13 @@ impl Roots {
         dir: &RelPath,
         may_go: impl Fn(&RelPath) -> bool,
     ) {
-        let path = &self.roots[root.index()].path;
-        let stays = |dir: &RelPath| self.kept.contains(&path.join(dir.as_str()));
+        let Ok(base) = self.directory(root) else { return };
+        let stays = |dir: &RelPath| self.kept.contains(&base.path.join(dir.as_str()));
         let mut dirs =
             above(dir).take_while(|dir| !stays(dir) && may_go(dir)).map(|dir| (root, dir));
         while let Some((root, dir)) = dirs.next() {
             let removed = dir.parent().ok_or(Errno::BUSY).and_then(|parent| {
-                let parent = self.roots[root.index()].directory(parent.as_str())?;
+                let parent = base.directory(parent.as_str())?;
                 unlinkat(parent, dir.name(), AtFlags::REMOVEDIR)
             });
             let key = (root, dir);
@@ -90,7 +89,7 @@ fn above(dir: &RelPath) -> impl Iterator<Item = RelPath> {
 pub(super) fn make_parent(roots: &Arc<Roots>, place: &Place) -> Result<(OwnedFd, Made)> {
     let dir = place.path.parent().ok_or(Errno::ISDIR)?;
     let parent = dir.as_str();
-    let root = roots.root(place);
+    let root = roots.directory(place.root)?;
     let new_made = |parents| Made {
         roots: Arc::clone(roots),
         root: place.root,

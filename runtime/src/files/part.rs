@@ -36,7 +36,7 @@ const TRIES: usize = 16;
 /// An upload under way: a file beside its target, that nobody sees. It vanishes when dropped, with the directories
 /// that were made for it, unless it was put in place of its target.
 #[derive(Debug)]
-pub struct PartFile {
+pub(super) struct DiskPart {
     pub(super) temp: Temp,
     // Behind `temp`, since fields are dropped in order and a directory must be empty to go.
     pub(super) made: Made,
@@ -52,7 +52,11 @@ impl Roots {
     /// - [`FsError::NotRegular`], [`FsError::Outside`]: something on the way there is
     /// - [`FsError::Full`]: no room for `len` bytes
     /// - what else the system says
-    pub fn create(self: &Arc<Self>, place: &Place, len: Option<u64>) -> Result<PartFile, FsError> {
+    pub(super) fn create_on_disk(
+        self: &Arc<Self>,
+        place: &Place,
+        len: Option<u64>,
+    ) -> Result<DiskPart, FsError> {
         let mut tries = 0;
         let (temp, made) = loop {
             tries += 1;
@@ -62,7 +66,7 @@ impl Roots {
                 done => break done?,
             }
         };
-        let mut part = PartFile { temp, made, roots: Arc::clone(self), reserved: 0 };
+        let mut part = DiskPart { temp, made, roots: Arc::clone(self), reserved: 0 };
         if let Some(len) = len.filter(|&len| len >= RESERVE_FROM) {
             part.reserve(len)?;
         }
@@ -80,9 +84,9 @@ impl Roots {
     }
 }
 
-impl PartFile {
+impl DiskPart {
     /// The file, to be read while it grows.
-    pub fn file(&self) -> &Arc<OwnedFd> {
+    pub(super) fn file(&self) -> &Arc<OwnedFd> {
         &self.temp.file
     }
 
@@ -90,7 +94,7 @@ impl PartFile {
     ///
     /// # Errors
     /// What the system says; [`FsError::Full`] where there is no room.
-    pub fn write_all_at(&self, at: u64, data: &[Bytes]) -> Result<(), FsError> {
+    pub(super) fn write_all_at(&self, at: u64, data: &[Bytes]) -> Result<(), FsError> {
         copy::write_all_at(&self.temp.file, at, data)
     }
 
@@ -98,8 +102,8 @@ impl PartFile {
     /// before, the directory entry after. Answers whether the target is new, and what it is now.
     ///
     /// # Errors
-    /// [`FsError::Changed`] where `expect` does not hold, else what [`Roots::create`] says of targets, or the system.
-    pub fn commit(
+    /// [`FsError::Changed`] where `expect` does not hold, else what [`Roots::create_on_disk`] says of targets, or the system.
+    pub(super) fn commit(
         mut self,
         place: &Place,
         expect: Expect,
@@ -252,7 +256,8 @@ impl Target {
             done => done.map_err(fs_error)?,
         };
         if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-            let followed = roots.root(place).open(place.path.as_str(), LOOK);
+            let root = roots.directory(place.root).map_err(fs_error)?;
+            let followed = root.open(place.path.as_str(), LOOK);
             match followed.and_then(fstat).map_err(fs_error) {
                 Err(FsError::NotFound) => return Ok(Self { occupied: true, file: None }),
                 done => stat = done?,

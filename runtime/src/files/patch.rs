@@ -10,18 +10,18 @@ use httpout_proto::{
 use super::{
     beneath::fs_error,
     copy, keep_media_type, media_type,
-    part::{PartFile, Target, Temp},
+    part::{DiskPart, Target, Temp},
 };
 
-impl PartFile {
+impl DiskPart {
     /// Takes the file as the bytes of `patches`, one after the other, and puts in place of `place`, for which it was
     /// made, a copy of it with those runs replaced. `create`: a missing target counts as empty. Else as
-    /// [`PartFile::commit`].
+    /// [`DiskPart::commit`].
     ///
     /// # Errors
-    /// As [`PartFile::commit`]; [`FsError::NotFound`] without target; [`FsError::Hole`] where a patch begins past the
+    /// As [`DiskPart::commit`]; [`FsError::NotFound`] without target; [`FsError::Hole`] where a patch begins past the
     /// end that those before it leave.
-    pub fn commit_patches(
+    pub(super) fn commit_patches(
         mut self,
         place: &Place,
         expect: Expect,
@@ -66,8 +66,8 @@ impl PartFile {
     }
 }
 
-/// Each patch must begin within what is there by then, or at its end.
-fn check_holes(mut end: u64, patches: &[Patch]) -> Result<(), FsError> {
+/// Each patch must begin within what is there by then, or at its end. Returns where that is at last.
+pub(super) fn check_holes(mut end: u64, patches: &[Patch]) -> Result<u64, FsError> {
     let mut total = 0u64;
     for patch in patches {
         if patch.at > end {
@@ -78,5 +78,5 @@ fn check_holes(mut end: u64, patches: &[Patch]) -> Result<(), FsError> {
         end = end.max(sum(patch.at).ok_or(FsError::Full)?);
         total = sum(total).ok_or(FsError::Full)?;
     }
-    Ok(())
+    Ok(end)
 }

@@ -2,22 +2,28 @@
 
 use std::{
     fs, io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
-use httpout_proto::{ConfigError, Site};
+use httpout_proto::{
+    ConfigError, Site,
+    live::retention,
+    site::{MEMORY, is_memory},
+};
 use rustix::{
     fs::{Access, AtFlags, Mode, OFlags, accessat, open},
     io::Errno,
 };
 
 use super::{
-    LOCKS, Locks, Roots,
+    Base, LOCKS, Lasting, Locks, Roots,
     beneath::{Guard, Root},
     cache::Cache,
+    memory::{Bounds, Memory},
+    segments::Segments,
     sweep::sweep,
-    sys::LOOK,
+    sys::{LOOK, memory_file},
 };
 
 impl Roots {
@@ -31,14 +37,16 @@ impl Roots {
             locks: std::array::from_fn::<_, LOCKS, _>(|_| Mutex::default()),
             hasher: std::hash::RandomState::new(),
         };
-        let roots = Self::with(site, Arc::new(locks))?;
-        if roots.roots.iter().any(|root| root.guard() == Guard::Comparison) {
+        let (memory, segments) = (Arc::new(Memory::new()), Segments::default());
+        let roots = Self::with(site, Arc::new(Lasting { locks, memory, segments }))?;
+        if roots.directories().any(|root| root.guard() == Guard::Comparison) {
             tracing::warn!(
                 "this kernel lacks openat2 (or a sandbox forbids it): paths are compared instead, so do not let \
                  others make symbolic links below the served directories"
             );
         }
-        for dir in site.writable_roots().filter_map(|id| roots.roots[id.index()].directory("").ok())
+        for dir in
+            site.writable_roots().filter_map(|id| roots.directory(id).ok()?.directory("").ok())
         {
             let count = sweep(&dir);
             if count > 0 {
@@ -53,30 +61,57 @@ impl Roots {
     /// # Errors
     /// The first directory that cannot be used.
     pub fn reopen(&self, site: &Site) -> Result<Arc<Self>, ConfigError> {
-        Self::with(site, self.locks.clone()).map(Arc::new)
+        Self::with(site, self.lasting.clone()).map(Arc::new)
     }
 
-    fn with(site: &Site, locks: Arc<Locks>) -> Result<Self, ConfigError> {
+    fn with(site: &Site, lasting: Arc<Lasting>) -> Result<Self, ConfigError> {
         let config = site.config();
-        if let Some(wdir) = &config.wdir {
+        let is_on_disk = |dir: &&PathBuf| !is_memory(dir);
+        if let Some(wdir) = config.wdir.as_ref().filter(is_on_disk) {
             make("wdir", wdir)?;
         }
-        if let Some(dir) = config.rdirs.first().filter(|_| config.record) {
+        if let Some(dir) = config.rdirs.first().filter(|_| config.record).filter(is_on_disk) {
             make("rdirs", dir)?;
         }
         let writable: Vec<_> = site.writable_roots().map(|root| root.index()).collect();
-        let roots: Vec<Root> = site
+        let roots: Vec<Base> = site
             .roots()
             .iter()
             .enumerate()
             .map(|(index, path)| {
-                open_root(path, writable.contains(&index), config.rules.is_empty())
+                let is_writable = writable.contains(&index);
+                if is_memory(path) {
+                    return try_memory(is_writable);
+                }
+                open_root(path, is_writable, config.rules.is_empty()).map(Base::Directory)
             })
             .collect::<Result<_, _>>()?;
         let rules = config.rules.iter().map(|rule| rule.dir.clone());
-        let kept = roots.iter().map(|root| root.path.clone()).chain(rules).collect();
-        Ok(Self { roots, kept, locks, cache: Cache::default(), provisional: Mutex::default() })
+        let mut all = Self {
+            roots,
+            kept: rules.collect(),
+            lasting,
+            bounds: Bounds {
+                bytes: config.gmem_max,
+                segments: retention::most_in_memory(config.max_cache_segs),
+            },
+            segments_on_disk: retention::most_on_disk(config.max_cache_segs),
+            cache: Cache::default(),
+            provisional: Mutex::default(),
+        };
+        let dirs: Vec<_> = all.directories().map(|root| root.path.clone()).collect();
+        all.kept.extend(dirs);
+        Ok(all)
     }
+}
+
+/// Some systems have no files without a disk.
+fn try_memory(is_writable: bool) -> Result<Base, ConfigError> {
+    memory_file().map(|_| Base::Memory).map_err(|why| ConfigError {
+        option: if is_writable { "wdir" } else { "rdirs" },
+        problem: format!("{MEMORY}: this system keeps no files in memory: {why}"),
+        help: "name a directory; ./gmem is one",
+    })
 }
 
 /// Makes a directory that is to be written to, if it is missing.

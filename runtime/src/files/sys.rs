@@ -68,6 +68,12 @@ pub(super) fn copy_some(
     rustix::fs::copy_file_range(from, Some(from_at), to, Some(to_at), len)
 }
 
+/// A file without a name and without a disk, for reading and writing.
+#[cfg(target_os = "linux")]
+pub(super) fn memory_file() -> Result<OwnedFd> {
+    rustix::fs::memfd_create("httpout", rustix::fs::MemfdFlags::CLOEXEC)
+}
+
 #[cfg(not(target_os = "linux"))]
 mod absent {
     //! Elsewhere.
@@ -88,6 +94,10 @@ mod absent {
     }
 
     pub(in super::super) fn rename_to_free(_: impl AsFd, _: &str, _: &str) -> Result<()> {
+        Err(Errno::NOSYS)
+    }
+
+    pub(in super::super) fn memory_file() -> Result<OwnedFd> {
         Err(Errno::NOSYS)
     }
 

@@ -19,7 +19,10 @@ use rustix::{
     mount::{MountFlags, UnmountFlags, mount, unmount},
 };
 
-use super::{Opened, PartFile, Roots, beneath::Guard};
+use super::{
+    Base, Opened, PartFile, Roots,
+    beneath::{Guard, Root},
+};
 
 /// A directory of a test's own.
 pub(crate) struct Scratch(PathBuf);
@@ -85,12 +88,19 @@ fn each_guard(test: impl Fn(&Scratch, &Roots, &dyn Fn(&str) -> Place)) {
         let (scratch, roots, site) = rig();
         let mut roots = Arc::into_inner(roots).unwrap();
         assert_eq!(
-            roots.roots[0].guard(),
+            directory(&mut roots).guard(),
             Guard::KernelCached,
             "run these tests on Linux 5.12 or later"
         );
-        roots.roots[0].set_guard(guard);
+        directory(&mut roots).set_guard(guard);
         test(&scratch, &roots, &|path| place(&site, path));
+    }
+}
+
+fn directory(roots: &mut Roots) -> &mut Root {
+    match &mut roots.roots[0] {
+        Base::Directory(root) => root,
+        Base::Memory => panic!("no directory"),
     }
 }
 
@@ -193,7 +203,10 @@ fn links_are_followed_within_and_refused_outside() {
         }
         assert_eq!(read(roots, &at("dangling")), Err(FsError::NotFound));
         assert_eq!(read(roots, &at("dir")), Err(FsError::IsDirectory));
-        assert!(roots.roots[0].open("../secret/f", super::READ).is_err(), "traversal");
+        assert!(
+            roots.directories().next().unwrap().open("../secret/f", super::READ).is_err(),
+            "traversal"
+        );
     });
     // A path longer than the kernel takes in one go.
     let (_scratch, roots, site) = rig();

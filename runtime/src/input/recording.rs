@@ -10,7 +10,7 @@ use httpout_proto::{
 };
 
 use crate::{
-    files::{self, PartFile},
+    files::PartFile,
     server::{Offer, Shared},
 };
 
@@ -38,10 +38,10 @@ impl Recording {
     ) -> Result<Self, FsError> {
         let offer = shared.offer();
         let (roots, at) = (offer.roots.clone(), place.clone());
-        let part = blocking::unblock(move || {
+        let part = perform(roots.is_in_memory(&place), move || {
             let part = roots.create(&at, None)?;
             if let Some(media_type) = media_type {
-                files::keep_media_type(part.file(), &media_type);
+                part.keep_media_type(&media_type);
             }
             Ok(part)
         })
@@ -59,7 +59,7 @@ impl Recording {
     pub(crate) async fn write(&mut self, data: Vec<Bytes>) -> Result<(), FsError> {
         let Some(part) = self.part.clone() else { return Err(FsError::NotFound) };
         let (at, len) = (self.len, data.iter().map(|bytes| bytes.len() as u64).sum::<u64>());
-        blocking::unblock(move || {
+        perform(part.is_in_memory(), move || {
             let written = part.write_all_at(at, &data);
             drop(part);
             written
@@ -78,7 +78,8 @@ impl Recording {
         let part = self.part.take().and_then(Arc::into_inner);
         let Some(part) = part else { return Err(FsError::NotFound) };
         let (place, durable) = (self.place.clone(), self.offer.site.config().durable);
-        let done = blocking::unblock(move || part.commit(&place, Expect::Any, durable)).await;
+        let is_in_memory = part.is_in_memory();
+        let done = perform(is_in_memory, move || part.commit(&place, Expect::Any, durable)).await;
         self.shared.ended(self.feed, done.is_ok());
         done.map(|_| ())
     }
@@ -91,4 +92,12 @@ impl Drop for Recording {
             blocking::unblock(move || drop(part)).detach();
         }
     }
+}
+
+/// Does it now, where there is no device to be waited for, or else where waiting holds up nobody.
+async fn perform<T: Send + 'static>(
+    is_in_memory: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    if is_in_memory { work() } else { blocking::unblock(work).await }
 }

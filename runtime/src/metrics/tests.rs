@@ -155,6 +155,7 @@ fn what_is_counted_is_shown() {
         checks_wrong: 6,
         checks_refused: 7,
         log_lines_lost: 8,
+        memory: Use { bytes: 9, resources: 10, evicted: 11 },
     };
     let samples = samples(&metrics.text(&gauges));
     for (key, value) in [
@@ -179,6 +180,9 @@ fn what_is_counted_is_shown() {
         ("httpout_reloads_total{result=\"done\"}", 1.0),
         ("httpout_reloads_total{result=\"failed\"}", 2.0),
         ("httpout_log_lines_lost_total", 8.0),
+        ("httpout_memory_bytes", 9.0),
+        ("httpout_memory_resources", 10.0),
+        ("httpout_evicted_total", 11.0),
         ("httpout_request_duration_seconds_bucket{le=\"0.001\"}", 1.0),
         ("httpout_request_duration_seconds_bucket{le=\"0.005\"}", 2.0),
         ("httpout_request_duration_seconds_bucket{le=\"300\"}", 3.0),

@@ -1,0 +1,321 @@
+//! The files that are kept in memory (`gmem`): each is an anonymous file of the kernel's, so that it is sent, followed and
+//! patched as one on disk is. Directories are there as far as a path leads through them.
+//!
+//! Nothing here waits for a device. What a reader has open is not lost when it is removed or replaced: it goes with its last
+//! reader, and is no longer counted.
+
+mod part;
+mod patch;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use httpout_proto::{
+    FsError,
+    effect::{Expect, Meta, RelPath},
+    exchange::listing::{Entry, Kind},
+    live::retention::{self, Retention},
+};
+use rustix::{
+    fd::OwnedFd,
+    fs::{Stat, fstat},
+    process::{Resource, getrlimit},
+};
+
+pub(super) use self::part::MemoryPart;
+use super::beneath::meta;
+
+/// Most files and uploads in progress: the kernel takes a page or two for each, however short it is.
+const MOST_FILES: usize = 1 << 16;
+
+/// To give back more bytes than these takes noticeable time.
+const LARGE: u64 = 4 << 20;
+
+/// The bounds that options set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Bytes of all files and uploads in progress.
+    pub(super) bytes: u64,
+    /// Segments of a quality.
+    pub(super) segments: usize,
+}
+
+/// What is kept in memory; for gauges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Use {
+    pub(crate) bytes: u64,
+    pub(crate) resources: usize,
+    /// How many were removed to make room, or as old segments.
+    pub(crate) evicted: u64,
+}
+
+/// The store.
+#[derive(Debug)]
+pub(super) struct Memory {
+    state: Mutex<State>,
+    /// Held while a file is patched, so that two patches do not undo each other's work over and over.
+    patching: Mutex<()>,
+    most_files: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By path.
+    files: BTreeMap<String, Stored>,
+    /// Paths, in the order in which they may go.
+    order: BTreeMap<Turn, String>,
+    retention: Retention<String, ()>,
+    /// Media types that were kept with files.
+    types: HashMap<Inode, Arc<str>>,
+    /// Bytes of files.
+    stored: u64,
+    /// Bytes of uploads in progress, and how many there are.
+    uploading: u64,
+    uploads: usize,
+    /// Number of the last file.
+    last: u64,
+    evicted: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    file: Arc<OwnedFd>,
+    meta: Meta,
+    inode: Inode,
+    turn: Turn,
+}
+
+/// When a file may go: segments before all else, then by age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    is_kept: bool,
+    number: u64,
+}
+
+/// Device and number.
+type Inode = (u64, u64);
+
+/// Files that were taken out, to be given back outside the lock.
+#[derive(Debug, Default)]
+#[must_use]
+struct Gone {
+    files: Vec<Arc<OwnedFd>>,
+    bytes: u64,
+}
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        // Sockets need the other half.
+        let descriptors = getrlimit(Resource::Nofile)
+            .current
+            .map_or(usize::MAX, |most| usize::try_from(most / 2).unwrap_or(usize::MAX));
+        Self {
+            state: Mutex::default(),
+            patching: Mutex::default(),
+            most_files: descriptors.clamp(1, MOST_FILES),
+        }
+    }
+
+    /// Opens a file for reading.
+    pub(super) fn open(&self, path: &RelPath) -> Result<(Arc<OwnedFd>, Meta), FsError> {
+        self.lock().find(path).map(|stored| (stored.file.clone(), stored.meta))
+    }
+
+    pub(super) fn stat(&self, path: &RelPath) -> Result<Meta, FsError> {
+        self.lock().find(path).map(|stored| stored.meta)
+    }
+
+    /// Removes a file if `expect` holds.
+    pub(super) fn remove(&self, path: &RelPath, expect: Expect) -> Result<(), FsError> {
+        let mut gone = Gone::default();
+        {
+            let mut state = self.lock();
+            check(expect, Some(state.find(path)?))?;
+            state.take_out(path.as_str(), &mut gone);
+        }
+        gone.give_back();
+        Ok(())
+    }
+
+    /// What is in a directory: files, and directories that lead to some. The root is always there.
+    pub(super) fn list(&self, path: &RelPath) -> Result<Vec<Entry>, FsError> {
+        let state = self.lock();
+        let prefix = if path.is_root() { String::new() } else { format!("{path}/") };
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut from = Bound::Included(prefix.clone());
+        while let Some((found, stored)) = state.files.range((from, Bound::Unbounded)).next() {
+            let Some(rest) = found.strip_prefix(&prefix) else { break };
+            let (entry, next) = match rest.split_once('/') {
+                None => {
+                    let modified = Some(stored.meta.modified);
+                    let (name, len) = (rest.to_owned(), stored.meta.len);
+                    let file = Entry { name, kind: Kind::File, len, modified, link: None };
+                    (file, Bound::Excluded(found.clone()))
+                }
+                // Behind all that lies below it: `0` follows `/`.
+                Some((name, _)) => {
+                    let (name, next) = (name.to_owned(), format!("{prefix}{name}0"));
+                    let dir =
+                        Entry { name, kind: Kind::Directory, len: 0, modified: None, link: None };
+                    (dir, Bound::Included(next))
+                }
+            };
+            entries.push(entry);
+            from = next;
+        }
+        if entries.is_empty() && !path.is_root() { Err(FsError::NotFound) } else { Ok(entries) }
+    }
+
+    /// The media type kept with a file.
+    pub(super) fn media_type(&self, file: &OwnedFd) -> Option<String> {
+        let inode = inode(&fstat(file).ok()?);
+        self.lock().types.get(&inode).map(|kept| kept.to_string())
+    }
+
+    pub(super) fn usage(&self) -> Use {
+        let state = self.lock();
+        let (bytes, resources) = (state.bytes(), state.files.len());
+        Use { bytes, resources, evicted: state.evicted }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that panics is called while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn bytes(&self) -> u64 {
+        self.stored + self.uploading
+    }
+
+    fn find(&self, path: &RelPath) -> Result<&Stored, FsError> {
+        self.files.get(path.as_str()).ok_or_else(|| {
+            if self.is_directory(path) { FsError::IsDirectory } else { FsError::NotFound }
+        })
+    }
+
+    fn is_directory(&self, path: &RelPath) -> bool {
+        let prefix = format!("{path}/");
+        let below = (Bound::Included(prefix.as_str()), Bound::Unbounded);
+        path.is_root()
+            || self.files.range::<str, _>(below).next().is_some_and(|(p, _)| p.starts_with(&prefix))
+    }
+
+    /// What an upload to this path would replace.
+    fn target(&self, path: &RelPath) -> Result<Option<&Stored>, FsError> {
+        let above = path.as_str().match_indices('/').map(|(at, _)| &path.as_str()[..at]);
+        if above.into_iter().any(|dir| self.files.contains_key(dir)) {
+            return Err(FsError::NotRegular);
+        }
+        match self.find(path) {
+            Ok(stored) => Ok(Some(stored)),
+            Err(FsError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Counts `more` bytes of an upload to `path`, and removes what must go for them; the file that it is to replace stays.
+    fn take_room(
+        &mut self,
+        path: &str,
+        more: u64,
+        bounds: Bounds,
+        gone: &mut Gone,
+    ) -> Result<(), FsError> {
+        let old = self.files.get(path).map_or(0, |stored| stored.meta.len);
+        // Nothing is removed for what would not fit all the same.
+        let stays = self.uploading.saturating_add(old).saturating_add(more);
+        if stays > bounds.bytes {
+            return Err(FsError::Full);
+        }
+        while self.bytes() + more > bounds.bytes && self.evict(path, gone) {}
+        self.uploading += more;
+        Ok(())
+    }
+
+    /// Removes the file whose turn it is, but not this one. False if there is none.
+    fn evict(&mut self, but: &str, gone: &mut Gone) -> bool {
+        let first = self.order.values().find(|path| *path != but).cloned();
+        if let Some(path) = &first {
+            self.take_out(path, gone);
+            self.evicted += 1;
+        }
+        first.is_some()
+    }
+
+    /// An upload is over, of which so many bytes were counted.
+    fn end_upload(&mut self, bytes: u64) {
+        self.uploads -= 1;
+        self.uploading -= bytes;
+    }
+
+    fn take_out(&mut self, path: &str, gone: &mut Gone) {
+        if let Some(stored) = self.files.remove(path) {
+            self.order.remove(&stored.turn);
+            self.types.remove(&stored.inode);
+            self.stored -= stored.meta.len;
+            let (dir, name) = split(path);
+            self.retention.removed(dir.to_owned(), name);
+            gone.bytes += stored.meta.len;
+            gone.files.push(stored.file);
+        }
+    }
+
+    /// Puts a file under this name, and removes the oldest segments if it is one too many.
+    fn put(
+        &mut self,
+        path: &str,
+        file: Arc<OwnedFd>,
+        stat: &Stat,
+        most: usize,
+        gone: &mut Gone,
+    ) -> Result<Meta, FsError> {
+        let meta = meta(stat)?;
+        let (dir, name) = split(path);
+        self.take_out(path, gone);
+        self.last += 1;
+        let turn = Turn { is_kept: retention::quality(name).is_none(), number: self.last };
+        let stored = Stored { file, meta, inode: inode(stat), turn };
+        self.order.insert(turn, path.to_owned());
+        self.files.insert(path.to_owned(), stored);
+        self.stored += meta.len;
+        for (old, ()) in self.retention.stored(dir.to_owned(), name, (), most) {
+            let slash = if dir.is_empty() { "" } else { "/" };
+            self.take_out(&format!("{dir}{slash}{old}"), gone);
+            self.evicted += 1;
+        }
+        Ok(meta)
+    }
+}
+
+impl Gone {
+    /// Lets the files go. Many bytes go elsewhere, so that nobody waits for it.
+    fn give_back(self) {
+        if self.bytes > LARGE {
+            blocking::unblock(move || drop(self)).detach();
+        }
+    }
+}
+
+fn check(expect: Expect, target: Option<&Stored>) -> Result<(), FsError> {
+    let holds = match (expect, target) {
+        (Expect::Any, _) | (Expect::Absent, None) => true,
+        (Expect::Absent, Some(_)) | (Expect::Same(_), None) => false,
+        (Expect::Same(was), Some(stored)) => was == stored.meta,
+    };
+    if holds { Ok(()) } else { Err(FsError::Changed) }
+}
+
+fn inode(stat: &Stat) -> Inode {
+    (stat.st_dev, stat.st_ino)
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
