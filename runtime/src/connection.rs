@@ -17,7 +17,10 @@ use httpout_proto::{
 };
 use rustix::{
     fd::{BorrowedFd, OwnedFd},
-    net::{Shutdown, shutdown, sockopt::set_socket_linger},
+    net::{
+        Shutdown, shutdown,
+        sockopt::{set_socket_linger, set_socket_send_buffer_size},
+    },
 };
 
 use crate::{
@@ -457,6 +460,9 @@ impl<T: Transport> Connection<T> {
             Effect::Listen { op, path } => {
                 let done = match self.shared().channels.listen(&path) {
                     Some((channel, id, description)) => {
+                        // What waits in the kernel would count neither as sent nor as behind.
+                        let most = channel.max_async_buf().clamp(16 << 10, 16 << 20) as usize;
+                        let _ = set_socket_send_buffer_size(self.transport.socket(), most);
                         self.listening = Some(Listening { live: op, channel, id, waiting: None });
                         Done::Live(description)
                     }

@@ -156,6 +156,11 @@ impl Channel {
         }
     }
 
+    /// How far a listener may be behind, in bytes.
+    pub(crate) fn max_async_buf(&self) -> u64 {
+        lock(&self.broadcast).options().max_async_buf
+    }
+
     /// Sends this to all who listen.
     pub(crate) fn push(&self, group: Group) {
         let mut waiters = Vec::new();

@@ -115,6 +115,11 @@ impl<W> Broadcast<W> {
         }
     }
 
+    /// How listeners are treated.
+    pub fn options(&self) -> BroadcastOptions {
+        self.options
+    }
+
     // ---- the input ----
 
     /// May more come? If not, whoever brings it waits until [`take`](Self::take) or [`leave`](Self::leave) has changed that.

@@ -307,9 +307,8 @@ mod tests {
             ("/srv/a", "/srv", true),
             ("a", "/srv", true),
         ] {
-            let mut config = Config::default();
-            config.rdirs = vec![rdirs.into()];
-            config.wdir = Some(wdir.into());
+            let config =
+                Config { rdirs: vec![rdirs.into()], wdir: Some(wdir.into()), ..Config::default() };
             let mounts = Mounts::new(&config).unwrap();
             let root = mounts.iter().find_map(|(_, root)| root).unwrap();
             let place = Place { root, path: RelPath::new("a").unwrap() };
