@@ -4,8 +4,8 @@ use std::ops::Deref;
 
 use httpout_tests::listing::{as_json, entries, json_names};
 use httpout_tests::{
-    Client, Kind, Request, Server, Site, Traced, Tree, both, delete, get, head, patch, put, run,
-    until,
+    Client, Kind, Request, Server, Site, Traced, Tree, USERS, both, delete, get, head, patch, put,
+    run, until,
 };
 use rustix::process::Signal;
 
@@ -23,6 +23,7 @@ both! {
     gmem_alone_as_write_directory_is_not_read,
     gmem_as_read_directory_alone_takes_nothing,
     gmem_as_a_path_is_a_directory,
+    gmem_stands_beside_rules_that_do_not_cover_it,
     gmem_outlives_a_reload,
     gmem_works_without_the_disk,
     gmem_max_lets_the_oldest_segments_go_first,
@@ -348,6 +349,25 @@ fn gmem_as_a_path_is_a_directory(kind: Kind) {
         site.ask(&get("/a.bin")).is(200, "memory");
         assert_eq!(site.tree.read(name).as_deref(), Some(&b"disk"[..]));
     }
+}
+
+fn gmem_stands_beside_rules_that_do_not_cover_it(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("www/secret.bin", "secret");
+    tree.write("rules.ini", "[www]\nname=www\nru=alice\n");
+    tree.write("users.cfg", USERS);
+    let args = ["--rdirs", "rules.ini,gmem", "--users", "users.cfg", "--wdir", "gmem", "--dlist"];
+    let site = Memory::start(tree, kind, &args);
+    site.ask(&put("/dir/a.bin", "memory")).status_is(201);
+    site.ask(&get("/gmem/dir/a.bin")).is(200, "memory");
+    assert_eq!(site.names("/gmem/dir/"), ["a.bin"]);
+    site.ask(&put("/dir/a.bin", "M").field("Range", "bytes=0-0")).status_is(200);
+    site.ask(&get("/gmem/dir/a.bin")).is(200, "Memory");
+    site.ask(&delete("/dir/a.bin")).status_is(200);
+    // The rules hold where they did.
+    site.ask(&get("/www/secret.bin")).status_is(401);
+    site.ask(&get("/www/secret.bin").of("alice")).is(200, "secret");
+    site.ask(&put("/www/new.bin", "x").of("alice")).status_is(403);
 }
 
 fn gmem_outlives_a_reload(kind: Kind) {
