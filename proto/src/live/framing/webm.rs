@@ -30,7 +30,7 @@ pub(super) struct WebM {
     opening: bool,
     /// The Cluster's timestamp, in ticks.
     cluster: Option<u64>,
-    /// That of the packet before, if it was without the head of its Cluster.
+    /// That of the packet before, if a client may join there and it was without the head of its Cluster.
     inside: Option<u64>,
     /// Nanoseconds of a tick.
     scale: u64,
@@ -194,7 +194,7 @@ impl WebM {
     }
 
     fn cut(&mut self, len: usize, random_access: bool) -> Step {
-        self.inside = self.cluster.filter(|_| !self.opening);
+        self.inside = self.cluster.filter(|_| random_access && !self.opening);
         (self.at, self.opening) = (0, false);
         Step::Take { len, random_access, time: self.clock.now() }
     }
