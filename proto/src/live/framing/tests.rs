@@ -348,6 +348,11 @@ fn keyframes_inside_of_a_cluster_can_be_joined() {
     let joins: Vec<_> = packets.iter().map(|(packet, _)| packet.random_access).collect();
     assert_eq!(joins, [false, false, true, false]);
     assert!(packets[2].1.ends_with(&ebml::cluster(70)));
+
+    // Blocks before the first Cluster.
+    let stray = [&[0xE7, 0x81, 70][..], &block(1, 2, 0x80)].concat();
+    let cut = frame(Format::WebM, [header, &stray]);
+    assert!(cut.packets.iter().all(|(packet, _)| !packet.random_access));
 }
 
 #[test]

@@ -178,7 +178,8 @@ impl WebM {
         // What is no block goes with the next one.
         let Some(block) = block else { return Ok(None) };
         let leads = self.video.is_none_or(|video| block.track == video && block.key);
-        Ok(Some(self.cut(end, leads && self.cluster.is_some())))
+        let in_cluster = self.cluster.is_some() && self.header.is_none();
+        Ok(Some(self.cut(end, leads && in_cluster)))
     }
 
     /// No element that can be here.
