@@ -92,8 +92,9 @@ fn check_join(format: Format, packet: &[u8], tune_in: &[u8]) {
         }
         Format::Ogg => packet.starts_with(b"OggS") && tune_in.starts_with(b"OggS"),
         Format::WebM => {
-            packet.starts_with(&[0x1F, 0x43, 0xB6, 0x75])
-                && tune_in.starts_with(&[0x1A, 0x45, 0xDF, 0xA3])
+            let cluster = [0x1F, 0x43, 0xB6, 0x75];
+            tune_in.starts_with(&[0x1A, 0x45, 0xDF, 0xA3])
+                && (packet.starts_with(&cluster) || tune_in.windows(4).any(|id| id == cluster))
         }
         Format::Raw => unreachable!("it is not framed"),
     };

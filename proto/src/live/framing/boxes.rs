@@ -27,6 +27,8 @@ pub(super) struct Movie {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fragment {
     pub(super) random_access: bool,
+    /// It tells the places of its samples from the beginning of the file.
+    pub(super) absolute: bool,
     /// The decoding time of the first sample.
     pub(super) time: Option<Duration>,
 }
@@ -49,9 +51,11 @@ impl Movie {
     /// video at any.
     pub(super) fn fragment(&self, moof: &[u8]) -> Fragment {
         let has_video = self.tracks.iter().any(|track| track.video);
-        let mut fragment = Fragment { random_access: !has_video, time: None };
+        let mut fragment = Fragment { random_access: !has_video, absolute: false, time: None };
         for traf in children(moof, b"traf") {
             let Some(tfhd) = child(traf, b"tfhd") else { continue };
+            // base-data-offset-present
+            fragment.absolute |= u32_at(tfhd, 0).is_some_and(|flags| flags & 1 != 0);
             let id = u32_at(tfhd, 4);
             let Some(track) = self.tracks.iter().find(|track| Some(track.id) == id) else {
                 continue;

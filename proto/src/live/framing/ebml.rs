@@ -75,6 +75,12 @@ pub(super) fn endless(head: &[u8], id_len: usize) -> Vec<u8> {
     head
 }
 
+/// The head of a Cluster of unknown size, with its timestamp.
+pub(super) fn cluster(timestamp: u64) -> Vec<u8> {
+    let size = [1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
+    [&CLUSTER.to_be_bytes()[..], &size, &[0xE7, 0x88], &timestamp.to_be_bytes()].concat()
+}
+
 /// The content of an unsigned integer; 0 if it is longer than one can be.
 pub(super) fn number(content: &[u8]) -> u64 {
     if content.len() > 8 {

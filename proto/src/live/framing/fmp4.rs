@@ -92,6 +92,12 @@ impl Frames for Fmp4 {
                 }
                 b"moof" => {
                     let fragment = self.movie.as_ref().map(|movie| movie.fragment(content));
+                    if fragment.is_some_and(|fragment| fragment.absolute) {
+                        return Err(Fault::new(
+                            "its fragments count from the beginning of the file, so nobody could join later",
+                            FRAGMENT,
+                        ));
+                    }
                     (self.fragment, self.fragments) = (fragment, true);
                 }
                 b"mdat" => return Ok(self.cut(end)),
@@ -114,7 +120,7 @@ impl Frames for Fmp4 {
 impl Fmp4 {
     fn cut(&mut self, len: usize) -> Step {
         self.at = 0;
-        let Fragment { random_access, time } = self.fragment.take().unwrap_or_default();
+        let Fragment { random_access, time, .. } = self.fragment.take().unwrap_or_default();
         if let Some(time) = time {
             self.clock.at(time);
         }

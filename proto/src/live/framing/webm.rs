@@ -1,7 +1,7 @@
 //! WebM and Matroska. Up to the first Cluster, each element is a packet, and what a player needs of them is the
-//! tune-in data. Then each block is one; the first of a Cluster comes with the Cluster's head, and a client may join
-//! there. Where there is video, all up to its first block in the Cluster is one packet, so that it shows whether that
-//! is a keyframe.
+//! tune-in data. Then each block is one; the first of a Cluster comes with the Cluster's head. A client joins at a
+//! keyframe of the video track, without video at any block. Encoders do not begin a Cluster with each keyframe: who
+//! joins inside of one gets another head for the rest of it.
 //!
 //! The ends of Segments and Clusters are not looked for: what follows tells. So it does not matter whether their
 //! sizes are known.
@@ -17,9 +17,6 @@ use super::{
     search::{Probe, Search, looks_like},
 };
 
-/// So much of a Cluster is gathered at the most to see a block of the video track.
-const OPENING: usize = 64 << 10;
-
 const HELP: &str = "name its real format, or send it as application/octet-stream";
 
 #[derive(Debug, Default)]
@@ -29,12 +26,12 @@ pub(super) struct WebM {
     search: Option<Search>,
     /// The next element begins here.
     at: usize,
-    /// Inside a Cluster, of which no packet was given yet.
+    /// The packet to come has the head of its Cluster.
     opening: bool,
     /// The Cluster's timestamp, in ticks.
     cluster: Option<u64>,
-    /// The time of the first block that is gathered.
-    first: Option<Duration>,
+    /// That of the packet before, if a client may join there and it was without the head of its Cluster.
+    inside: Option<u64>,
     /// Nanoseconds of a tick.
     scale: u64,
     video: Option<u64>,
@@ -94,7 +91,10 @@ impl Frames for WebM {
     }
 
     fn tune_in(&self) -> Bytes {
-        self.tune_in.clone()
+        match self.inside {
+            Some(timestamp) => [&self.tune_in[..], &ebml::cluster(timestamp)].concat().into(),
+            None => self.tune_in.clone(),
+        }
     }
 }
 
@@ -129,7 +129,7 @@ impl WebM {
         match element.id {
             ebml::EBML => {
                 self.clock.restart();
-                (self.video, self.scale) = (None, 1_000_000);
+                (self.video, self.cluster, self.scale) = (None, None, 1_000_000);
                 self.header = Some(Vec::new());
             }
             ebml::INFO => self.scale = ebml::timestamp_scale(content),
@@ -158,7 +158,7 @@ impl WebM {
         };
         let end = at + len;
         if end > LARGEST {
-            return Err(Fault::too_large("the beginning of a Cluster"));
+            return Err(Fault::too_large("a block"));
         }
         let block = match element.id {
             ebml::SIMPLE_BLOCK => ebml::simple_block(content),
@@ -174,17 +174,12 @@ impl WebM {
             let nanos = (i128::from(cluster) + i128::from(block.time)) * i128::from(self.scale);
             let nanos = u64::try_from(nanos.max(0)).unwrap_or(u64::MAX);
             self.clock.at(Duration::from_nanos(nanos));
-            self.first = self.first.or_else(|| self.clock.now());
         }
-        if !self.opening {
-            return Ok(Some(self.cut(end, false)));
-        }
-        Ok(match (block, self.video) {
-            (Some(block), Some(video)) if block.track == video => Some(self.cut(end, block.key)),
-            (Some(_), None) => Some(self.cut(end, true)),
-            _ if end > OPENING => Some(self.cut(end, false)),
-            (_, _) => None,
-        })
+        // What is no block goes with the next one.
+        let Some(block) = block else { return Ok(None) };
+        let leads = self.video.is_none_or(|video| block.track == video && block.key);
+        let in_cluster = self.cluster.is_some() && self.header.is_none();
+        Ok(Some(self.cut(end, leads && in_cluster)))
     }
 
     /// No element that can be here.
@@ -200,9 +195,9 @@ impl WebM {
     }
 
     fn cut(&mut self, len: usize, random_access: bool) -> Step {
+        self.inside = self.cluster.filter(|_| random_access && !self.opening);
         (self.at, self.opening) = (0, false);
-        let time = self.first.take().or_else(|| self.clock.now());
-        Step::Take { len, random_access, time }
+        Step::Take { len, random_access, time: self.clock.now() }
     }
 }
 
