@@ -49,8 +49,11 @@ pub enum DirectoryAction {
     Copy {
         /// Its path.
         path: RelPath,
-        /// Nobody writes to it: it is not whole before what was served is known to be what is there.
+        /// Nobody writes to it.
         last: bool,
+        /// Changes when somebody writes to it; 0 where nobody has since it was begun. Else, before the last of it is said to be all, what was
+        /// served is to be compared with what is there.
+        writes: u64,
     },
     /// All of a file is served: put it in place. Answer: [`Directory::handle_whole`] or [`Directory::handle_failed`].
     End(RelPath),
@@ -108,6 +111,8 @@ struct File {
     gone: bool,
     found: bool,
     length: u64,
+    /// Writes since it was begun.
+    writes: u64,
     queued: Queued,
     look: u64,
 }
@@ -166,7 +171,8 @@ impl Directory {
                 if file.writer == Writer::Closed && file.served == Served::Refused {
                     file.served = Served::Not;
                 }
-                *file = File { writer: Writer::Open, more: true, found: false, ..*file };
+                let writes = file.writes + 1;
+                *file = File { writer: Writer::Open, more: true, found: false, writes, ..*file };
             }
             FileEvent::Closed => {
                 file.more |= !known || file.writer != Writer::Closed;
@@ -362,6 +368,7 @@ impl File {
             gone: false,
             found: false,
             length: 0,
+            writes: 0,
             queued: Queued::No,
             look,
         }
@@ -404,7 +411,8 @@ impl File {
                 return Some(DirectoryAction::Abandon(path.clone()));
             }
             if self.more {
-                return Some(DirectoryAction::Copy { path: path.clone(), last: closed });
+                let writes = self.writes;
+                return Some(DirectoryAction::Copy { path: path.clone(), last: closed, writes });
             }
             return closed.then(|| DirectoryAction::End(path.clone()));
         }
@@ -412,6 +420,8 @@ impl File {
             return self.stands.then(|| DirectoryAction::Remove(path.clone()));
         }
         let wanted = self.more && self.served != Served::Refused && is_published(path);
+        // Who writes to it may already have written what is going to be served first.
+        self.writes = u64::from(!closed);
         wanted.then(|| DirectoryAction::Begin {
             path: path.clone(),
             whole: closed,

@@ -130,7 +130,7 @@ impl World {
                 self.begun.insert(path.clone(), Vec::new());
                 self.directory.handle_begun(&path);
             }
-            DirectoryAction::Copy { path, last } => {
+            DirectoryAction::Copy { path, last, writes } => {
                 let copy = self.begun.get_mut(&path).expect("it is begun");
                 let Some((content, _)) = self.files.get(&path) else {
                     self.begun.remove(&path);
@@ -143,7 +143,7 @@ impl World {
                     let end = content.len().min(copy.len() + 2);
                     copy.extend_from_slice(&content[copy.len()..end]);
                     Copied::More
-                } else if last && copy != content {
+                } else if last && writes > 0 && copy != content {
                     Copied::Changed
                 } else {
                     Copied::All(copy.len() as u64)
