@@ -1,5 +1,6 @@
 //! Inputs: what is read from a file, a pipe or standard input and becomes a resource of the server.
 
+mod directory;
 mod pump;
 mod recording;
 mod source;

@@ -1,6 +1,7 @@
 //! What is growing: uploads in progress and who follows them, live resources and who listens.
 
 mod broadcast;
+mod directory;
 mod feed;
 pub mod framing;
 mod hub;
@@ -9,6 +10,7 @@ mod resource;
 pub mod retention;
 
 pub use broadcast::{Broadcast, BroadcastOptions, Group, ListenerId, News};
+pub use directory::{Copied, Directory, DirectoryAction, DirectoryStep, FileEvent, is_published};
 pub use feed::{Feed, FeedStep};
 pub use hub::{FeedId, Hub};
 pub use resource::{Description, LiveOptions, PropertyError};

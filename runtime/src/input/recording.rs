@@ -8,6 +8,7 @@ use httpout_proto::{
     effect::{Expect, Place},
     live::FeedId,
 };
+use rustix::fd::OwnedFd;
 
 use crate::{
     files::PartFile,
@@ -50,6 +51,11 @@ impl Recording {
         let feed = shared.announce(key, part.file().clone(), None);
         let shared = shared.clone();
         Ok(Self { shared, offer, place, part: Some(Arc::new(part)), feed, len: 0 })
+    }
+
+    /// What is written of it, under no name yet.
+    pub(crate) fn file(&self) -> Option<&Arc<OwnedFd>> {
+        self.part.as_deref().map(PartFile::file)
     }
 
     /// Adds to it; who follows it is told when that is written.

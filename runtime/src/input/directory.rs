@@ -1,0 +1,213 @@
+//! A directory that an encoder writes into, as an input: each file is in progress until it is closed, and is served while it grows.
+//!
+//! Its files are copied into the first read directory as they grow. Where the directory is that directory, nothing is copied: see
+//! [`in_place`] for what that cannot promise.
+
+mod copy;
+mod in_place;
+mod source;
+#[cfg(test)]
+mod tests;
+#[cfg(target_os = "linux")]
+mod watch;
+#[cfg(not(target_os = "linux"))]
+#[path = "directory/no_watch.rs"]
+mod watch;
+
+use std::{
+    fmt, fs,
+    future::Future,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use futures_lite::future;
+use httpout_proto::{
+    effect::{Place, RelPath},
+    live::{Copied, Directory, DirectoryAction, DirectoryStep, FileEvent},
+};
+
+use self::{copy::Copier, in_place::InPlace, watch::Watch};
+use crate::server::Shared;
+
+/// Why a directory is not followed, or not any more.
+#[derive(Debug)]
+pub(crate) struct FollowError(String);
+
+impl fmt::Display for FollowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is served of a directory is done here. Each answer tells what came of it; why something cannot be done is told to the log.
+pub(crate) trait Sink {
+    /// Begins to serve a file. `whole`: nobody writes to it; `found`: it was there before.
+    async fn begin(&mut self, path: &RelPath, whole: bool, found: bool) -> Begun;
+
+    /// Serves more of a file that was begun, as [`DirectoryAction::Copy`] says; `None` where that cannot be done, and nothing is left of it.
+    async fn copy(&mut self, path: &RelPath, last: bool, writes: u64) -> Option<Copied>;
+
+    /// All of it was served. False where that cannot be ended, and nothing is left of it.
+    async fn end(&mut self, path: &RelPath) -> bool;
+
+    /// What was begun is not to be ended.
+    async fn abandon(&mut self, path: &RelPath);
+
+    /// The file was removed.
+    async fn remove(&mut self, path: &RelPath);
+}
+
+/// What came of a beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// It is to be copied.
+    Growing,
+    /// It is served already.
+    Whole,
+    /// It is not there, or cannot be served.
+    Not,
+}
+
+/// What is told of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum News {
+    File(RelPath, FileEvent),
+    DirectoryGone(RelPath),
+    /// Something was not told: all that is there comes next.
+    Lost,
+    /// All that is there was told.
+    Looked,
+}
+
+/// Serves the files of `dir` below the path `under`, until `dir` is removed or renamed, or the server is shut down; what is in progress
+/// then is given up.
+///
+/// # Errors
+/// A directory that cannot be followed.
+pub(crate) async fn follow<S: Future<Output = ()>>(
+    shared: &Arc<Shared>,
+    dir: &Path,
+    under: &RelPath,
+    sleep: &impl Fn(Instant) -> S,
+) -> Result<(), FollowError> {
+    let target = shared.site().recorded(under);
+    let target = target.ok_or_else(|| FollowError("has no read directory to go to".into()))?;
+    let (path, into) = (dir.to_owned(), shared.offer().roots.key(&target));
+    let here = blocking::unblock(move || is_same(&path, &into)).await?;
+    let over = async {
+        shared.stopped().await;
+        Ok(())
+    };
+    let files = Files { dir: source::Dir::open(dir).await?, shared: shared.clone(), under: target };
+    if here {
+        future::or(over, serve(dir, &mut InPlace::new(files), sleep)).await
+    } else {
+        future::or(over, serve(dir, &mut Copier::new(files), sleep)).await
+    }
+}
+
+/// Lets a sink serve the files of a directory until that is gone.
+///
+/// # Errors
+/// A directory that cannot be followed.
+pub(crate) async fn serve<S: Future<Output = ()>>(
+    dir: &Path,
+    sink: &mut impl Sink,
+    sleep: &impl Fn(Instant) -> S,
+) -> Result<(), FollowError> {
+    let mut watch = Watch::begin(dir).await?;
+    let mut directory = Directory::new();
+    loop {
+        if let Some(news) = future::poll_once(watch.next()).await {
+            let Some(news) = news? else { break };
+            news.into_iter().for_each(|news| tell(&mut directory, news));
+        }
+        match directory.poll(Instant::now()) {
+            DirectoryStep::Do(action) => act(&mut directory, sink, action).await,
+            DirectoryStep::Wait(None) => watch.wait().await,
+            DirectoryStep::Wait(Some(until)) => future::or(watch.wait(), sleep(until)).await,
+        }
+    }
+    // What was still told.
+    while let DirectoryStep::Do(action) = directory.poll(Instant::now()) {
+        act(&mut directory, sink, action).await;
+    }
+    Ok(())
+}
+
+fn tell(directory: &mut Directory, news: News) {
+    match news {
+        News::File(path, event) => directory.handle(&path, event),
+        News::DirectoryGone(path) => directory.handle_directory_gone(&path),
+        News::Lost => directory.handle_lost(),
+        News::Looked => directory.handle_looked(),
+    }
+}
+
+async fn act(directory: &mut Directory, sink: &mut impl Sink, action: DirectoryAction) {
+    match action {
+        DirectoryAction::Begin { path, whole, found } => {
+            match sink.begin(&path, whole, found).await {
+                Begun::Growing => directory.handle_begun(&path),
+                Begun::Whole => directory.handle_whole(&path),
+                Begun::Not => directory.handle_failed(&path),
+            }
+        }
+        DirectoryAction::Copy { path, last, writes } => {
+            match sink.copy(&path, last, writes).await {
+                Some(copied) => directory.handle_copied(&path, copied, Instant::now()),
+                None => directory.handle_failed(&path),
+            }
+        }
+        DirectoryAction::End(path) => {
+            if sink.end(&path).await {
+                directory.handle_whole(&path);
+            } else {
+                directory.handle_failed(&path);
+            }
+        }
+        DirectoryAction::Abandon(path) => sink.abandon(&path).await,
+        DirectoryAction::Remove(path) => sink.remove(&path).await,
+    }
+}
+
+/// The files of a directory, and where they are served.
+#[derive(Debug)]
+struct Files {
+    dir: source::Dir,
+    shared: Arc<Shared>,
+    under: Place,
+}
+
+impl Files {
+    /// Where a file is served; `None` for a path that no URL has.
+    fn place(&self, path: &RelPath) -> Option<Place> {
+        let Place { root, path: under } = &self.under;
+        let path =
+            if under.is_root() { path.clone() } else { RelPath::new(&format!("{under}/{path}"))? };
+        Some(Place { root: *root, path })
+    }
+}
+
+/// True if both are the same directory.
+///
+/// # Errors
+/// The files would be copied into the directory from which they are copied.
+fn is_same(dir: &Path, into: &Path) -> Result<bool, FollowError> {
+    let identity = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    let own = identity(dir).map_err(|why| FollowError(format!("cannot be read: {why}")))?;
+    if identity(into).is_ok_and(|other| other == own) {
+        return Ok(true);
+    }
+    let mut above: PathBuf = into.to_owned();
+    while above.pop() {
+        if identity(&above).is_ok_and(|other| other == own) {
+            let problem = format!("cannot be copied into itself: {} lies in it", into.display());
+            return Err(FollowError(problem));
+        }
+    }
+    Ok(false)
+}
