@@ -1,13 +1,17 @@
-//! Measures httpout beside nginx and beside a server that does as little as can be done, and says whether
+//! Measures httpout beside nginx, icecast2 and a server that does as little as can be done, and says whether
 //! it keeps its promises of speed, latency and memory.
 //!
 //! `cargo run --release -p httpout-benches -- all`. Everything runs on the loopback interface, in a temporary directory; nginx,
-//! wrk and curl are taken from the system.
+//! icecast2, wrk and curl are taken from the system.
 
+mod broadcast;
 mod client;
+mod crowd;
 mod error;
+mod fanout;
 mod floor;
 mod get;
+mod icecast;
 mod idle;
 mod live;
 mod measure;
@@ -16,6 +20,7 @@ mod peers;
 mod put;
 mod report;
 mod rights;
+mod tap;
 
 use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -60,6 +65,8 @@ enum What {
     Put,
     /// From an uploader's write to a reader's read
     Live,
+    /// One live stream to many listeners: processor time, latency and memory, beside icecast2
+    Fanout,
     /// Memory of connections that rest, beside nginx
     Idle,
     /// Memory of a large download and a large upload, beside nginx
@@ -128,6 +135,7 @@ fn run(args: &Args) -> Result<bool> {
         What::Get => &[get::run],
         What::Put => &[put::run],
         What::Live => &[live::run],
+        What::Fanout => &[fanout::run, fanout::hold],
         What::Idle => &[idle::run],
         What::Memory => &[memory::run],
         What::Rights => &[rights::run],
