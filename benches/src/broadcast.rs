@@ -126,9 +126,17 @@ fn start(kind: Kind, lab: &Lab) -> Result<(Server, Box<dyn Write + Send>)> {
     }
     let dir = lab.path(kind.name());
     std::fs::create_dir_all(&dir).context(dir.display())?;
-    let mut command = Command::new(program(kind)?);
-    command.args(["-i", "-", "-o", &format!("http://{}/{NAME}", free_port()?)]);
-    command.args(["--maxc", "0", "--maxp", "0"]).stdin(Stdio::piped());
+    let mut command = if kind == Kind::Floor {
+        let mut command = Command::new(std::env::current_exe().context("own path")?);
+        command.arg("floor-live");
+        command
+    } else {
+        let mut command = Command::new(program(kind)?);
+        command.args(["-i", "-", "-o", &format!("http://{}/{NAME}", free_port()?)]);
+        command.args(["--maxc", "0", "--maxp", "0"]);
+        command
+    };
+    command.stdin(Stdio::piped());
     let mut server = Server::start_with(kind, &mut command, dir.clone(), &dir.join("log"))?;
     let input = server.take_stdin().context("standard input")?;
     Ok((server, Box::new(input)))

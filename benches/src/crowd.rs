@@ -18,8 +18,8 @@ use crate::{
     tap::Tap,
 };
 
-/// So many knock at once; a server's queue of those who wait at the door must hold them.
-const AT_ONCE: usize = 250;
+/// So many knock at once: icecast2 lets 64 wait at the door, and who finds no room there knocks again a second later.
+const AT_ONCE: usize = 50;
 /// Until the answers to those must have begun.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// One read takes all that is there of a listener who keeps up.

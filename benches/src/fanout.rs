@@ -1,4 +1,4 @@
-//! One live stream to many listeners, beside icecast2.
+//! One live stream to many listeners, beside icecast2 and beside the least that can be done.
 //!
 //! The stream is 640 kb/s in packets of 8000 bytes, one each 100 ms. That is what a server gets to read from an encoder: ffmpeg
 //! and its like put what they have muxed into a buffer of 32 KiB at most and flush it by time or by frames, so a read
@@ -80,7 +80,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report> {
                 format!("{:.2}", latency(99.0)),
                 format!("{:.2}", latency(100.0)),
             ]);
-            if kind != Kind::Icecast && feed.packet == FEED.packet {
+            if plan.ours.contains(&kind) && feed.packet == FEED.packet {
                 let name = kind.name();
                 let mut check = |what, value, unit, most| {
                     report.check(
@@ -138,7 +138,7 @@ pub(crate) fn hold(plan: &Plan) -> Result<Report> {
                 (f64::NAN, f64::NAN)
             }
         };
-        if kind != Kind::Icecast {
+        if plan.ours.contains(&kind) {
             let mut check = |what, value, unit, most| {
                 let what = format!("fanout, {MANY} of {packets}, {what}, {name}");
                 report.check(what, value, unit, Target::AtMost(most));
@@ -152,7 +152,7 @@ pub(crate) fn hold(plan: &Plan) -> Result<Report> {
 
 /// icecast2 is the first.
 fn servers(plan: &Plan) -> impl Iterator<Item = Kind> + use<> {
-    [Kind::Icecast].into_iter().chain(plan.ours.iter().copied())
+    [Kind::Icecast, Kind::Floor].into_iter().chain(plan.ours.iter().copied())
 }
 
 /// What several samples of one server come to.

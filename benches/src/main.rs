@@ -10,6 +10,7 @@ mod crowd;
 mod error;
 mod fanout;
 mod floor;
+mod floor_live;
 mod get;
 mod icecast;
 mod idle;
@@ -65,6 +66,8 @@ enum What {
     Put,
     /// From an uploader's write to a reader's read
     Live,
+    /// The same where uploads are kept in memory
+    Gmem,
     /// One live stream to many listeners: processor time, latency and memory, beside icecast2
     Fanout,
     /// Memory of connections that rest, beside nginx
@@ -81,6 +84,9 @@ enum What {
         /// Where the uploaded file goes
         file: PathBuf,
     },
+    /// Be the floor server of live streams
+    #[command(hide = true)]
+    FloorLive,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -132,9 +138,14 @@ fn run(args: &Args) -> Result<bool> {
             floor::serve(file)?;
             return Ok(true);
         }
+        What::FloorLive => {
+            floor_live::serve()?;
+            return Ok(true);
+        }
         What::Get => &[get::run],
         What::Put => &[put::run],
         What::Live => &[live::run],
+        What::Gmem => &[live::in_memory],
         What::Fanout => &[fanout::run, fanout::hold],
         What::Idle => &[idle::run],
         What::Memory => &[memory::run],

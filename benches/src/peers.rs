@@ -24,7 +24,7 @@ use crate::{
 pub(crate) enum Kind {
     Nginx,
     Icecast,
-    /// See [`crate::floor`].
+    /// See [`crate::floor`] and [`crate::floor_live`].
     Floor,
     Tokio,
     Smol,
