@@ -15,8 +15,10 @@ use crate::{
     peers::free_port,
 };
 
-/// Of its limit on how far a listener may be behind: its default, and ours is alike.
+/// How far a listener may be behind: its default.
 const QUEUE: usize = 512 << 10;
+/// Old bytes for a listener's start: its default, and ours is one more.
+const BURST: usize = (64 << 10) - 1;
 
 pub(crate) fn start(dir: &Path, log: &Path) -> Result<(Child, SocketAddr)> {
     let addr = free_port()?;
@@ -50,8 +52,7 @@ pub(crate) fn source(addr: SocketAddr, name: &str) -> Result<impl Write + Send +
     }
 }
 
-/// As Debian has it, but for more clients, and without the burst of old bytes at a listener's start: that is memory
-/// and time which we do not spend either.
+/// As Debian has it, but for more clients.
 fn configuration(addr: SocketAddr) -> String {
     // It refuses to be root.
     let owner = if rustix::process::geteuid().is_root() {
@@ -66,8 +67,7 @@ fn configuration(addr: SocketAddr) -> String {
     <sources>2</sources>
     <queue-size>{QUEUE}</queue-size>
     <source-timeout>30</source-timeout>
-    <burst-on-connect>0</burst-on-connect>
-    <burst-size>0</burst-size>
+    <burst-size>{BURST}</burst-size>
 </limits>
 <authentication>
     <source-password>secret</source-password>

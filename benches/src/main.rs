@@ -150,7 +150,16 @@ fn run(args: &Args) -> Result<bool> {
         What::Idle => &[idle::run],
         What::Memory => &[memory::run],
         What::Rights => &[rights::run],
-        What::All => &[get::run, put::run, live::run, idle::run, memory::run, rights::run],
+        What::All => &[
+            get::run,
+            put::run,
+            live::run,
+            fanout::run,
+            fanout::hold,
+            idle::run,
+            memory::run,
+            rights::run,
+        ],
     };
     let ours = args.server.kinds();
     if !args.no_build && !ours.is_empty() {
