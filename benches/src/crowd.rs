@@ -88,13 +88,14 @@ impl Crowd {
             let left = end.saturating_duration_since(Instant::now());
             let timeout = Timespec::try_from(left).context("epoll")?;
             let room = spare_capacity(&mut events);
-            let count = epoll::wait(&self.epoll, room, Some(&timeout)).context("epoll")?;
-            if count == 0 && left.is_zero() {
-                return Ok(());
-            }
+            epoll::wait(&self.epoll, room, Some(&timeout)).context("epoll")?;
             for event in events.drain(..) {
                 let listener = &mut self.listeners[event.data.u64() as usize];
                 listener.read(&self.epoll, &mut self.buffer, &mut self.arrivals)?;
+            }
+            // Not only when nothing is left to be read: with a busy crowd that never is.
+            if left.is_zero() {
+                return Ok(());
             }
         }
     }
