@@ -1,7 +1,9 @@
 //! How long a chunk takes from an uploader, through the server, to those who read the resource while it grows.
 
 use std::{
+    fs,
     io::{ErrorKind, Read},
+    process::{Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -14,7 +16,7 @@ use crate::{
     client::Client,
     error::{Context, Error, Result},
     measure::{median, percentile},
-    peers::Server,
+    peers::{Kind, Server, program},
     report::{Report, Target},
 };
 
@@ -24,6 +26,7 @@ const PERIOD: Duration = Duration::from_millis(20);
 /// What is sent before all readers are there is not measured.
 const LEAD: Duration = Duration::from_millis(500);
 const MOST_P50: f64 = 0.5;
+const MOST_P50_IN_MEMORY: f64 = 0.3;
 const MOST_P99: f64 = 5.0;
 const NAME: &str = "live.m4s";
 
@@ -36,16 +39,35 @@ struct Sample {
 }
 
 pub(crate) fn run(plan: &Plan) -> Result<Report> {
+    let servers = Server::start_all(plan.ours.iter().copied(), &plan.lab, &[])?;
+    compare(plan, "live", servers, MOST_P50)
+}
+
+/// The same, but nothing is written to a disk.
+pub(crate) fn in_memory(plan: &Plan) -> Result<Report> {
+    let start = |&kind: &Kind| {
+        let dir = plan.lab.path("gmem").join(kind.name());
+        fs::create_dir_all(&dir).context(dir.display())?;
+        let mut command = Command::new(program(kind)?);
+        command.args(["--rdirs", "gmem", "--wdir", "gmem", "--port", "auto"]);
+        command.args(["--maxc", "0", "--maxp", "0", "--timeout", "0"]).stdin(Stdio::null());
+        let log = dir.join("log");
+        Server::start_with(kind, &mut command, dir, &log)
+    };
+    let servers = plan.ours.iter().map(start).collect::<Result<_>>()?;
+    compare(plan, "gmem", servers, MOST_P50_IN_MEMORY)
+}
+
+fn compare(plan: &Plan, what: &str, servers: Vec<Server>, most_p50: f64) -> Result<Report> {
     let mut report = Report::new(
         format!(
-            "live: {READERS} readers, {} KiB each {PERIOD:?}, {} rounds of {:?}",
+            "{what}: {READERS} readers, {} KiB each {PERIOD:?}, {} rounds of {:?}",
             CHUNK >> 10,
             plan.rounds,
             plan.seconds
         ),
         &["server", "p50, ms", "p99, ms", "max, ms"],
     );
-    let servers = Server::start_all(plan.ours.iter().copied(), &plan.lab, &[])?;
     let mut samples: Vec<Vec<Sample>> = servers.iter().map(|_| Vec::new()).collect();
     for _ in 0..plan.rounds {
         for (server, samples) in servers.iter().zip(&mut samples) {
@@ -59,8 +81,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Report> {
         let max = percentile(&of(|sample| sample.max), 100.0);
         let name = server.kind.name();
         report.row([name.into(), format!("{p50:.3}"), format!("{p99:.3}"), format!("{max:.3}")]);
-        report.check(format!("live, p50, {name}"), p50, "ms", Target::AtMost(MOST_P50));
-        report.check(format!("live, p99, {name}"), p99, "ms", Target::AtMost(MOST_P99));
+        report.check(format!("{what}, p50, {name}"), p50, "ms", Target::AtMost(most_p50));
+        report.check(format!("{what}, p99, {name}"), p99, "ms", Target::AtMost(MOST_P99));
     }
     Ok(report)
 }

@@ -1,13 +1,18 @@
-//! Measures httpout beside nginx and beside a server that does as little as can be done, and says whether
+//! Measures httpout beside nginx, icecast2 and a server that does as little as can be done, and says whether
 //! it keeps its promises of speed, latency and memory.
 //!
 //! `cargo run --release -p httpout-benches -- all`. Everything runs on the loopback interface, in a temporary directory; nginx,
-//! wrk and curl are taken from the system.
+//! icecast2, wrk and curl are taken from the system.
 
+mod broadcast;
 mod client;
+mod crowd;
 mod error;
+mod fanout;
 mod floor;
+mod floor_live;
 mod get;
+mod icecast;
 mod idle;
 mod live;
 mod measure;
@@ -16,6 +21,7 @@ mod peers;
 mod put;
 mod report;
 mod rights;
+mod tap;
 
 use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -60,6 +66,10 @@ enum What {
     Put,
     /// From an uploader's write to a reader's read
     Live,
+    /// The same where uploads are kept in memory
+    Gmem,
+    /// One live stream to many listeners: processor time, latency and memory, beside icecast2
+    Fanout,
     /// Memory of connections that rest, beside nginx
     Idle,
     /// Memory of a large download and a large upload, beside nginx
@@ -74,6 +84,9 @@ enum What {
         /// Where the uploaded file goes
         file: PathBuf,
     },
+    /// Be the floor server of live streams
+    #[command(hide = true)]
+    FloorLive,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -125,13 +138,28 @@ fn run(args: &Args) -> Result<bool> {
             floor::serve(file)?;
             return Ok(true);
         }
+        What::FloorLive => {
+            floor_live::serve()?;
+            return Ok(true);
+        }
         What::Get => &[get::run],
         What::Put => &[put::run],
         What::Live => &[live::run],
+        What::Gmem => &[live::in_memory],
+        What::Fanout => &[fanout::run, fanout::hold],
         What::Idle => &[idle::run],
         What::Memory => &[memory::run],
         What::Rights => &[rights::run],
-        What::All => &[get::run, put::run, live::run, idle::run, memory::run, rights::run],
+        What::All => &[
+            get::run,
+            put::run,
+            live::run,
+            fanout::run,
+            fanout::hold,
+            idle::run,
+            memory::run,
+            rights::run,
+        ],
     };
     let ours = args.server.kinds();
     if !args.no_build && !ours.is_empty() {

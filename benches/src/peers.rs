@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -16,14 +16,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{
     client::Client,
     error::{Context, Error, Result},
-    measure,
+    icecast, measure,
 };
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Nginx,
-    /// See [`crate::floor`].
+    Icecast,
+    /// See [`crate::floor`] and [`crate::floor_live`].
     Floor,
     Tokio,
     Smol,
@@ -33,6 +34,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
+            Self::Icecast => "icecast2",
             Self::Floor => "floor",
             Self::Tokio => "httpout",
             Self::Smol => "httpout-smol",
@@ -74,6 +76,12 @@ pub(crate) struct Server {
     child: Child,
 }
 
+/// For those that cannot choose one by themselves: one that was free a moment ago is most likely free.
+pub(crate) fn free_port() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("free port")?;
+    listener.local_addr().context("free port")
+}
+
 /// Builds our servers with the same profile for everyone, next to this program.
 pub(crate) fn build() -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -109,21 +117,25 @@ impl Server {
         let log = dir.join("log");
         let (child, addr) = match kind {
             Kind::Nginx => start_nginx(&dir, &root, &log)?,
+            Kind::Icecast => icecast::start(&dir, &log)?,
             Kind::Floor => {
                 let program = env::current_exe().context("own path")?;
-                start_ours(Command::new(program).arg("floor").arg(root.join("upload")), &log)?
+                let mut command = Command::new(program);
+                command.arg("floor").arg(root.join("upload")).stdin(Stdio::null());
+                start_ours(&mut command, &log)?
             }
             Kind::Tokio | Kind::Smol => {
                 let mut command = Command::new(program(kind)?);
                 command.arg("--rdirs").arg(&root).arg("--wdir").arg(&root);
                 command.args(["--port", "auto", "--maxc", "0", "--maxp", "0", "--timeout", "0"]);
+                command.stdin(Stdio::null());
                 start_ours(&mut command, &log)?
             }
         };
         Self { kind, addr, root, log, child }.up()
     }
 
-    /// Starts one of ours by another command line.
+    /// Starts one of ours by another command line. Its standard input is the caller's to choose.
     pub(crate) fn start_with(
         kind: Kind,
         command: &mut Command,
@@ -132,6 +144,11 @@ impl Server {
     ) -> Result<Self> {
         let (child, addr) = start_ours(command, log)?;
         Self { kind, addr, root, log: log.to_owned(), child }.up()
+    }
+
+    /// The way into the server's standard input, once, if it is a pipe.
+    pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     fn up(mut self) -> Result<Self> {
@@ -188,7 +205,8 @@ impl Server {
     /// Whatever the answer is: a connection alone says little, the kernel takes it before a worker of nginx is there.
     fn answers(&self) -> Result<()> {
         let mut client = Client::connect(self.addr)?;
-        if self.kind != Kind::Floor {
+        // icecast2 dies now and then of a request for a file while it starts; its source asks next anyway.
+        if !matches!(self.kind, Kind::Floor | Kind::Icecast) {
             client.send(b"GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
             client.read_head(&mut vec![0; 16 << 10])?;
         }
@@ -240,7 +258,7 @@ fn make_file(path: &Path, len: u64) -> Result<()> {
 fn start_ours(command: &mut Command, log: &Path) -> Result<(Child, SocketAddr)> {
     let name = command.get_program().to_string_lossy().into_owned();
     let stderr = fs::File::create(log).context(log.display())?;
-    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+    let command = command.stdout(Stdio::piped()).stderr(stderr);
     let mut child = command.spawn().context(&name)?;
     let stdout = child.stdout.take().context("standard output")?;
     let (found, address) = mpsc::channel();
@@ -269,14 +287,11 @@ fn start_ours(command: &mut Command, log: &Path) -> Result<(Child, SocketAddr)> 
 
 fn banner_address(line: &str) -> Option<SocketAddr> {
     let start = line.find("http://127.0.0.1:")? + "http://".len();
-    line[start..].trim_end().trim_end_matches('/').parse().ok()
+    line[start..].split(['/', '\n']).next()?.parse().ok()
 }
 
 fn start_nginx(dir: &Path, root: &Path, log: &Path) -> Result<(Child, SocketAddr)> {
-    // It cannot choose a port by itself; one that was free a moment ago is most likely free.
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("free port")?;
-    let addr = listener.local_addr().context("free port")?;
-    drop(listener);
+    let addr = free_port()?;
     let conf = dir.join("nginx.conf");
     fs::write(&conf, nginx_conf(root, addr)).context(conf.display())?;
     let spawn = |program: &str| {
@@ -337,6 +352,7 @@ mod tests {
     fn finds_the_address_in_a_banner() {
         let addr = "127.0.0.1:8080".parse().ok();
         assert_eq!(banner_address("  http://127.0.0.1:8080/\n"), addr);
+        assert_eq!(banner_address("  http://127.0.0.1:8080/live.bin\n"), addr);
         assert_eq!(banner_address("httpout 0.1.0\n"), None);
     }
 }

@@ -2,17 +2,17 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    process::Command,
+    net::SocketAddr,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use crate::{
     Plan,
-    error::{Context, Error, Result},
+    error::{Context, Result},
     get,
     measure::{median, output},
-    peers::{Kind, Server, program},
+    peers::{Kind, Server, free_port, program},
     report::{Report, Target, grouped},
 };
 
@@ -56,7 +56,7 @@ fn compare(plan: &Plan, kind: Kind, report: &mut Report) -> Result<()> {
     let mut command = Command::new(program(kind)?);
     command.arg("--rdirs").arg(&rules).arg("--users").arg(&users);
     command.args(["--port", "auto", "--ifce", "127.0.0.1", "--maxc", "0", "--maxp", "0"]);
-    command.args(["--admin", &admin.to_string()]);
+    command.args(["--admin", &admin.to_string()]).stdin(Stdio::null());
     let guarded = Server::start_with(kind, &mut command, root, &dir.join("log"))?;
     write_text(&guarded)?;
     let began = Instant::now();
@@ -113,9 +113,4 @@ fn checks(admin: SocketAddr) -> Result<f64> {
         text.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok())
     };
     count("right").zip(count("wrong")).map(|(right, wrong)| right + wrong).context("metrics")
-}
-
-fn free_port() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("free port")?;
-    listener.local_addr().map_err(|error| Error::new(format!("free port: {error}")))
 }
