@@ -62,6 +62,12 @@ struct Active {
     so_far: SoFar,
 }
 
+impl Active {
+    fn is_endless(&self) -> bool {
+        self.task.as_ref().is_some_and(Task::is_endless)
+    }
+}
+
 #[derive(Debug)]
 struct SoFar {
     began: Instant,
@@ -145,8 +151,7 @@ impl Session {
     /// The peer will send no more.
     pub fn handle_eof(&mut self) {
         self.wire.handle_eof();
-        let task = self.active.as_ref().and_then(|active| active.task.as_ref());
-        if task.is_some_and(Task::is_endless) {
+        if self.active.as_ref().is_some_and(Active::is_endless) {
             // Nothing would tell that it is gone, as long as there is nothing to be sent.
             self.wire.abort_all(io::ErrorKind::UnexpectedEof);
         }
@@ -215,8 +220,8 @@ impl Session {
             match self.wire.poll(now) {
                 Step::Do(event) => self.on_event(event, now),
                 Step::Wait(wait) => {
-                    // What is empty holds no memory: connections that rest are many.
-                    if self.active.is_none() {
+                    // What is empty holds no memory: connections that rest are many, and so may listeners be.
+                    if self.active.as_ref().is_none_or(Active::is_endless) {
                         self.effects = VecDeque::new();
                         self.inputs = VecDeque::new();
                     }

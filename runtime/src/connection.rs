@@ -292,6 +292,10 @@ impl<T: Transport> Connection<T> {
                 }
             }
             Message::Growth(op, growth) => self.session.handle_growth(op, growth),
+            Message::Relay(live, others) => {
+                others.into_iter().for_each(Follower::news);
+                self.handle(Message::News(live));
+            }
             Message::News(live) => {
                 if self.airing.as_ref().is_some_and(|airing| airing.live == live) {
                     return self.send_waiting();
@@ -682,6 +686,7 @@ impl<T> Drop for Connection<T> {
         if let Some(Listening { channel, id, .. }) = self.listening.take() {
             channel.leave(id);
         }
+        self.mailbox.close();
         for (_, file) in self.files.drain(..) {
             file.close(&self.admission);
         }

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread::{self, ThreadId},
 };
 
 use event_listener::Event;
@@ -31,10 +32,17 @@ struct Slot {
     over: bool,
 }
 
+/// A listener that waits for news, and the thread that it runs on.
+#[derive(Debug)]
+struct Waiting {
+    follower: Follower,
+    thread: ThreadId,
+}
+
 /// A live resource.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    broadcast: Mutex<Broadcast<Follower>>,
+    broadcast: Mutex<Broadcast<Waiting>>,
     /// A connection that brings more and is to be told when there is room for it.
     producer: Mutex<Option<Follower>>,
     description: Mutex<Arc<Description>>,
@@ -112,7 +120,8 @@ impl Channels {
         id: ListenerId,
         waiter: impl FnOnce() -> Follower,
     ) -> Option<News> {
-        let news = lock(&channel.broadcast).take(id, waiter);
+        let waiting = || Waiting { follower: waiter(), thread: thread::current().id() };
+        let news = lock(&channel.broadcast).take(id, waiting);
         if news == Some(News::Lagging) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -166,7 +175,7 @@ impl Channel {
         let mut waiters = Vec::new();
         lock(&self.broadcast).push(group, |waiter| waiters.push(waiter));
         // Told without the lock, which they are going to take.
-        waiters.into_iter().for_each(Follower::news);
+        tell(waiters);
     }
 
     pub(crate) fn has_listeners(&self) -> bool {
@@ -176,7 +185,7 @@ impl Channel {
     fn end(&self, complete: bool) {
         let mut waiters = Vec::new();
         lock(&self.broadcast).end(complete, |waiter| waiters.push(waiter));
-        waiters.into_iter().for_each(Follower::news);
+        tell(waiters);
     }
 
     pub(crate) fn leave(&self, id: ListenerId) {
@@ -202,6 +211,19 @@ impl Channel {
 
     pub(crate) fn set_title(&self, title: Option<Arc<str>>) {
         lock(&self.broadcast).set_title(title);
+    }
+}
+
+/// Tells all that there is news. To wake a task of another thread costs a system call: of each thread, one is told, and tells the others.
+fn tell(mut waiters: Vec<Waiting>) {
+    let here = thread::current().id();
+    while let Some(first) = waiters.pop() {
+        if first.thread == here {
+            first.follower.news();
+            continue;
+        }
+        let others = waiters.extract_if(.., |waiter| waiter.thread == first.thread);
+        first.follower.relay(others.map(|waiter| waiter.follower).collect());
     }
 }
 

@@ -15,7 +15,7 @@ use rustix::fd::OwnedFd;
 
 use crate::{
     files::{OpenFile, PartFile, list::Taken},
-    server::Offer,
+    server::{Follower, Offer},
 };
 
 /// A message to a connection.
@@ -35,6 +35,8 @@ pub(crate) enum Message {
     Growth(OpId, Growth),
     /// There is news for the listener of this effect.
     News(OpId),
+    /// The same, and these are to be told, too.
+    Relay(OpId, Vec<Follower>),
     /// A span that was not in the page cache now is.
     Fetched,
     /// Another site is served.
@@ -45,6 +47,15 @@ pub(crate) enum Message {
     Abort,
 }
 
+impl Message {
+    /// It does not reach its connection any more, but others wait for it.
+    fn pass_on(self) {
+        if let Self::Relay(_, others) = self {
+            others.into_iter().for_each(Follower::news);
+        }
+    }
+}
+
 /// Where a connection's messages wait. Holds no memory while it is empty.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox(Mutex<Inner>);
@@ -53,12 +64,18 @@ pub(crate) struct Mailbox(Mutex<Inner>);
 struct Inner {
     messages: Vec<Message>,
     waker: Option<Waker>,
+    /// Nobody looks any more.
+    closed: bool,
 }
 
 impl Mailbox {
     /// Leaves a message and wakes the connection. Growth that was not yet looked at is replaced.
     pub(crate) fn post(&self, message: Message) {
         let mut inner = self.lock();
+        if inner.closed {
+            drop(inner);
+            return message.pass_on();
+        }
         let older = match &message {
             Message::Growth(op, _) => inner
                 .messages
@@ -70,6 +87,7 @@ impl Mailbox {
             | Message::Created(..)
             | Message::Begun(..)
             | Message::News(_)
+            | Message::Relay(..)
             | Message::Fetched
             | Message::Renewed(_)
             | Message::ShutDown
@@ -97,7 +115,55 @@ impl Mailbox {
         std::mem::take(&mut inner.messages)
     }
 
+    /// Nobody looks any more: others are told what they were to be told from here.
+    pub(crate) fn close(&self) {
+        let messages = {
+            let mut inner = self.lock();
+            inner.closed = true;
+            std::mem::take(&mut inner.messages)
+        };
+        messages.into_iter().for_each(Message::pass_on);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Instant, SystemTime};
+
+    use httpout_proto::{Config, Effect, Now, Session, Step};
+
+    use super::*;
+
+    /// Some effect's.
+    fn op() -> OpId {
+        let mut config = Config::default();
+        config.rdirs = vec!["www".into()];
+        let mut session = Session::new(config.check().unwrap());
+        session.handle_data("GET /a HTTP/1.1\r\nHost: a\r\n\r\n".into());
+        let now = Now { mono: Instant::now(), wall: SystemTime::now() };
+        match session.poll(now) {
+            Step::Do(Effect::Follow { op, .. }) => op,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_others_wait_for_is_told_although_the_connection_is_gone() {
+        let waits = |mailbox: &Arc<Mailbox>| {
+            let messages = mailbox.take(&Context::from_waker(Waker::noop()));
+            messages.iter().filter(|message| matches!(message, Message::News(_))).count()
+        };
+        let (gone, left) = (Arc::new(Mailbox::default()), Arc::new(Mailbox::default()));
+        let follower = |mailbox: &Arc<Mailbox>| Follower { mailbox: mailbox.clone(), op: op() };
+        follower(&gone).relay(vec![follower(&left)]);
+        assert_eq!(waits(&left), 0);
+        gone.close();
+        assert_eq!(waits(&left), 1, "it had come before");
+        follower(&gone).relay(vec![follower(&left)]);
+        assert_eq!(waits(&left), 1, "it came too late");
     }
 }

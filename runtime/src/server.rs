@@ -131,6 +131,11 @@ impl Follower {
     pub(crate) fn news(self) {
         self.mailbox.post(Message::News(self.op));
     }
+
+    /// The same, and `others` are to be told by it.
+    pub(crate) fn relay(self, others: Vec<Self>) {
+        self.mailbox.post(Message::Relay(self.op, others));
+    }
 }
 
 impl PartialEq for Follower {
