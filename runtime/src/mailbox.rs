@@ -145,10 +145,8 @@ mod tests {
         let mut session = Session::new(config.check().unwrap());
         session.handle_data("GET /a HTTP/1.1\r\nHost: a\r\n\r\n".into());
         let now = Now { mono: Instant::now(), wall: SystemTime::now() };
-        match session.poll(now) {
-            Step::Do(Effect::Follow { op, .. }) => op,
-            other => panic!("{other:?}"),
-        }
+        let Step::Do(Effect::Follow { op, .. }) = session.poll(now) else { panic!("it looks") };
+        op
     }
 
     #[test]
