@@ -8,7 +8,7 @@ mod source;
 use std::path::{Path, PathBuf};
 
 use httpout_proto::{
-    ConfigError,
+    ConfigError, Site,
     effect::RelPath,
     exchange::media,
     live::{Description, LiveOptions, framing::Format},
@@ -40,6 +40,8 @@ pub enum Source {
     Stdin,
     /// A file, or a pipe with a name.
     File(PathBuf),
+    /// A directory that somebody writes into: each of its files is a resource below the input's path, while it is written and after.
+    Directory(PathBuf),
 }
 
 impl Source {
@@ -47,14 +49,14 @@ impl Source {
     pub fn name(&self) -> String {
         match self {
             Self::Stdin => "standard input".into(),
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Directory(path) => path.display().to_string(),
         }
     }
 
     fn path(&self) -> Option<&Path> {
         match self {
             Self::Stdin => None,
-            Self::File(path) => Some(path),
+            Self::File(path) | Self::Directory(path) => Some(path),
         }
     }
 }
@@ -75,8 +77,8 @@ impl Input {
     /// Checks what can be checked before it is read, and settles what its name tells.
     ///
     /// # Errors
-    /// A file that is not there, or is a directory.
-    pub(crate) fn settle(mut self) -> Result<Self, ConfigError> {
+    /// A file that is not there, or is a directory; a directory that is none, or whose files have nowhere to go.
+    pub(crate) fn settle(mut self, site: &Site) -> Result<Self, ConfigError> {
         if let Some(path) = self.source.path() {
             let error = |problem, help| ConfigError { option: "input", problem, help };
             let found = std::fs::metadata(path).map_err(|why| {
@@ -85,12 +87,22 @@ impl Input {
                     "name a file, a FIFO or -",
                 )
             })?;
-            if found.is_dir() {
-                let problem = format!("{} is a directory", path.display());
-                return Err(error(
-                    problem,
-                    "name a file, or add --rdirs, into which it is followed",
-                ));
+            let shown = path.display();
+            match &self.source {
+                Source::Directory(_) if !found.is_dir() => {
+                    let problem = format!("{shown} is no directory");
+                    return Err(error(problem, "leave the slash at its end out"));
+                }
+                Source::Directory(_) if site.recorded(&self.path).is_none() => {
+                    let problem = format!("{shown} is a directory");
+                    let help = "add --rdirs DIR, into which its files go; it may be the same one";
+                    return Err(error(problem, help));
+                }
+                Source::File(_) if found.is_dir() => {
+                    let problem = format!("{shown} is a directory");
+                    return Err(error(problem, "write a slash at its end to have it followed"));
+                }
+                Source::Directory(_) | Source::File(_) | Source::Stdin => {}
             }
             if found.is_file() && !self.rt {
                 // It would be read at once, and everybody be left behind.

@@ -87,7 +87,9 @@ impl Server {
     /// An input that is not there.
     pub fn with_inputs(mut self, inputs: Vec<Input>) -> Result<Self, ConfigError> {
         self.shared.expect_inputs(inputs.len());
-        self.inputs = inputs.into_iter().map(Input::settle).collect::<Result<_, _>>()?;
+        let site = self.site();
+        self.inputs =
+            inputs.into_iter().map(|input| input.settle(&site)).collect::<Result<_, _>>()?;
         Ok(self)
     }
 

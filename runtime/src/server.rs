@@ -441,6 +441,13 @@ impl Shared {
         Following::Nothing
     }
 
+    /// The latest upload to `key`, and how far it is.
+    #[cfg(test)]
+    pub(crate) fn in_progress(&self, key: &PathBuf) -> Option<(Arc<OwnedFd>, Growth)> {
+        let hub = lock(&self.hub);
+        hub.get(hub.latest(key)?)
+    }
+
     pub(crate) fn unfollow(&self, feed: FeedId, follower: &Follower) {
         lock(&self.hub).unfollow(feed, follower);
     }

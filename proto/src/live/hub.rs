@@ -83,10 +83,15 @@ impl<K: Clone + Eq + Hash, F: Clone, W: Clone + PartialEq> Hub<K, F, W> {
 
     /// Follows the latest upload to `key`. `None` if there is none.
     pub fn follow(&mut self, key: &K, follower: W) -> Option<(FeedId, F, Growth)> {
-        let id = *self.targets.get(key)?.feeds.last()?;
+        let id = self.latest(key)?;
         let feed = self.feeds.get_mut(&id)?;
         feed.followers.push(follower);
         Some((id, feed.file.clone(), feed.growth))
+    }
+
+    /// The latest upload to `key`.
+    pub fn latest(&self, key: &K) -> Option<FeedId> {
+        self.targets.get(key)?.feeds.last().copied()
     }
 
     /// Waits for an upload to `key` to begin.

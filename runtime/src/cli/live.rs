@@ -17,8 +17,8 @@ use crate::input::{Input, Source};
 #[command(next_help_heading = "Live inputs")]
 pub(super) struct Live {
     /// Read a file, a FIFO or (-) standard input and send it to everybody who asks for the path of its -o; without one, for the file's
-    /// name. More than one: as many -o, in the same order. FILE:#NAME=VALUE sets a property, as --prop does for all
-    #[arg(short = 'i', long, value_name = "FILE|-", value_parser = NonEmptyStringValueParser::new())]
+    /// name. DIR/ with --rdirs: every file that is written into DIR, while it is written. More than one: as many -o, in the same order. FILE:#NAME=VALUE sets a property, as --prop does for all
+    #[arg(short = 'i', long, value_name = "FILE|DIR/|-", value_parser = NonEmptyStringValueParser::new())]
     pub(super) input: Vec<String>,
 
     /// Say of the inputs: ServiceName, StreamTitle, ice-NAME or icy-NAME, which --ice shows; any number of times
@@ -100,6 +100,9 @@ impl Live {
             let mut words = text.split(":#");
             let source = match words.next().unwrap_or_default() {
                 "-" => Source::Stdin,
+                path if path.ends_with('/') || Path::new(path).is_dir() => {
+                    Source::Directory(path.into())
+                }
                 path => Source::File(path.into()),
             };
             let path = path(&source, dst.get(at))?;
@@ -164,6 +167,7 @@ fn path(source: &Source, dst: Option<&Destination>) -> Result<RelPath, ConfigErr
     let named = match source {
         Source::Stdin => None,
         Source::File(path) => own(path),
+        Source::Directory(_) => Some(RelPath::root()),
     };
     named.ok_or_else(|| ConfigError {
         option: "dst",

@@ -101,7 +101,7 @@ pub(crate) async fn follow<S: Future<Output = ()>>(
         shared.stopped().await;
         Ok(())
     };
-    let files = Files { dir: source::Dir::open(dir).await?, shared: shared.clone(), under: target };
+    let files = Files { dir: source::Dir::new(dir), shared: shared.clone(), under: target };
     if here {
         future::or(over, serve(dir, &mut InPlace::new(files), sleep)).await
     } else {

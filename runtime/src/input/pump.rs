@@ -13,7 +13,12 @@ use httpout_proto::{
     },
 };
 
-use super::{Input, recording::Recording, source::Reader};
+use super::{
+    Input, Source,
+    directory::{FollowError, follow},
+    recording::Recording,
+    source::Reader,
+};
 use crate::{live::Channel, publisher::OnAir, server::Shared};
 
 /// Why an input stopped before its end.
@@ -22,6 +27,7 @@ enum Stopped {
     Unframed(FramingError),
     Taken,
     Unwritable(FsError),
+    Unfollowed(FollowError),
 }
 
 impl std::fmt::Display for Stopped {
@@ -29,6 +35,7 @@ impl std::fmt::Display for Stopped {
         match self {
             Self::Unreadable(error) => write!(f, "cannot be read: {error}"),
             Self::Unframed(error) => error.fmt(f),
+            Self::Unfollowed(error) => error.fmt(f),
             Self::Unwritable(error) => write!(f, "cannot be written: {error}"),
             Self::Taken => f.write_str("there is another live resource of that path"),
         }
@@ -41,9 +48,15 @@ pub(crate) async fn feed<S: Future<Output = ()>>(
     input: Input,
     sleep: impl Fn(Instant) -> S,
 ) {
-    let fed = match shared.site().recorded(&input.path) {
-        Some(place) => record(&shared, &input, place, &sleep).await,
-        None => broadcast(&shared, &input, &sleep).await,
+    let fed = match (&input.source, shared.site().recorded(&input.path)) {
+        (Source::Directory(dir), _) => {
+            let followed = follow(&shared, dir, &input.path, &sleep).await;
+            followed.map_err(Stopped::Unfollowed)
+        }
+        (Source::File(_) | Source::Stdin, Some(place)) => {
+            record(&shared, &input, place, &sleep).await
+        }
+        (Source::File(_) | Source::Stdin, None) => broadcast(&shared, &input, &sleep).await,
     };
     if let Err(why) = fed {
         tracing::error!(path = %input.path, "the input from {} {why}", input.source.name());

@@ -32,7 +32,7 @@ impl Reader {
     pub(crate) async fn open(source: &Source) -> io::Result<Self> {
         let source = source.clone();
         let file = blocking::unblock(move || match source {
-            Source::File(path) => File::open(path),
+            Source::File(path) | Source::Directory(path) => File::open(path),
             Source::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
         })
         .await?;

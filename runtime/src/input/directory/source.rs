@@ -10,12 +10,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use httpout_proto::effect::RelPath;
 use rustix::{
-    fd::{AsFd, OwnedFd},
+    fd::AsFd,
     fs::{Mode, OFlags, open, openat},
     io::{Errno, pread, retry_on_intr},
 };
-
-use super::FollowError;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// Reading, without waiting for the writer of a FIFO.
@@ -25,20 +23,13 @@ const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// The directory that is followed.
+/// The directory that is followed. Not kept open: while it was, its removal would not be told.
 #[derive(Clone, Debug)]
-pub(super) struct Dir(Arc<OwnedFd>);
+pub(super) struct Dir(Arc<Path>);
 
 impl Dir {
-    /// Opens it.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub(super) async fn open(path: &Path) -> Result<Self, FollowError> {
-        let path = path.to_owned();
-        let opened = blocking::unblock(move || open(path, DIRECTORY, Mode::empty())).await;
-        let opened = opened.map_err(|why| FollowError(format!("cannot be read: {why}")))?;
-        Ok(Self(Arc::new(opened)))
+    pub(super) fn new(path: &Path) -> Self {
+        Self(path.into())
     }
 
     /// Opens a file in it; `None` for what is not there, or is no regular file.
@@ -77,13 +68,12 @@ pub(super) fn read_at(file: impl AsFd, at: u64, most: usize) -> io::Result<Bytes
     Ok(data.freeze())
 }
 
-fn file(dir: &OwnedFd, path: &str) -> rustix::io::Result<File> {
-    let mut inner = None;
+fn file(dir: &Path, path: &str) -> rustix::io::Result<File> {
+    let mut inner = open(dir, DIRECTORY, Mode::empty())?;
     let mut rest = path;
     while let Some((name, after)) = rest.split_once('/') {
-        let outer = inner.as_ref().unwrap_or(dir);
-        inner = Some(openat(outer, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?);
+        inner = openat(&inner, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
         rest = after;
     }
-    openat(inner.as_ref().unwrap_or(dir), rest, READ, Mode::empty()).map(File::from)
+    openat(&inner, rest, READ, Mode::empty()).map(File::from)
 }
