@@ -256,6 +256,8 @@ impl<W> Broadcast<W> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn group(data: &'static str, tune_in: Option<&'static str>) -> Group {
@@ -346,5 +348,118 @@ mod tests {
         assert!(live.has_room());
         live.leave(id);
         assert!(live.has_room());
+    }
+
+    /// What a listener got so far, and where that began.
+    #[derive(Debug, Default)]
+    struct Heard {
+        joined_at: usize,
+        bytes: Vec<u8>,
+        over: Option<News>,
+    }
+
+    #[derive(Clone, Debug)]
+    enum Act {
+        Push { len: usize, joinable: bool },
+        Join,
+        Take(usize),
+        Leave(usize),
+        End,
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            6 => (1usize..60, any::<bool>()).prop_map(|(len, joinable)| Act::Push { len, joinable }),
+            2 => Just(Act::Join),
+            8 => (0usize..8).prop_map(Act::Take),
+            1 => (0usize..8).prop_map(Act::Leave),
+            1 => Just(Act::End),
+        ]
+    }
+
+    proptest! {
+        /// Each listener gets its tune-in data and then a run of whole packets without a gap, from where one may begin; it is told of news exactly
+        /// if it waits for some; with `blockio` nobody is dropped, and what is kept is bounded.
+        #[test]
+        fn everybody_hears_whole_packets_without_a_gap(
+            acts in prop::collection::vec(act(), 0..200),
+            max_async_buf in 0u64..200,
+            burst in 0u64..200,
+            blockio in any::<bool>(),
+        ) {
+            let options = BroadcastOptions { max_async_buf, burst, blockio, hold: false };
+            let mut live = Broadcast::new(options);
+            let mut pushed: Vec<Group> = Vec::new();
+            let mut ids: Vec<ListenerId> = Vec::new();
+            let mut heard: Vec<Heard> = Vec::new();
+            let mut waits: Vec<bool> = Vec::new();
+            let mut told: Vec<usize> = Vec::new();
+            let mut over = false;
+            for act in acts {
+                match act {
+                    Act::Push { len, joinable } => {
+                        if over || !live.has_room() {
+                            continue;
+                        }
+                        let number = pushed.len();
+                        let data = vec![number as u8; len].into();
+                        let tune_in = joinable.then(|| Bytes::from(format!("<{number}>")));
+                        pushed.push(Group { data, tune_in });
+                        live.push(pushed[number].clone(), |who| told.push(who));
+                        for who in told.drain(..) {
+                            prop_assert!(waits[who], "told without waiting");
+                            waits[who] = false;
+                        }
+                        prop_assert!(
+                            blockio || live.groups.iter().skip(1).map(|kept| kept.group.data.len() as u64).sum::<u64>()
+                                <= max_async_buf.max(burst)
+                        );
+                    }
+                    Act::Join if !over => {
+                        ids.push(live.join());
+                        heard.push(Heard { joined_at: pushed.len(), ..Heard::default() });
+                        waits.push(false);
+                    }
+                    Act::Take(who) if who < ids.len() && !waits[who] => {
+                        match live.take(ids[who], || who) {
+                            Some(News::Packets { data, .. }) => heard[who].bytes.extend(data.concat()),
+                            Some(news) => heard[who].over = Some(news),
+                            None if live.listeners.contains_key(&ids[who]) => waits[who] = true,
+                            None => {}
+                        }
+                    }
+                    Act::Leave(who) if who < ids.len() => {
+                        live.leave(ids[who]);
+                        waits[who] = false;
+                    }
+                    Act::End => {
+                        over = true;
+                        live.end(true, |who| told.push(who));
+                        told.drain(..).for_each(|who| waits[who] = false);
+                        prop_assert!(waits.iter().all(|waits| !waits), "everybody is told of the end");
+                    }
+                    Act::Join | Act::Take(_) | Act::Leave(_) => {}
+                }
+            }
+            for Heard { joined_at, bytes, over, .. } in &heard {
+                prop_assert!(!(blockio && *over == Some(News::Lagging)));
+                if bytes.is_empty() {
+                    continue;
+                }
+                let runs = |first: usize| {
+                    let mut run = pushed[first].tune_in.clone()?.to_vec();
+                    let mut packets = pushed[first..].iter();
+                    while run.len() < bytes.len() {
+                        run.extend_from_slice(&packets.next()?.data);
+                    }
+                    Some(run == *bytes)
+                };
+                let first = (0..pushed.len()).find(|&first| runs(first) == Some(true));
+                prop_assert!(first.is_some(), "no run of packets");
+                let before: u64 = pushed[first.unwrap_or(0)..(*joined_at).max(first.unwrap_or(0))]
+                    .iter().map(|group| group.data.len() as u64).sum();
+                prop_assert!(before <= burst, "more than the burst");
+            }
+        }
     }
 }

@@ -119,3 +119,68 @@ fn join(mut packets: Vec<Bytes>) -> Bytes {
     packets.iter().for_each(|packet| joined.extend_from_slice(packet));
     joined.freeze()
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests need some moment to begin at")]
+mod tests {
+    use super::*;
+
+    const TS: &[u8] = include_bytes!("../../tests/media/film.ts");
+    const MP3: &[u8] = include_bytes!("../../tests/media/cbr.mp3");
+
+    /// All that comes out when it is waited for, and how long that took.
+    fn drain(feed: &mut Feed, now: &mut Instant) -> Vec<Group> {
+        let mut groups = Vec::new();
+        loop {
+            match feed.poll(*now).unwrap() {
+                FeedStep::Group(group) => groups.push(group),
+                FeedStep::Until(due) => {
+                    assert!(due > *now, "it would be asked for ever");
+                    *now = due;
+                }
+                FeedStep::Data | FeedStep::Over { .. } => return groups,
+            }
+        }
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_and_begins_where_one_may_join() {
+        for (format, media) in [(Format::MpegTs, TS), (Format::MpegAudio, MP3)] {
+            for step in [188, 1000, 70_000] {
+                let mut feed = Feed::new(format, false);
+                let (mut now, mut groups) = (Instant::now(), Vec::new());
+                for piece in media.chunks(step) {
+                    feed.handle_data(Bytes::from_static(piece));
+                    groups.extend(drain(&mut feed, &mut now));
+                }
+                feed.handle_end();
+                groups.extend(drain(&mut feed, &mut now));
+                let FeedStep::Over { leftover } = feed.poll(now).unwrap() else {
+                    panic!("it ends")
+                };
+                let out: Vec<u8> = groups.iter().flat_map(|group| group.data.to_vec()).collect();
+                assert_eq!(out, media[..media.len() - leftover], "{format} {step}");
+                assert!(groups.iter().all(|group| group.data.len() <= GROUP));
+                assert!(groups.iter().any(|group| group.tune_in.is_some()), "{format} {step}");
+                assert!(leftover < 200, "{leftover}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_paced_input_takes_as_long_as_it_plays() {
+        for (format, media, seconds) in
+            [(Format::MpegTs, TS, 1.0..4.0), (Format::MpegAudio, MP3, 0.5..3.0)]
+        {
+            let mut feed = Feed::new(format, true);
+            feed.handle_data(Bytes::from_static(media));
+            feed.handle_end();
+            let start = Instant::now();
+            let mut now = start;
+            let groups = drain(&mut feed, &mut now);
+            let took = (now - start).as_secs_f64();
+            assert!(seconds.contains(&took), "{format}: {took} s");
+            assert!(groups.len() > 10, "{format}: {}", groups.len());
+        }
+    }
+}
