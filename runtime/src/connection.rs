@@ -177,7 +177,7 @@ impl<T: Transport> Connection<T> {
             }
         };
         if let Poll::Ready(()) = self.send(cx) {
-            return Poll::Ready(Round::Late);
+            return Poll::Ready(Round::More);
         }
         if wait.read && self.receive(cx).is_ready() {
             return Poll::Ready(Round::More);
@@ -695,7 +695,7 @@ impl<T> Drop for Connection<T> {
 
 enum Round {
     More,
-    /// Time has passed: the timer rang, or something was sent.
+    /// Time has passed: the timer rang.
     Late,
     Over,
 }

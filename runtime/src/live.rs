@@ -12,7 +12,10 @@ use std::{
 use event_listener::Event;
 use httpout_proto::{
     effect::RelPath,
-    live::{Broadcast, Description, Group, ListenerId, LiveOptions, News, framing::Audio},
+    live::{
+        Broadcast, BroadcastOptions, Description, Group, ListenerId, LiveOptions, News,
+        framing::Audio,
+    },
 };
 
 use crate::server::{Follower, wait_for};
@@ -121,11 +124,17 @@ impl Channels {
         waiter: impl FnOnce() -> Follower,
     ) -> Option<News> {
         let waiting = || Waiting { follower: waiter(), thread: thread::current().id() };
-        let news = lock(&channel.broadcast).take(id, waiting);
+        let (news, may_wait) = {
+            let mut broadcast = lock(&channel.broadcast);
+            let BroadcastOptions { blockio, hold, .. } = broadcast.options();
+            (broadcast.take(id, waiting), blockio || hold)
+        };
         if news == Some(News::Lagging) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        channel.tell_moved();
+        if may_wait {
+            channel.tell_moved();
+        }
         news
     }
 }
