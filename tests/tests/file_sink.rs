@@ -95,17 +95,16 @@ impl Sink {
     #[track_caller]
     fn serves(&self, path: &str, content: &[u8]) {
         until(path, || {
-            let answer = self.ask(&get(path));
-            (answer.status == 200
-                && answer.get("content-length").is_some()
-                && answer.body == content)
-                .then_some(())
+            let mut client = self.client();
+            let head = client.begin(&get(path));
+            let whole = head.status == 200 && head.get("content-length").is_some();
+            (whole && client.rest().as_deref() == Ok(content)).then_some(())
         });
     }
 
     #[track_caller]
     fn lacks(&self, path: &str) {
-        until(path, || (self.ask(&get(path)).status == 404).then_some(()));
+        until(path, || (self.client().begin(&get(path)).status == 404).then_some(()));
     }
 
     /// Waits until what is served is what was written.
