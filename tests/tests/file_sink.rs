@@ -62,7 +62,7 @@ impl Sink {
         let sink = Self { server: Server::start(kind, &[&args, more].concat()), tree };
         let mut file = sink.create("ready");
         until("the directory is followed", || {
-            file.write_all(b"1").expect("it can be written");
+            append(&mut file, "1");
             let mut client = sink.client();
             client.send(get("/ready").bytes());
             let head = client.head("GET");
@@ -129,11 +129,16 @@ impl Sink {
     }
 }
 
+#[track_caller]
+fn append(file: &mut File, data: impl AsRef<[u8]>) {
+    file.write_all(data.as_ref()).expect("it can be written");
+}
+
 /// Writes a file piece by piece, each one when the one before was read.
 #[track_caller]
 fn grows(sink: &Sink) {
     let mut file = sink.create("seg.m4s");
-    file.write_all(b"piece 0").unwrap();
+    append(&mut file, b"piece 0");
     let mut reader = sink.client();
     until("it is in progress", || {
         reader = sink.client();
@@ -143,12 +148,12 @@ fn grows(sink: &Sink) {
     assert_eq!(reader.content(7), b"piece 0");
     for i in 1..50 {
         let piece = format!("piece {i} {}", "x".repeat(i * i * 10));
-        file.write_all(piece.as_bytes()).unwrap();
+        append(&mut file, piece.as_bytes());
         assert_eq!(reader.content(piece.len()), piece.as_bytes());
     }
     drop(file);
     assert_eq!(reader.rest(), Ok(Vec::new()));
-    let whole = sink.tree.read("in/seg.m4s").unwrap();
+    let whole = sink.tree.read("in/seg.m4s").expect("it was written");
     reader.ask(&get("/seg.m4s")).is(200, whole).need("content-length");
 }
 
@@ -189,7 +194,7 @@ fn several_files_grow_at_once(kind: Kind) {
     for round in 0..10_u8 {
         for (file, size) in files.iter_mut().zip([1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 3])
         {
-            file.write_all(&vec![round; size]).unwrap();
+            append(file, vec![round; size]);
         }
     }
     drop(files);
@@ -197,7 +202,7 @@ fn several_files_grow_at_once(kind: Kind) {
     for (reader, name) in readers.iter_mut().zip(&names) {
         let answer = reader.response("GET");
         if answer.status == 200 {
-            assert!(answer.body == sink.tree.read(&format!("in/{name}")).unwrap(), "{name}");
+            assert!(Some(answer.body) == sink.tree.read(&format!("in/{name}")), "{name}");
         } else {
             // It asked before the file was heard of.
             answer.status_is(404);
@@ -208,14 +213,14 @@ fn several_files_grow_at_once(kind: Kind) {
 fn a_closed_range_waits_for_its_bytes(kind: Kind) {
     let sink = Sink::new(kind);
     let mut file = sink.create("a.m4s");
-    file.write_all(b"0123").unwrap();
+    append(&mut file, b"0123");
     until("it is in progress", || {
         let answer = sink.ask(&get("/a.m4s").field("Range", "bytes=0-1"));
         (answer.status == 206 && answer.body == b"01").then_some(())
     });
     let mut reader = sink.client();
     reader.send(get("/a.m4s").field("Range", "bytes=2-5").bytes());
-    file.write_all(b"456789").unwrap();
+    append(&mut file, b"456789");
     reader.response("GET").is(206, "2345");
 }
 
@@ -224,16 +229,16 @@ fn a_file_is_whole_when_its_writer_is_killed(kind: Kind) {
     let file = sink.create("live.ts");
     let mut encoder =
         Command::new("cat").stdin(Stdio::piped()).stdout(file).spawn().expect("the tests need cat");
-    let mut pipe = encoder.stdin.take().unwrap();
-    pipe.write_all(&[7; 100_000]).unwrap();
+    let mut pipe = encoder.stdin.take().expect("a pipe");
+    pipe.write_all(&[7; 100_000]).expect("cat reads");
     let mut reader = sink.client();
     until("it is in progress", || {
         reader = sink.client();
         (reader.begin(&get("/live.ts")).status == 200).then_some(())
     });
     assert!(reader.content(100_000) == [7; 100_000]);
-    encoder.kill().unwrap();
-    encoder.wait().unwrap();
+    encoder.kill().expect("it runs");
+    encoder.wait().expect("it can be waited for");
     assert_eq!(reader.rest(), Ok(Vec::new()));
     sink.serves("/live.ts", &[7; 100_000]);
     sink.is_all_there();
@@ -248,11 +253,11 @@ fn a_manifest_that_is_rewritten_is_never_seen_half(kind: Kind) {
         let mut file = sink.create("p.m3u8");
         let text = version(number);
         let (first, second) = text.split_at(text.len() / 2);
-        file.write_all(first.as_bytes()).unwrap();
+        append(&mut file, first.as_bytes());
         for _ in 0..5 {
             sink.ask(&get("/p.m3u8")).is(200, version(number - 1));
         }
-        file.write_all(second.as_bytes()).unwrap();
+        append(&mut file, second.as_bytes());
         drop(file);
         sink.serves("/p.m3u8", text.as_bytes());
     }
@@ -277,7 +282,7 @@ fn renames_and_removals_are_passed_on(kind: Kind) {
 fn a_removed_file_is_cut(kind: Kind) {
     let sink = Sink::new(kind);
     let mut file = sink.create("a.m4s");
-    file.write_all(b"12").unwrap();
+    append(&mut file, b"12");
     let mut reader = sink.client();
     until("it is in progress", || {
         reader = sink.client();
@@ -300,7 +305,7 @@ fn directories_come_and_go(kind: Kind) {
     sink.write("f/e/b.m4s", "two");
     sink.serves("/f/e/b.m4s", b"two");
     sink.is_all_there();
-    fs::remove_dir_all(sink.tree.path("in/f")).unwrap();
+    fs::remove_dir_all(sink.tree.path("in/f")).expect("it can be removed");
     sink.lacks("/f/e/a.m4s");
     sink.is_all_there();
 }
@@ -322,13 +327,13 @@ fn a_full_disk_is_told_and_survived(kind: Kind) {
     let _small = Mounted::tmpfs(&tree.path("out"), 200);
     let sink = Sink::over(tree, kind, "out", &[]);
     let mut file = sink.create("large.ts");
-    file.write_all(&[1; 50_000]).unwrap();
+    append(&mut file, [1; 50_000]);
     let mut reader = sink.client();
     until("it is in progress", || {
         reader = sink.client();
         (reader.begin(&get("/large.ts")).status == 200).then_some(())
     });
-    file.write_all(&[1; 1_000_000]).unwrap();
+    append(&mut file, vec![1; 1_000_000]);
     reader.rest().expect_err("it cannot be whole");
     drop(file);
     sink.write("small.ts", [2; 50_000]);
@@ -349,7 +354,7 @@ fn a_full_disk_is_told_and_survived(kind: Kind) {
 fn an_end_of_the_server_leaves_nothing_behind(kind: Kind) {
     let sink = Sink::new(kind);
     let mut file = sink.create("a.m4s");
-    file.write_all(b"12").unwrap();
+    append(&mut file, b"12");
     until("it is in progress", || (!sink.tree.parts().is_empty()).then_some(()));
     let Sink { server, tree } = sink;
     assert_eq!(server.stop().code, Some(0));
@@ -363,7 +368,7 @@ fn an_end_of_the_server_leaves_nothing_behind(kind: Kind) {
 
 fn the_server_ends_with_its_input(kind: Kind) {
     let Sink { server, tree } = Sink::over(Tree::new(), kind, "out", &["--quit"]);
-    fs::rename(tree.path("in"), tree.path("away")).unwrap();
+    fs::rename(tree.path("in"), tree.path("away")).expect("it can be renamed");
     assert_eq!(server.exit().code, Some(0));
 }
 
