@@ -303,6 +303,11 @@ impl Directory {
         }
     }
 
+    /// Files that are begun and neither ended nor abandoned.
+    pub fn in_progress(&self) -> Vec<RelPath> {
+        self.sorted(|_, file| file.served == Served::Begun)
+    }
+
     fn next(&mut self) -> Option<(RelPath, Queued)> {
         let soon = self.soon.pop_front().map(|path| (path, Queued::Soon));
         soon.or_else(|| self.later.pop_front().map(|path| (path, Queued::Later)))

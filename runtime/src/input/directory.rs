@@ -97,43 +97,58 @@ pub(crate) async fn follow<S: Future<Output = ()>>(
     let target = target.ok_or_else(|| FollowError("has no read directory to go to".into()))?;
     let (path, into) = (dir.to_owned(), shared.offer().roots.key(&target));
     let here = blocking::unblock(move || is_same(&path, &into)).await?;
-    let over = async {
-        shared.stopped().await;
-        Ok(())
-    };
     let files = Files { dir: source::Dir::new(dir), shared: shared.clone(), under: target };
     if here {
-        future::or(over, serve(dir, &mut InPlace::new(files), sleep)).await
+        serve(dir, &mut InPlace::new(files), &|| shared.stopped(), sleep).await
     } else {
-        future::or(over, serve(dir, &mut Copier::new(files), sleep)).await
+        serve(dir, &mut Copier::new(files), &|| shared.stopped(), sleep).await
     }
 }
 
-/// Lets a sink serve the files of a directory until that is gone.
+/// Lets a sink serve the files of a directory until that is gone, or until `over`; what is in progress then is abandoned.
 ///
 /// # Errors
 /// A directory that cannot be followed.
-pub(crate) async fn serve<S: Future<Output = ()>>(
+pub(crate) async fn serve<O: Future<Output = ()>, S: Future<Output = ()>>(
     dir: &Path,
     sink: &mut impl Sink,
+    over: &impl Fn() -> O,
+    sleep: &impl Fn(Instant) -> S,
+) -> Result<(), FollowError> {
+    let mut directory = Directory::new();
+    let served = serve_in(&mut directory, dir, sink, over, sleep).await;
+    for path in directory.in_progress() {
+        sink.abandon(&path).await;
+    }
+    served
+}
+
+async fn serve_in<O: Future<Output = ()>, S: Future<Output = ()>>(
+    directory: &mut Directory,
+    dir: &Path,
+    sink: &mut impl Sink,
+    over: &impl Fn() -> O,
     sleep: &impl Fn(Instant) -> S,
 ) -> Result<(), FollowError> {
     let mut watch = Watch::begin(dir).await?;
-    let mut directory = Directory::new();
-    loop {
+    while future::poll_once(over()).await.is_none() {
         if let Some(news) = future::poll_once(watch.next()).await {
-            let Some(news) = news? else { break };
-            news.into_iter().for_each(|news| tell(&mut directory, news));
+            let Some(news) = news? else {
+                // What was still told.
+                while let DirectoryStep::Do(action) = directory.poll(Instant::now()) {
+                    act(directory, sink, action).await;
+                }
+                break;
+            };
+            news.into_iter().for_each(|news| tell(directory, news));
         }
         match directory.poll(Instant::now()) {
-            DirectoryStep::Do(action) => act(&mut directory, sink, action).await,
-            DirectoryStep::Wait(None) => watch.wait().await,
-            DirectoryStep::Wait(Some(until)) => future::or(watch.wait(), sleep(until)).await,
+            DirectoryStep::Do(action) => act(directory, sink, action).await,
+            DirectoryStep::Wait(None) => future::or(over(), watch.wait()).await,
+            DirectoryStep::Wait(Some(until)) => {
+                future::or(over(), future::or(watch.wait(), sleep(until))).await;
+            }
         }
-    }
-    // What was still told.
-    while let DirectoryStep::Do(action) = directory.poll(Instant::now()) {
-        act(&mut directory, sink, action).await;
     }
     Ok(())
 }

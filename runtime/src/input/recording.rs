@@ -89,6 +89,14 @@ impl Recording {
         self.shared.ended(self.feed, done.is_ok());
         done.map(|_| ())
     }
+
+    /// Gives it up; resolves when nothing is left of it.
+    pub(crate) async fn abort(mut self) {
+        if let Some(part) = self.part.take() {
+            self.shared.ended(self.feed, false);
+            perform(part.is_in_memory(), move || drop(part)).await;
+        }
+    }
 }
 
 impl Drop for Recording {

@@ -399,6 +399,8 @@ proptest! {
             world.close(name);
         }
         world.settle();
+        let begun: Vec<_> = world.begun.keys().cloned().collect();
+        prop_assert_eq!(world.directory.in_progress(), begun);
         // What is empty may still be being written, if that it was closed was not heard.
         prop_assert!(world.begun.values().all(Vec::is_empty), "{:?}", world.told);
         for path in world.begun.keys() {

@@ -94,7 +94,7 @@ impl Sink for Copier {
         match self.copying.get_mut(path)?.go_on(last, writes).await {
             Ok(copied) => Some(copied),
             Err(why) => {
-                self.copying.remove(path);
+                self.abandon(path).await;
                 self.give_up(path, &why);
                 None
             }
@@ -118,7 +118,9 @@ impl Sink for Copier {
     }
 
     async fn abandon(&mut self, path: &RelPath) {
-        self.copying.remove(path);
+        if let Some(copying) = self.copying.remove(path) {
+            copying.recording.abort().await;
+        }
     }
 
     async fn remove(&mut self, path: &RelPath) {

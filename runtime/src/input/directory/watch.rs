@@ -33,13 +33,16 @@ const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::EXCL_UNLINK)
     .union(WatchFlags::ONLYDIR);
 
+/// News; `None` when the directory is gone.
+type Heard = Result<Option<Vec<News>>, FollowError>;
+
 /// What happens in a directory.
 #[derive(Debug)]
 pub(super) struct Watch {
     /// Waits for the next events, where that holds up nobody.
-    reading: Task<(Tree, Result<Option<Vec<News>>, FollowError>)>,
+    reading: Task<(Tree, Heard)>,
     /// What has come and was not taken; `None`: nothing.
-    ready: Option<Result<Option<Vec<News>>, FollowError>>,
+    ready: Option<Heard>,
     /// Who waits is woken when this is dropped.
     _stop: OwnedFd,
 }
@@ -70,7 +73,7 @@ impl Watch {
     ///
     /// # Errors
     /// What happens cannot be told any more.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<News>>, FollowError> {
+    pub(super) async fn next(&mut self) -> Heard {
         self.wait().await;
         self.ready.take().unwrap_or(Ok(None))
     }
@@ -106,14 +109,14 @@ struct Event {
 }
 
 impl Tree {
-    fn read(mut self) -> Task<(Self, Result<Option<Vec<News>>, FollowError>)> {
+    fn read(mut self) -> Task<(Self, Heard)> {
         blocking::unblock(move || {
             let news = self.next();
             (self, news)
         })
     }
 
-    fn next(&mut self) -> Result<Option<Vec<News>>, FollowError> {
+    fn next(&mut self) -> Heard {
         if self.gone {
             return Ok(None);
         }
