@@ -128,6 +128,15 @@ impl Channels {
         channel.tell_moved();
         news
     }
+
+    /// Is a listener too far behind, though it is still sending? Then it listens no longer.
+    pub(crate) fn must_go(&self, channel: &Channel, id: ListenerId) -> bool {
+        let must_go = lock(&channel.broadcast).must_go(id);
+        if must_go {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        must_go
+    }
 }
 
 impl Channel {
