@@ -218,6 +218,11 @@ impl Channel {
         }
     }
 
+    /// The stream has shown what it is.
+    pub(crate) fn set_media_type(&self, media_type: &str) {
+        Arc::make_mut(&mut lock(&self.description)).media_type = media_type.to_owned();
+    }
+
     pub(crate) fn set_title(&self, title: Option<Arc<str>>) {
         lock(&self.broadcast).set_title(title);
     }
