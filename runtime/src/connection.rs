@@ -300,9 +300,15 @@ impl<T: Transport> Connection<T> {
                 if self.airing.as_ref().is_some_and(|airing| airing.live == live) {
                     return self.send_waiting();
                 }
-                let listening = self.listening.as_mut().filter(|listening| listening.live == live);
-                if let Some(op) = listening.and_then(|listening| listening.waiting.take()) {
-                    self.take_news(op);
+                let Some(listening) = self.listening.as_mut().filter(|it| it.live == live) else {
+                    return;
+                };
+                if let Some(op) = listening.waiting.take() {
+                    return self.take_news(op);
+                }
+                let (channel, id) = (&listening.channel, listening.id);
+                if self.admission.shared().channels.must_go(channel, id) {
+                    self.session.abort(io::ErrorKind::TimedOut);
                 }
             }
             Message::Fetched => {

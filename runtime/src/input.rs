@@ -14,7 +14,10 @@ use httpout_proto::{
     live::{Description, LiveOptions, framing::Format},
 };
 
-pub(crate) use self::{pump::feed, recording::Recording};
+pub(crate) use self::{
+    pump::{announce, feed},
+    recording::Recording,
+};
 
 /// An input of the server.
 #[derive(Clone, Debug)]
@@ -109,6 +112,8 @@ impl Input {
                 self.options.broadcast.blockio = true;
             }
         }
+        // What came from there cannot be read again.
+        self.options.reopen &= self.source != Source::Stdin;
         let extension = |path: &Path| {
             let extension = path.extension()?.to_str()?.to_ascii_lowercase();
             Format::from_extension(&extension)

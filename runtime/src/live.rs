@@ -137,6 +137,15 @@ impl Channels {
         }
         news
     }
+
+    /// Is a listener too far behind, though it is still sending? Then it listens no longer.
+    pub(crate) fn must_go(&self, channel: &Channel, id: ListenerId) -> bool {
+        let must_go = lock(&channel.broadcast).must_go(id);
+        if must_go {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        must_go
+    }
 }
 
 impl Channel {
@@ -216,6 +225,11 @@ impl Channel {
         if description.audio != Some(audio) {
             Arc::make_mut(&mut description).audio = Some(audio);
         }
+    }
+
+    /// The stream has shown what it is.
+    pub(crate) fn set_media_type(&self, media_type: &str) {
+        Arc::make_mut(&mut lock(&self.description)).media_type = media_type.to_owned();
     }
 
     pub(crate) fn set_title(&self, title: Option<Arc<str>>) {

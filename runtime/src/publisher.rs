@@ -172,6 +172,11 @@ impl OnAir {
     pub(crate) fn end(mut self) {
         self.complete = true;
     }
+
+    /// It failed, and does not come again.
+    pub(crate) fn give_up(mut self) {
+        self.options.reopen = false;
+    }
 }
 
 impl Drop for OnAir {

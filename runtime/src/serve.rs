@@ -177,9 +177,11 @@ impl Handle {
     }
 }
 
-/// Reads an input until it is over or the server is shut down.
-pub async fn feed<A: Acceptor>(shared: Arc<Shared>, input: Input) {
-    input::feed(shared, input, A::sleep).await;
+/// Reads an input until it is over or the server is shut down. Its resource is there from now on: it is announced here, and not
+/// only by the future, so that whoever is accepted after that finds it.
+pub fn feed<A: Acceptor>(shared: Arc<Shared>, input: Input) -> impl Future<Output = ()> {
+    let announced = input::announce(&shared, &input);
+    input::feed(shared, input, announced, A::sleep)
 }
 
 /// Accepts until the server is shut down; `spawn` gets each connection.

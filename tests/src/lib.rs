@@ -11,6 +11,7 @@ mod body;
 mod client;
 pub mod coded;
 pub mod listing;
+pub mod live;
 mod message;
 mod request;
 mod ruled;

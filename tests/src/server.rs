@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::{env, fs};
@@ -57,10 +57,25 @@ impl Server {
         command
     }
 
-    /// Runs a command that becomes a server, and waits for the server's banner.
+    /// Runs a command that becomes a server, and waits for the server's banner. Its standard input is empty.
     #[track_caller]
-    pub fn run(mut command: Command) -> Self {
-        let (mut child, outputs) = spawn(&mut command);
+    pub fn run(command: Command) -> Self {
+        Self::run_reading(command, Stdio::null())
+    }
+
+    /// As [`start`](Self::start), with a pipe into the server's standard input.
+    #[track_caller]
+    pub fn fed(kind: Kind, args: &[&str]) -> (Self, ChildStdin) {
+        let own = ["--port", "auto", "--ifce", "127.0.0.1"];
+        let command = Self::command(kind, &[&own[..], args].concat());
+        let mut server = Self::run_reading(command, Stdio::piped());
+        let input = server.child.stdin.take().expect("piped");
+        (server, input)
+    }
+
+    #[track_caller]
+    fn run_reading(mut command: Command, stdin: Stdio) -> Self {
+        let (mut child, outputs) = spawn(&mut command, stdin);
         let Some(address) = outputs.address() else {
             let _ = child.kill();
             let _ = child.wait();
@@ -184,7 +199,7 @@ impl Server {
     /// Runs a command that is expected to end by itself.
     #[track_caller]
     pub fn ends(mut command: Command) -> Exit {
-        let (child, outputs) = spawn(&mut command);
+        let (child, outputs) = spawn(&mut command, Stdio::null());
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         Self { child, address, admin: None, outputs: Some(outputs), ended: false }.exit()
     }
@@ -276,8 +291,8 @@ impl Outputs {
     }
 }
 
-fn spawn(command: &mut Command) -> (Child, Outputs) {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+fn spawn(command: &mut Command, stdin: Stdio) -> (Child, Outputs) {
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("start {command:?}: {e}"));
     let stdout = child.stdout.take().expect("piped");
     let mut stderr = child.stderr.take().expect("piped");

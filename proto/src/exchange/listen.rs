@@ -4,6 +4,7 @@ use super::{
     Answer, Cx, Task,
     answer::{Request, begin_stored, head, refuse},
     icy::{self, Icy},
+    media,
 };
 use crate::{
     effect::{Done, Effect, OpId},
@@ -89,8 +90,9 @@ impl Listen {
 
     fn head(&self, description: &Description, cx: &Cx<'_>) -> ResponseHead {
         let cache = cx.site.config.cache_control.as_deref().unwrap_or("no-store");
+        let media_type = Some(&*description.media_type).filter(|it| !it.is_empty());
         let mut head = head(cx.site, Status::OK)
-            .field("Content-Type", &description.media_type)
+            .field("Content-Type", media_type.unwrap_or(media::UNKNOWN))
             .field_opt("Cache-Control", (cache != "none").then_some(cache))
             .field("Accept-Ranges", "none");
         if cx.site.config.ice {

@@ -93,8 +93,10 @@ struct Listener<W> {
     next: Option<u64>,
     /// What it gets before that.
     tune_in: Option<Bytes>,
-    /// To be told of news: it has asked, and there was none. `None`: it has not asked since.
-    waiting: Option<W>,
+    /// To be told of news. `None`: it was, and has not asked since.
+    waiter: Option<W>,
+    /// There was no news when it asked; else it is sending, and told only that it must go.
+    waiting: bool,
     lagging: bool,
 }
 
@@ -128,7 +130,7 @@ impl<W> Broadcast<W> {
         !(held || self.options.blockio && self.listeners.values().any(|l| self.is_late(l)))
     }
 
-    /// More came. Calls `tell` for those who wait for it.
+    /// More came. Calls `tell` for those who wait for it, and for those who are too far behind from now on.
     pub fn push(&mut self, group: Group, mut tell: impl FnMut(W)) {
         if group.data.is_empty() || self.over.is_some() {
             return;
@@ -145,12 +147,13 @@ impl<W> Broadcast<W> {
                     listener.next = Some(number);
                     listener.tune_in = tune_in.clone().filter(|bytes| !bytes.is_empty());
                 }
-                (Some(next), _) if next < self.first => listener.lagging = true,
+                (Some(next), _) if next < self.first => {
+                    listener.waiting |= !listener.lagging;
+                    listener.lagging = true;
+                }
                 (Some(_), _) => {}
             }
-            if let Some(waiter) = listener.waiting.take() {
-                tell(waiter);
-            }
+            listener.tell(&mut tell);
         }
     }
 
@@ -160,9 +163,9 @@ impl<W> Broadcast<W> {
     }
 
     /// Nothing more will come. Calls `tell` for those who wait.
-    pub fn end(&mut self, complete: bool, tell: impl FnMut(W)) {
+    pub fn end(&mut self, complete: bool, mut tell: impl FnMut(W)) {
         self.over.get_or_insert(complete);
-        self.listeners.values_mut().filter_map(|l| l.waiting.take()).for_each(tell);
+        self.listeners.values_mut().for_each(|listener| listener.tell(&mut tell));
     }
 
     // ---- the listeners ----
@@ -180,20 +183,21 @@ impl<W> Broadcast<W> {
                 break;
             }
         }
-        self.listeners.insert(id, Listener { next, tune_in, waiting: None, lagging: false });
+        let listener = Listener { next, tune_in, waiter: None, waiting: false, lagging: false };
+        self.listeners.insert(id, listener);
         id
     }
 
     /// What there is for a listener that has sent all it took before. Where there is nothing, it waits, and `waiter` is told when it is worth
-    /// asking again.
+    /// asking again; else `waiter` is told, while it sends, if it [must go](Self::must_go).
     pub fn take(&mut self, id: ListenerId, waiter: impl FnOnce() -> W) -> Option<News> {
-        let listener = self.listeners.get_mut(&id)?;
         self.had_listener = true;
-        if listener.lagging {
-            self.listeners.remove(&id);
-            self.dropped += 1;
+        if self.must_go(id) {
             return Some(News::Lagging);
         }
+        let listener = self.listeners.get_mut(&id)?;
+        listener.waiter = Some(waiter());
+        listener.waiting = false;
         let mut data: Vec<Bytes> = listener.tune_in.take().into_iter().collect();
         if let Some(next) = &mut listener.next {
             let mut taken = 0;
@@ -214,8 +218,18 @@ impl<W> Broadcast<W> {
             self.listeners.remove(&id);
             return Some(News::Over { complete });
         }
-        listener.waiting = Some(waiter());
+        listener.waiting = true;
         None
+    }
+
+    /// True, once, for a listener that is too far behind, though it has not yet sent what it took: it listens no longer.
+    pub fn must_go(&mut self, id: ListenerId) -> bool {
+        let lags = self.listeners.get(&id).is_some_and(|listener| listener.lagging);
+        if lags {
+            self.listeners.remove(&id);
+            self.dropped += 1;
+        }
+        lags
     }
 
     /// Somebody listens no longer.
@@ -251,6 +265,14 @@ impl<W> Broadcast<W> {
     fn is_late(&self, listener: &Listener<W>) -> bool {
         let next = listener.next.and_then(|next| self.groups.get((next - self.first) as usize));
         next.is_some_and(|kept| self.end - kept.end > self.options.max_async_buf)
+    }
+}
+
+impl<W> Listener<W> {
+    fn tell(&mut self, tell: &mut impl FnMut(W)) {
+        if std::mem::take(&mut self.waiting) {
+            self.waiter.take().into_iter().for_each(tell);
+        }
     }
 }
 
@@ -313,14 +335,23 @@ mod tests {
     fn who_is_too_far_behind_is_dropped_and_nobody_else() {
         let mut live = Broadcast::new(options(4, 0));
         let (slow, quick) = (live.join(), live.join());
-        assert_eq!((take(&mut live, slow), take(&mut live, quick)), (None, None));
-        for data in ["123456789", "ab", "cd"] {
-            live.push(group(data, Some("")), |_| {});
-            assert_eq!(take(&mut live, quick).unwrap(), data);
+        assert_eq!((take(&mut live, slow), live.take(quick, || 1)), (None, None));
+        let mut told = Vec::new();
+        for data in ["123456789", "ab", "cd", "ef"] {
+            live.push(group(data, Some("")), |w| told.extend((w == 0).then_some(data)));
+            assert!(live.take(quick, || 1).is_some());
+            assert_eq!(live.take(quick, || 1), None);
+            if data.len() > 4 {
+                assert_eq!(take(&mut live, slow).unwrap(), data, "and now it sends that");
+            }
         }
-        live.push(group("e", Some("")), |_| {});
-        assert_eq!(take(&mut live, slow).unwrap(), "Lagging");
-        assert_eq!((take(&mut live, quick).unwrap(), live.dropped()), ("e".into(), 1));
+        assert!(!live.must_go(slow));
+        for data in ["g", "h"] {
+            live.push(group(data, Some("")), |w| told.extend((w == 0).then_some(data)));
+        }
+        assert_eq!(told, ["123456789", "g"], "of the first news, and that it must go");
+        assert!(live.must_go(slow) && !live.must_go(slow));
+        assert_eq!((take(&mut live, quick).unwrap(), live.dropped()), ("gh".into(), 1));
     }
 
     #[test]

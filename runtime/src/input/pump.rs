@@ -42,10 +42,18 @@ impl std::fmt::Display for Stopped {
     }
 }
 
+/// Puts the input's resource on air, if it is to be broadcast and its path is free.
+pub(crate) fn announce(shared: &Arc<Shared>, input: &Input) -> Option<OnAir> {
+    let Input { path, description, options, .. } = input.clone();
+    let is_recorded = shared.site().recorded(&path).is_some();
+    if is_recorded { None } else { OnAir::begin(shared, path, description, options) }
+}
+
 /// Reads the input and sends it to who listens, until it is over or the server is shut down.
 pub(crate) async fn feed<S: Future<Output = ()>>(
     shared: Arc<Shared>,
     input: Input,
+    announced: Option<OnAir>,
     sleep: impl Fn(Instant) -> S,
 ) {
     let fed = match (&input.source, shared.site().recorded(&input.path)) {
@@ -56,7 +64,9 @@ pub(crate) async fn feed<S: Future<Output = ()>>(
         (Source::File(_) | Source::Stdin, Some(place)) => {
             record(&shared, &input, place, &sleep).await
         }
-        (Source::File(_) | Source::Stdin, None) => broadcast(&shared, &input, &sleep).await,
+        (Source::File(_) | Source::Stdin, None) => {
+            broadcast(&shared, &input, announced, &sleep).await
+        }
     };
     if let Err(why) = fed {
         tracing::error!(path = %input.path, "the input from {} {why}", input.source.name());
@@ -68,16 +78,19 @@ pub(crate) async fn feed<S: Future<Output = ()>>(
 async fn broadcast<S: Future<Output = ()>>(
     shared: &Arc<Shared>,
     input: &Input,
+    mut announced: Option<OnAir>,
     sleep: &impl Fn(Instant) -> S,
 ) -> Result<(), Stopped> {
     loop {
-        let Input { path, description, options, .. } = input.clone();
-        let on_air = OnAir::begin(shared, path, description, options).ok_or(Stopped::Taken)?;
+        let on_air = announced.take().or_else(|| announce(shared, input)).ok_or(Stopped::Taken)?;
         let stopped = async {
             shared.stopped().await;
             Ok(())
         };
-        future::or(stopped, send(&on_air.channel, input, sleep)).await?;
+        if let Err(why) = future::or(stopped, send(&on_air.channel, input, sleep)).await {
+            on_air.give_up();
+            return Err(why);
+        }
         on_air.end();
         if !input.options.reopen || shared.is_stopping() {
             return Ok(());
@@ -98,6 +111,9 @@ async fn send<S: Future<Output = ()>>(
         let Some(feed) = &mut feed else {
             let first = reader.read().await.map_err(Stopped::Unreadable)?;
             let format = input.format.or_else(|| Format::sniff(&first)).unwrap_or(Format::Raw);
+            if input.description.media_type.is_empty() {
+                channel.set_media_type(format.media_type());
+            }
             let feed = feed.insert(Feed::new(format, input.rt));
             if first.is_empty() {
                 feed.handle_end()
