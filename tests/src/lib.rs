@@ -8,6 +8,7 @@
 
 mod binary;
 mod body;
+mod browser;
 mod client;
 pub mod coded;
 pub mod listing;
@@ -23,13 +24,14 @@ mod wait;
 
 pub use binary::{Kind, binary};
 pub use body::Piece;
+pub use browser::{Browser, PAGE, RESULT};
 pub use client::{Client, End};
 pub use message::{Head, Response};
 pub use request::{Request, delete, get, head, patch, post, put};
 pub use ruled::{Ruled, USERS, basic};
 pub use server::{Exit, Server, Site};
 pub use tap::{Pushed, Tap};
-pub use tool::{Ran, Traced, run};
+pub use tool::{Background, Ran, Traced, run};
 pub use tree::{Mounted, Tree};
 pub use wait::{PATIENCE, until, until_within};
 

@@ -69,6 +69,33 @@ pub fn run(program: &str, args: &[&str], input: &[u8]) -> Ran {
     })
 }
 
+/// A program that runs beside the test, such as an encoder. It is killed on drop.
+#[derive(Debug)]
+pub struct Background {
+    child: Killed,
+    name: String,
+}
+
+impl Background {
+    /// Starts a program. One that is not installed fails the test.
+    #[track_caller]
+    pub fn start(program: &str, args: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("the tests need {program}; install it ({e})"));
+        Self { child: Killed(child), name: program.to_owned() }
+    }
+
+    /// Fails if the program has ended by itself.
+    #[track_caller]
+    pub fn still_runs(&mut self) {
+        let ended = self.child.0.try_wait().expect("a child can be waited for");
+        assert_eq!(ended, None, "{} has ended", self.name);
+    }
+}
+
 /// A child that does not outlive its test.
 #[derive(Debug)]
 struct Killed(Child);
