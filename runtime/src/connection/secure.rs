@@ -43,7 +43,11 @@ impl<T: Transport> Connection<T> {
                 self.session.handle_data(said);
                 Round::More
             }
-            Shaken::Over => Round::Over,
+            Shaken::Over(why) => {
+                let peer = self.admission.peer();
+                tracing::debug!(%peer, why, "a TLS handshake failed");
+                Round::Over
+            }
         }))
     }
 }

@@ -28,6 +28,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 64 << 10;
 /// Received at once during the handshake, and later.
 const ROOM: (usize, usize) = (16 << 10, 64 << 10);
+/// Reads in a row that bring no content; then others have their turn.
+const READS: usize = 8;
 /// Sealed at once.
 const BATCH: usize = 64 << 10;
 
@@ -52,6 +54,7 @@ enum Stage {
     },
     /// The handshake failed: the client is told, and what it still sends is dropped.
     Refused {
+        why: rustls::Error,
         deadline: Instant,
         dropped: usize,
     },
@@ -65,8 +68,8 @@ pub(crate) enum Shaken {
     Open(Option<String>),
     /// The client does not speak TLS; what it said.
     Plain(Bytes),
-    /// The client is gone, was too slow or was refused.
-    Over,
+    /// The client is gone, was too slow or was refused: which.
+    Over(String),
 }
 
 impl Tls {
@@ -92,7 +95,7 @@ impl Tls {
             Stage::Open => now,
         };
         if deadline <= now {
-            return (Poll::Ready(Shaken::Over), deadline);
+            return (Poll::Ready(self.over("it took too long")), deadline);
         }
         let shaken = self.shake(cx, transport, now);
         let deadline = match self.stage {
@@ -108,14 +111,14 @@ impl Tls {
         transport: &mut T,
         now: Instant,
     ) -> Poll<Shaken> {
-        loop {
+        for _ in 0..READS {
             // A client that takes nothing shows nothing either.
             if let Poll::Ready(Err(_)) = self.poll_flush(cx, transport) {
-                return Poll::Ready(Shaken::Over);
+                return Poll::Ready(self.over("the client is gone"));
             }
             let shaken = ready!(with_scratch(ROOM.0, |room| {
                 let Ok(len @ 1..) = ready!(transport.poll_read(cx, room)) else {
-                    return Poll::Ready(Some(Shaken::Over));
+                    return Poll::Ready(Some(self.over("the client is gone")));
                 };
                 Poll::Ready(self.take(&room[..len], now))
             }));
@@ -123,13 +126,23 @@ impl Tls {
                 return Poll::Ready(shaken);
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// It is over, for this reason, unless there was another one before.
+    fn over(&self, why: &str) -> Shaken {
+        Shaken::Over(match &self.stage {
+            Stage::Refused { why, .. } => why.to_string(),
+            Stage::Handshake { .. } | Stage::Open => why.to_owned(),
+        })
     }
 
     /// Bytes were received during the handshake.
     fn take(&mut self, received: &[u8], now: Instant) -> Option<Shaken> {
         if let Stage::Refused { dropped, .. } = &mut self.stage {
             *dropped += received.len();
-            return (*dropped > LINGER_BYTES).then_some(Shaken::Over);
+            return (*dropped > LINGER_BYTES).then(|| self.over(""));
         }
         match self.driver.receive(received, &mut []) {
             Ok(_) if self.driver.is_handshaking() => None,
@@ -138,9 +151,8 @@ impl Tls {
                 Some(Shaken::Open(self.driver.client_name()))
             }
             Err(Fault::Plain) => Some(Shaken::Plain(Bytes::copy_from_slice(received))),
-            Err(Fault::Tls(error)) => {
-                tracing::debug!(%error, "TLS handshake");
-                self.stage = Stage::Refused { deadline: now + LINGER, dropped: 0 };
+            Err(Fault::Tls(why)) => {
+                self.stage = Stage::Refused { why, deadline: now + LINGER, dropped: 0 };
                 self.last = true;
                 None
             }
@@ -159,24 +171,41 @@ impl Tls {
         content: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         with_scratch(ROOM.1, |room| {
+            // Content may have come with the end of the handshake.
             let mut received = 0;
-            loop {
-                match self.driver.receive(&room[..received], content) {
-                    Ok(got) if got.len > 0 || got.closed => return Poll::Ready(Ok(got.len)),
-                    Ok(_) => {}
-                    Err(fault) => {
-                        // The alert is sent if there is room for it.
-                        self.poll_reply(cx, transport);
-                        return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
+            for read in 0..=READS {
+                if let Some(done) = self.unseal(cx, transport, &room[..received], content) {
+                    return Poll::Ready(done);
+                }
+                if read < READS {
+                    received = ready!(transport.poll_read(cx, room))?;
+                    if received == 0 {
+                        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                     }
                 }
-                self.poll_reply(cx, transport);
-                received = ready!(transport.poll_read(cx, room))?;
-                if received == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                }
             }
+            cx.waker().wake_by_ref();
+            Poll::Pending
         })
+    }
+
+    /// The content that came of received bytes; `None`: there is none yet.
+    fn unseal<T: Transport>(
+        &mut self,
+        cx: &mut Context<'_>,
+        transport: &mut T,
+        received: &[u8],
+        content: &mut [u8],
+    ) -> Option<io::Result<usize>> {
+        let got = self.driver.receive(received, content);
+        if !matches!(got, Ok(got) if got.len > 0) {
+            // An alert, too, is sent if there is room for it.
+            self.poll_reply(cx, transport);
+        }
+        match got {
+            Ok(got) => (got.len > 0 || got.closed).then_some(Ok(got.len)),
+            Err(fault) => Some(Err(io::Error::new(io::ErrorKind::InvalidData, fault))),
+        }
     }
 
     /// Sends what TLS itself has to say to what was received; behind content that is still to be sent, which [`Self::poll_send`] must
