@@ -76,6 +76,16 @@ pub(crate) fn sample(
     for field in fields {
         wrk.args(["-H", field]);
     }
+    sample_by(wrk, server, file, seconds)
+}
+
+/// The same with a wrk that was told other things already.
+pub(crate) fn sample_by(
+    mut wrk: Command,
+    server: &Server,
+    file: &str,
+    seconds: Duration,
+) -> Result<Sample> {
     wrk.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", seconds.as_secs())]);
     wrk.arg(server.url(file));
     let before = server.cpu_seconds()?;

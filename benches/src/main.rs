@@ -22,6 +22,7 @@ mod put;
 mod report;
 mod rights;
 mod tap;
+mod tls;
 
 use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -76,6 +77,8 @@ enum What {
     Memory,
     /// What rules, passwords and compression cost
     Rights,
+    /// TLS: downloads, full handshakes, and connections that rest, beside nginx
+    Tls,
     /// All of them
     All,
     /// Be the floor server: the least that an upload can cost
@@ -150,6 +153,7 @@ fn run(args: &Args) -> Result<bool> {
         What::Idle => &[idle::run],
         What::Memory => &[memory::run],
         What::Rights => &[rights::run],
+        What::Tls => &[tls::run],
         What::All => &[
             get::run,
             put::run,
@@ -159,6 +163,7 @@ fn run(args: &Args) -> Result<bool> {
             idle::run,
             memory::run,
             rights::run,
+            tls::run,
         ],
     };
     let ours = args.server.kinds();

@@ -73,6 +73,7 @@ pub(crate) struct Server {
     /// What it serves, and takes uploads into.
     pub(crate) root: PathBuf,
     log: PathBuf,
+    scheme: &'static str,
     child: Child,
 }
 
@@ -108,6 +109,16 @@ pub(crate) fn program(kind: Kind) -> Result<PathBuf> {
 impl Server {
     /// Starts one and waits until it answers. `files` are made below its root before.
     pub(crate) fn start(kind: Kind, lab: &Lab, files: &[(&str, u64)]) -> Result<Self> {
+        Self::start_secured(kind, lab, files, None)
+    }
+
+    /// The same over TLS, where there is a certificate: the PEM files of it and of its key.
+    pub(crate) fn start_secured(
+        kind: Kind,
+        lab: &Lab,
+        files: &[(&str, u64)],
+        pair: Option<&[PathBuf; 2]>,
+    ) -> Result<Self> {
         let dir = lab.path(kind.name());
         let root = dir.join("www");
         fs::create_dir_all(&root).context(root.display())?;
@@ -116,7 +127,7 @@ impl Server {
         }
         let log = dir.join("log");
         let (child, addr) = match kind {
-            Kind::Nginx => start_nginx(&dir, &root, &log)?,
+            Kind::Nginx => start_nginx(&dir, &root, &log, pair)?,
             Kind::Icecast => icecast::start(&dir, &log)?,
             Kind::Floor => {
                 let program = env::current_exe().context("own path")?;
@@ -128,11 +139,15 @@ impl Server {
                 let mut command = Command::new(program(kind)?);
                 command.arg("--rdirs").arg(&root).arg("--wdir").arg(&root);
                 command.args(["--port", "auto", "--maxc", "0", "--maxp", "0", "--timeout", "0"]);
+                if let Some([cert, key]) = pair {
+                    command.arg("--cert").arg(cert).arg("--pkey").arg(key);
+                }
                 command.stdin(Stdio::null());
                 start_ours(&mut command, &log)?
             }
         };
-        Self { kind, addr, root, log, child }.up()
+        let scheme = if pair.is_some() { "https" } else { "http" };
+        Self { kind, addr, root, log, scheme, child }.up()
     }
 
     /// Starts one of ours by another command line. Its standard input is the caller's to choose.
@@ -143,7 +158,7 @@ impl Server {
         log: &Path,
     ) -> Result<Self> {
         let (child, addr) = start_ours(command, log)?;
-        Self { kind, addr, root, log: log.to_owned(), child }.up()
+        Self { kind, addr, root, log: log.to_owned(), scheme: "http", child }.up()
     }
 
     /// The way into the server's standard input, once, if it is a pipe.
@@ -168,7 +183,7 @@ impl Server {
     }
 
     pub(crate) fn url(&self, name: &str) -> String {
-        format!("http://{}/{name}", self.addr)
+        format!("{}://{}/{name}", self.scheme, self.addr)
     }
 
     /// The server, and for nginx its worker.
@@ -286,14 +301,19 @@ fn start_ours(command: &mut Command, log: &Path) -> Result<(Child, SocketAddr)> 
 }
 
 fn banner_address(line: &str) -> Option<SocketAddr> {
-    let start = line.find("http://127.0.0.1:")? + "http://".len();
-    line[start..].split(['/', '\n']).next()?.parse().ok()
+    let (_, address) = line.split_once("://").filter(|(_, rest)| rest.starts_with("127.0.0.1:"))?;
+    address.split(['/', '\n']).next()?.parse().ok()
 }
 
-fn start_nginx(dir: &Path, root: &Path, log: &Path) -> Result<(Child, SocketAddr)> {
+fn start_nginx(
+    dir: &Path,
+    root: &Path,
+    log: &Path,
+    pair: Option<&[PathBuf; 2]>,
+) -> Result<(Child, SocketAddr)> {
     let addr = free_port()?;
     let conf = dir.join("nginx.conf");
-    fs::write(&conf, nginx_conf(root, addr)).context(conf.display())?;
+    fs::write(&conf, nginx_conf(root, addr, pair)).context(conf.display())?;
     let spawn = |program: &str| {
         Command::new(program)
             .arg("-p")
@@ -313,10 +333,22 @@ fn start_nginx(dir: &Path, root: &Path, log: &Path) -> Result<(Child, SocketAddr
 }
 
 /// One worker, as we run one, and nothing that costs it time: no access log, connections that last.
-fn nginx_conf(root: &Path, addr: SocketAddr) -> String {
+fn nginx_conf(root: &Path, addr: SocketAddr, pair: Option<&[PathBuf; 2]>) -> String {
     // Started by root it would let its worker be someone who cannot enter the directory.
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let root = root.display();
+    let (ssl, pair) = match pair {
+        Some([cert, key]) => {
+            let (cert, key) = (cert.display(), key.display());
+            (
+                " ssl",
+                format!(
+                    "ssl_certificate {cert}; ssl_certificate_key {key};\n        ssl_protocols TLSv1.2 TLSv1.3;"
+                ),
+            )
+        }
+        None => ("", String::new()),
+    };
     format!(
         "{user}
 daemon off;
@@ -336,7 +368,8 @@ http {{
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     server {{
-        listen {addr} backlog=4096;
+        listen {addr}{ssl} backlog=4096;
+        {pair}
         location / {{ root {root}; dav_methods PUT DELETE; }}
     }}
 }}

@@ -1,5 +1,5 @@
 //! What the fuzz targets of httpout do with an input. Each target is a module with a `run`, which panics where a promise
-//! of `httpout-proto` is broken. They stand here, and not in the targets, so that ordinary tests replay the corpora.
+//! of `httpout-proto`, or of the TLS of `httpout-runtime`, is broken. They stand here, and not in the targets, so that ordinary tests replay the corpora.
 #![forbid(unsafe_code)]
 
 pub mod accept_encoding;
@@ -14,6 +14,7 @@ pub mod request_head;
 pub mod request_target;
 pub mod rule_file;
 pub mod session_ops;
+pub mod tls;
 pub mod users_file;
 mod wire;
 
@@ -34,4 +35,5 @@ pub const TARGETS: [Target; 12] = [
     ("authorization", authorization::run),
     ("accept_encoding", accept_encoding::run),
     ("framing", framing::run),
+    ("tls", tls::run),
 ];

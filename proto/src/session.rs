@@ -113,6 +113,15 @@ impl Session {
         session
     }
 
+    /// A client that speaks plain HTTP where TLS is spoken: it is told so (400) in the clear, and the connection closed.
+    pub fn unencrypted(site: Arc<Site>) -> Self {
+        let mut session = Self::new(site);
+        session.wire.refuse(PeerError::Malformed(
+            "HTTPS is spoken here: write https:// in place of http://",
+        ));
+        session
+    }
+
     /// A connection on the admin address: `/metrics`, `/healthz`, `/readyz`, and nothing of the site.
     pub fn admin(site: Arc<Site>) -> Self {
         let mut limits = Limits::clone(&site.limits);
@@ -130,6 +139,11 @@ impl Session {
     pub fn with_client(mut self, client: Client) -> Self {
         self.client = client;
         self
+    }
+
+    /// The client has proven who it is, by a certificate: from the next request on, rules know it as a user of that name.
+    pub fn identify(&mut self, user: Arc<str>) {
+        self.client.user = Some(user);
     }
 
     /// What is served to the request under way, and until [renewed](Self::renew) to the next ones.
@@ -329,7 +343,7 @@ impl Session {
             self.effects.push_back(Effect::Begun { method: head.method, asked: asked.clone() });
         }
         let about = About {
-            client: self.client,
+            client: self.client.clone(),
             cross_origin: head.is_some_and(|head| head.fields.get("origin").is_some()),
             user: None,
         };
@@ -378,7 +392,7 @@ impl Session {
             sent: self.wire.body_sent(),
             took: now.mono.saturating_duration_since(began),
             complete,
-            user: about.user,
+            user: about.user.or(about.client.user),
             asked,
         })));
     }

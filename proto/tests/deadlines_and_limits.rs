@@ -330,6 +330,14 @@ fn one_connection_too_many_is_told_so() {
 }
 
 #[test]
+fn plain_http_where_tls_is_spoken_is_told_so() {
+    let mut rig = Rig::with(Session::unencrypted(site(|_| {})));
+    rig.feed(GET);
+    assert_eq!(rig.statuses(), ["400"]);
+    assert!(rig.sent.contains("https://") && rig.shut, "{}", rig.sent);
+}
+
+#[test]
 fn a_missing_path_is_waited_for_so_long() {
     let mut rig = Rig::new(|config| config.wait_missing = secs(3));
     rig.feed(GET);

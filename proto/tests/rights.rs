@@ -193,13 +193,22 @@ enum Credentials {
     Basic(&'static str, bool),
 }
 
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+enum Peer {
+    Local,
+    Remote,
+    /// Over TLS, with a certificate or without.
+    Tls(Option<&'static str>),
+}
+
 #[derive(Clone, Debug)]
 struct Ask {
     method: &'static str,
     path: &'static str,
     spelling: usize,
     credentials: Credentials,
-    local: bool,
+    peer: Peer,
 }
 
 impl Ask {
@@ -272,16 +281,26 @@ fn expected(file: &File, ask: &Ask) -> Verdict {
     if !keys.iter().any(|key| matches!(key, Some(Names::These(_)))) {
         return Verdict::Forbidden;
     }
-    if !ask.local && !file.insecure {
+    if matches!(ask.peer, Peer::Remote) && !file.insecure {
         return Verdict::Forbidden;
     }
     let (user, right) = match &ask.credentials {
-        Credentials::Missing | Credentials::OtherScheme => return Verdict::Prompt { held: false },
+        Credentials::Missing | Credentials::OtherScheme => match ask.peer {
+            Peer::Tls(Some(name)) => (name, true),
+            Peer::Tls(None) | Peer::Local | Peer::Remote => {
+                return Verdict::Prompt { held: false };
+            }
+        },
         Credentials::Malformed => return Verdict::Malformed,
         Credentials::Basic(user, right) => (*user, *right),
     };
     let known = USERS.iter().find(|(known, _)| *known == user).filter(|_| right);
-    let Some((_, groups)) = known else { return Verdict::Prompt { held: true } };
+    let groups = match (known, &ask.credentials) {
+        (Some((_, groups)), _) => *groups,
+        (None, Credentials::Basic(..)) => return Verdict::Prompt { held: true },
+        // A certificate needs no entry in the users file.
+        (None, _) => &[],
+    };
     let lists = |key: &Option<Names>, wanted: &dyn Fn(&str) -> bool| match key {
         Some(Names::These(names)) => names.iter().any(|name| wanted(name)),
         Some(Names::All | Names::None) | None => false,
@@ -322,12 +341,19 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(site: Arc<Site>, local: bool) -> Self {
-        let address: IpAddr =
-            if local { Ipv4Addr::LOCALHOST.into() } else { Ipv4Addr::new(192, 0, 2, 7).into() };
-        let client = Client { address: Some(address), tls: false };
+    fn new(site: Arc<Site>, peer: Peer) -> Self {
+        let address: IpAddr = match peer {
+            Peer::Local => Ipv4Addr::LOCALHOST.into(),
+            Peer::Remote | Peer::Tls(_) => Ipv4Addr::new(192, 0, 2, 7).into(),
+        };
+        let tls = matches!(peer, Peer::Tls(_));
+        let client = Client { address: Some(address), tls, user: None };
         let now = Now { mono: Instant::now(), wall: SystemTime::UNIX_EPOCH };
-        Self { session: Session::new(site).with_client(client), now, sent: String::new() }
+        let mut session = Session::new(site).with_client(client);
+        if let Peer::Tls(Some(name)) = peer {
+            session.identify(name.into());
+        }
+        Self { session, now, sent: String::new() }
     }
 
     /// Sends a request, answers its effects, and returns what became of it.
@@ -501,12 +527,18 @@ fn ask() -> impl Strategy<Value = Ask> {
         1 => Just(Credentials::Malformed),
         6 => (user, proptest::bool::weighted(0.8)).prop_map(|(u, right)| Credentials::Basic(u, right)),
     ];
-    let local = proptest::bool::weighted(0.8);
-    (select(&METHODS[..]), select(&PATHS[..]), 0_usize..6, credentials, local).prop_map(
-        |(method, path, spelling, credentials, local)| {
+    let named = select(vec!["alice", "bob", "carol", "mallory"]);
+    let peer = prop_oneof![
+        5 => Just(Peer::Local),
+        2 => Just(Peer::Remote),
+        1 => Just(Peer::Tls(None)),
+        3 => named.prop_map(|name| Peer::Tls(Some(name))),
+    ];
+    (select(&METHODS[..]), select(&PATHS[..]), 0_usize..6, credentials, peer).prop_map(
+        |(method, path, spelling, credentials, peer)| {
             // That the top is no file is told before anything is touched.
             let path = if path == "/" && method == "DELETE" { "/x" } else { path };
-            Ask { method, path, spelling, credentials, local }
+            Ask { method, path, spelling, credentials, peer }
         },
     )
 }
@@ -518,7 +550,7 @@ proptest! {
     fn rights_are_what_the_rules_say(file in file(), asks in prop::collection::vec(ask(), 1..8)) {
         let site = file.site();
         for ask in &asks {
-            let verdict = Rig::new(site.clone(), ask.local).ask(ask);
+            let verdict = Rig::new(site.clone(), ask.peer).ask(ask);
             prop_assert_eq!(verdict, expected(&file, ask), "{:?}", ask);
         }
     }
@@ -528,13 +560,13 @@ proptest! {
         files in prop::collection::vec(file(), 2..4),
         ask in ask(),
     ) {
-        let mut rig = Rig::new(files[0].site(), ask.local);
+        let mut rig = Rig::new(files[0].site(), ask.peer);
         for file in &files {
             rig.session.renew(file.site());
             let verdict = rig.ask(&ask);
             prop_assert_eq!(verdict, expected(file, &ask));
             if rig.sent.contains("Connection: close") {
-                rig = Rig::new(file.site(), ask.local);
+                rig = Rig::new(file.site(), ask.peer);
             }
         }
     }
@@ -552,24 +584,34 @@ fn the_model_meets_every_verdict() {
     let file = File { sections, wdir: None, insecure: false };
     let (prompt, held) = (Verdict::Prompt { held: false }, Verdict::Prompt { held: true });
     let (through, forbidden) = (Verdict::Through, Verdict::Forbidden);
-    for (method, path, credentials, local, verdict) in [
-        ("GET", "/x", Credentials::Malformed, false, through),
-        ("PUT", "/x", Credentials::Basic("alice", true), true, forbidden),
-        ("GET", "/a/x", Credentials::Missing, true, prompt),
-        ("GET", "/vod/x", Credentials::Basic("alice", false), true, held),
-        ("HEAD", "/vod/x", Credentials::Basic("alice", true), true, through),
-        ("HEAD", "/vod/x", Credentials::Basic("alice", true), false, forbidden),
-        ("GET", "/c/file", Credentials::Basic("bob", true), true, forbidden),
-        ("GET", "/c/link/x", Credentials::Malformed, true, Verdict::Malformed),
-        ("DELETE", "/c/file", Credentials::Basic("carol", true), true, forbidden),
-        ("PATCH", "/vod/x", Credentials::Basic("carol", true), true, through),
-        ("OPTIONS", "/vod/x", Credentials::Missing, false, through),
-        ("GET", "/svc/x/y", Credentials::Basic("bob", true), true, through),
-        ("GET", "/svc", Credentials::OtherScheme, true, prompt),
-        ("PUT", "/svc", Credentials::Basic("bob", true), true, forbidden),
+    let by = |name| Peer::Tls(Some(name));
+    let (local, remote, tls) = (Peer::Local, Peer::Remote, Peer::Tls(None));
+    for (method, path, credentials, peer, verdict) in [
+        ("GET", "/x", Credentials::Malformed, remote, through),
+        ("PUT", "/x", Credentials::Basic("alice", true), local, forbidden),
+        ("GET", "/a/x", Credentials::Missing, local, prompt),
+        ("GET", "/vod/x", Credentials::Basic("alice", false), local, held),
+        ("HEAD", "/vod/x", Credentials::Basic("alice", true), local, through),
+        ("HEAD", "/vod/x", Credentials::Basic("alice", true), remote, forbidden),
+        ("GET", "/c/file", Credentials::Basic("bob", true), local, forbidden),
+        ("GET", "/c/link/x", Credentials::Malformed, local, Verdict::Malformed),
+        ("DELETE", "/c/file", Credentials::Basic("carol", true), local, forbidden),
+        ("PATCH", "/vod/x", Credentials::Basic("carol", true), local, through),
+        ("OPTIONS", "/vod/x", Credentials::Missing, remote, through),
+        ("GET", "/svc/x/y", Credentials::Basic("bob", true), local, through),
+        ("GET", "/svc", Credentials::OtherScheme, local, prompt),
+        ("PUT", "/svc", Credentials::Basic("bob", true), local, forbidden),
+        ("GET", "/a/x", Credentials::Missing, tls, prompt),
+        ("GET", "/a/x", Credentials::Missing, by("alice"), through),
+        ("GET", "/a/x", Credentials::OtherScheme, by("bob"), forbidden),
+        ("GET", "/a/x", Credentials::Missing, by("mallory"), forbidden),
+        ("GET", "/a/x", Credentials::Basic("alice", true), by("bob"), through),
+        ("GET", "/a/x", Credentials::Basic("bob", true), by("alice"), forbidden),
+        ("GET", "/a/x", Credentials::Basic("bob", false), by("alice"), held),
+        ("GET", "/svc", Credentials::Missing, by("bob"), through),
     ] {
-        let ask = Ask { method, path, spelling: 0, credentials, local };
+        let ask = Ask { method, path, spelling: 0, credentials, peer };
         assert_eq!(expected(&file, &ask), verdict, "the model: {ask:?}");
-        assert_eq!(Rig::new(file.site(), local).ask(&ask), verdict, "the session: {ask:?}");
+        assert_eq!(Rig::new(file.site(), peer).ask(&ask), verdict, "the session: {ask:?}");
     }
 }

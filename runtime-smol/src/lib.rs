@@ -22,8 +22,8 @@ mod net;
 use std::{io, sync::Arc};
 
 pub use httpout_runtime::{
-    BroadcastOptions, Config, ConfigError, Description, Handle, Limits, LiveOptions, Multirange,
-    Options, Publication, PublishError, Publisher, Server,
+    BroadcastOptions, ClientAuth, Config, ConfigError, Description, Handle, Limits, LiveOptions,
+    Multirange, Options, Publication, PublishError, Publisher, Server, TlsOptions,
 };
 use httpout_runtime::{Connection, Parts, accept, feed};
 use smol::Executor;

@@ -21,8 +21,8 @@ mod net;
 use std::io;
 
 pub use httpout_runtime::{
-    BroadcastOptions, Config, ConfigError, Description, Handle, Limits, LiveOptions, Multirange,
-    Options, Publication, PublishError, Publisher, Server,
+    BroadcastOptions, ClientAuth, Config, ConfigError, Description, Handle, Limits, LiveOptions,
+    Multirange, Options, Publication, PublishError, Publisher, Server, TlsOptions,
 };
 use httpout_runtime::{Connection, Parts, accept, feed};
 use tokio::runtime;

@@ -5,6 +5,7 @@ mod complete;
 mod file;
 mod live;
 mod man;
+mod places;
 mod sources;
 mod tasks;
 #[cfg(test)]
@@ -26,21 +27,19 @@ use httpout_proto::{
 };
 
 use self::values::{
-    Destination, boolean, destination, port, seconds, size, some_seconds, some_size,
+    Destination, Scheme, boolean, destination, port, seconds, size, some_seconds, some_size,
 };
 pub use self::{
     banner::banner,
+    places::Place,
     tasks::{Task, completions, manual},
 };
 use crate::{
-    AccessLogFormat, LogFormat, LogOptions, Options as RuntimeOptions, ReqLog,
-    creds::default_users_file, input::Input, listen::Port, rights,
+    AccessLogFormat, ClientAuth, LogFormat, LogOptions, Options as RuntimeOptions, ReqLog,
+    TlsOptions, creds::default_users_file, input::Input, listen::Port, rights,
 };
 
-/// Port of `http` URLs that name none.
-const HTTP: u16 = 80;
-
-/// Serves directories over HTTP/1.1 and takes uploads, which are served while they arrive.
+/// Serves directories over HTTP/1.1 and HTTPS, and takes uploads, which are served while they arrive.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "httpout",
@@ -84,7 +83,7 @@ pub struct Options {
     #[arg(short = 'o', long, value_name = "URL", value_parser = destination, help_heading = "Listening")]
     dst: Vec<Destination>,
 
-    /// Port to listen on; auto: any free one; 0: as dst says, else 80
+    /// Port to listen on; auto: any free one; 0: as dst says, else 80, or 443 with a certificate
     #[arg(long, value_name = "PORT|auto", value_parser = port, help_heading = "Listening")]
     port: Option<Port>,
 
@@ -92,6 +91,39 @@ pub struct Options {
     #[arg(long, value_name = "NAME|ADDRESS", value_parser = NonEmptyStringValueParser::new(),
         help_heading = "Listening")]
     ifce: Option<String>,
+
+    /// Certificate of the server, a PEM file, behind it those that signed it: HTTPS is served instead of HTTP, or beside it with
+    /// tls-port. SIGHUP reads it anew
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    cert: Option<PathBuf>,
+
+    /// Private key of the certificate, a PEM file [default: it is looked for in cert]
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pkey: Option<PathBuf>,
+
+    /// Make a certificate for development at the start, instead of reading one: no client trusts it by itself
+    #[arg(long = "self-signed", value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "TLS")]
+    self_signed: bool,
+
+    /// Port for HTTPS, while port is for HTTP; auto: any free one; 0: 443
+    #[arg(long = "tls-port", value_name = "PORT|auto", value_parser = port, help_heading = "TLS")]
+    tls_port: Option<Port>,
+
+    /// Ask clients for a certificate that one of these authorities has signed, a PEM file; rules know a client as a user by the
+    /// certificate's common name, or else its first alternative name
+    #[arg(long = "client-ca", value_name = "FILE", help_heading = "TLS")]
+    client_ca: Option<PathBuf>,
+
+    /// What becomes of a client without such a certificate
+    #[arg(
+        long = "client-auth",
+        value_name = "WHEN",
+        value_enum,
+        default_value = "required",
+        help_heading = "TLS"
+    )]
+    client_auth: Certificates,
 
     /// Value of Server in answers; empty: none
     #[arg(long = "user_agent", value_name = "TEXT", default_value_t = Config::default().user_agent,
@@ -289,6 +321,15 @@ enum When {
     Auto,
 }
 
+/// See [`ClientAuth`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Certificates {
+    /// It is refused
+    Required,
+    /// It is let in without a name
+    Optional,
+}
+
 /// See [`AccessLogFormat`].
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LogForm {
@@ -333,13 +374,22 @@ impl Options {
     /// # Errors
     /// A scheme that is not spoken.
     pub fn config(&self) -> Result<Config, ConfigError> {
-        if let Some(scheme) = self.dst.iter().find_map(|dst| dst.unknown_scheme.as_ref()) {
+        let other = |dst: &Destination| match &dst.scheme {
+            Scheme::Other(scheme) => Some(scheme.clone()),
+            Scheme::Http | Scheme::Https => None,
+        };
+        if let Some(scheme) = self.dst.iter().find_map(other) {
             let problem = format!("{scheme}:// is not spoken");
-            return Err(ConfigError { option: "dst", problem, help: "write http://HOST:PORT/" });
+            let help = "write http://HOST:PORT/ or https://HOST:PORT/";
+            return Err(ConfigError { option: "dst", problem, help });
         }
         let mut config = Config::default();
         (config.rdirs, config.rules) = rights::take_rules(&self.rdirs)?;
-        config.users = rights::read_users(self.users_file().as_deref(), &config.rules)?;
+        config.users = rights::read_users(
+            self.users_file().as_deref(),
+            &config.rules,
+            self.client_ca.is_some(),
+        )?;
         config.wdir = self.wdir.clone();
         config.gmem_max = self.gmem_max;
         config.max_cache_segs = self.max_cache_segs;
@@ -408,6 +458,20 @@ impl Options {
         }
     }
 
+    /// The options of TLS.
+    pub fn tls(&self) -> TlsOptions {
+        TlsOptions {
+            cert: self.cert.clone(),
+            pkey: self.pkey.clone(),
+            self_signed: self.self_signed,
+            client_ca: self.client_ca.clone(),
+            client_auth: match self.client_auth {
+                Certificates::Required => ClientAuth::Required,
+                Certificates::Optional => ClientAuth::Optional,
+            },
+        }
+    }
+
     /// The users file: the one that was named, or else the usual one, if there is one.
     pub fn users_file(&self) -> Option<PathBuf> {
         self.users.clone().or_else(|| default_users_file().filter(|usual| usual.exists()))
@@ -424,24 +488,6 @@ impl Options {
     /// One that has no destination, or a property that means nothing.
     pub fn inputs(&self) -> Result<Vec<Input>, ConfigError> {
         self.live.inputs(&self.dst)
-    }
-
-    /// Where to listen: an interface, an address or `localhost` (`None`: everywhere), and the port. Each once.
-    pub fn places(&self) -> Vec<(Option<&str>, Port)> {
-        let mut places = Vec::new();
-        for dst in self.dst.iter().map(Some).chain(self.dst.is_empty().then_some(None)) {
-            let port = match self.port {
-                Some(Port::Number(0)) | None => {
-                    Port::Number(dst.and_then(|dst| dst.port).unwrap_or(HTTP))
-                }
-                Some(port) => port,
-            };
-            let place = (self.ifce.as_deref().or_else(|| dst?.ifce.as_deref()), port);
-            if !places.contains(&place) {
-                places.push(place);
-            }
-        }
-        places
     }
 
     /// Which of the options that say where to listen are given.

@@ -1,5 +1,7 @@
 //! The driver: one connection's session, its socket and its files. Written once for every runtime.
 
+mod secure;
+
 use std::{
     future::Future,
     io,
@@ -35,6 +37,7 @@ use crate::{
     output::{self, Sent, Source, Warm},
     publisher::OnAir,
     server::{Admission, Follower, Following, Offer, Shared},
+    tls::Tls,
     verify::Outcome,
 };
 
@@ -71,6 +74,7 @@ pub trait Transport: Unpin {
 #[derive(Debug)]
 pub struct Connection<T> {
     transport: T,
+    tls: Option<Box<Tls>>,
     session: Session,
     /// What the session serves, and what it may serve from the next request on.
     offer: Arc<Offer>,
@@ -133,10 +137,11 @@ enum Place {
 
 impl<T: Transport> Connection<T> {
     /// A connection that was let in.
-    pub fn new(transport: T, admission: Admission) -> Self {
+    pub fn new(transport: T, mut admission: Admission) -> Self {
         let (session, offer, mailbox) = admission.session();
         Self {
             transport,
+            tls: admission.take_tls(),
             session,
             offer,
             renewed: Vec::new(),
@@ -161,10 +166,13 @@ impl<T: Transport> Connection<T> {
 
     /// One round; `Pending` if nothing is left to do.
     fn round(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Round> {
+        if let Some(round) = self.shake_hands(now, cx) {
+            return round;
+        }
         let wait = match self.session.poll(now) {
             Step::Do(effect) => {
                 self.keep_up();
-                self.run(effect);
+                self.run(effect, cx);
                 return Poll::Ready(Round::More);
             }
             Step::Wait(wait) => wait,
@@ -172,6 +180,8 @@ impl<T: Transport> Connection<T> {
                 if how.reset {
                     // Failure means that there is no connection left to be reset.
                     let _ = set_socket_linger(self.transport.socket(), Some(Duration::ZERO));
+                } else if let Some(tls) = &mut self.tls {
+                    tls.finish(cx, &mut self.transport);
                 }
                 return Poll::Ready(Round::Over);
             }
@@ -202,19 +212,27 @@ impl<T: Transport> Connection<T> {
     }
 
     fn send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(what) = self.session.transmit() else { return Poll::Pending };
+        let Some(what) = self.session.transmit() else {
+            if let Some(tls) = &mut self.tls {
+                tls.poll_rest(cx, &mut self.transport);
+            }
+            return Poll::Pending;
+        };
         if self.fetching {
             return Poll::Pending;
         }
         let block = self.admission.shared().options.block_size;
         let (files, warm) = (&self.files, &mut self.warm);
-        let sent = self.transport.poll_write(cx, |socket| {
-            let sent = output::send(socket, what.clone(), block, warm, |id| {
-                files.iter().find(|(other, _)| *other == id).map(|(_, file)| file.source())
-            })?;
-            let full = matches!(sent, Sent::Bytes { full: true, .. });
-            Ok((sent, full))
-        });
+        let source =
+            |id| files.iter().find(|(other, _)| *other == id).map(|(_, file)| file.source());
+        let sent = match &mut self.tls {
+            Some(tls) => tls.poll_send(cx, &mut self.transport, what, *warm, source),
+            None => self.transport.poll_write(cx, |socket| {
+                let sent = output::send(socket, what.clone(), block, warm, source)?;
+                let full = matches!(sent, Sent::Bytes { full: true, .. });
+                Ok((sent, full))
+            }),
+        };
         match sent {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(Sent::Bytes { count, .. })) => {
@@ -241,10 +259,16 @@ impl<T: Transport> Connection<T> {
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let transport = &mut self.transport;
-        let received = buffers::receive(|buffer| match transport.poll_read(cx, buffer) {
-            Poll::Pending => Err(None),
-            Poll::Ready(Err(error)) => Err(Some(error)),
-            Poll::Ready(Ok(len)) => Ok(len),
+        let received = buffers::receive(|buffer| {
+            let received = match &mut self.tls {
+                Some(tls) => tls.poll_read(cx, transport, buffer),
+                None => transport.poll_read(cx, buffer),
+            };
+            match received {
+                Poll::Pending => Err(None),
+                Poll::Ready(Err(error)) => Err(Some(error)),
+                Poll::Ready(Ok(len)) => Ok(len),
+            }
         });
         match received {
             Err(None) => return Poll::Pending,
@@ -324,7 +348,7 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    fn run(&mut self, effect: Effect) {
+    fn run(&mut self, effect: Effect, cx: &mut Context<'_>) {
         match effect {
             Effect::Open { op, file, place } => match self.offer.roots.open_file(&place, true) {
                 Opened::Ready(Ok((fd, meta))) => self.handle(Message::Opened(op, file, fd, meta)),
@@ -541,10 +565,11 @@ impl<T: Transport> Connection<T> {
                 shared.metrics.request(&report);
                 shared.logs.over(self.number, self.admission.peer(), &report);
             }
-            Effect::ShutdownWrite => {
+            Effect::ShutdownWrite => match &mut self.tls {
+                Some(tls) => tls.finish(cx, &mut self.transport),
                 // Failure means that the peer is gone, which reading tells too.
-                let _ = shutdown(self.transport.socket(), Shutdown::Write);
-            }
+                None => drop(shutdown(self.transport.socket(), Shutdown::Write)),
+            },
         }
     }
 

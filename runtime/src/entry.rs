@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     io::{self, Write},
+    net::TcpListener,
     num::NonZero,
     process::ExitCode,
     thread,
@@ -16,8 +17,10 @@ use signal_hook::{
 
 use crate::{
     ConfigError,
-    cli::{self, Options, Task},
-    creds, listen, log, notify,
+    cli::{self, Options, Place, Task},
+    creds,
+    listen::{self, Port},
+    log, notify,
     serve::{Handle, Server},
 };
 
@@ -81,21 +84,39 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 fn bind(options: &Options) -> Result<Server, ConfigError> {
+    options.check()?;
     let config = options.config()?;
     let inputs = options.inputs()?;
     let passed = listen::passed()?;
-    let listeners = if passed.is_empty() {
-        let bound = options.places().into_iter().map(|(ifce, port)| listen::bind(ifce, port));
-        bound.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()
+    let places = options.places();
+    let (secure, plain): (Vec<_>, Vec<_>) = if passed.is_empty() {
+        let bind = |secure: bool| {
+            let places = places.iter().filter(move |place| place.secure == secure);
+            let bound = places.map(|place| listen::bind(place.ifce, place.port));
+            Ok::<Vec<_>, ConfigError>(
+                bound.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect(),
+            )
+        };
+        (bind(true)?, bind(false)?)
     } else {
         for option in options.where_to_listen() {
             tracing::warn!("{option} is not used: the sockets that were passed are listened on");
         }
-        passed
+        passed.into_iter().partition(|listener| is_secure(listener, &places))
     };
     let admin = options.admin().map(listen::bind_admin).transpose()?;
-    let server = Server::bind(config, options.runtime(), listeners)?;
+    let mut server = Server::bind(config, options.runtime(), plain)?;
+    if options.tls().is_on() {
+        server = server.with_tls(secure, &options.tls())?;
+    }
     server.with_admin(admin.into_iter().collect()).with_inputs(inputs)
+}
+
+/// Whether a socket that was passed is for HTTPS: all are, or those whose port is.
+fn is_secure(listener: &TcpListener, places: &[Place<'_>]) -> bool {
+    let port = listener.local_addr().map(|address| Port::Number(address.port())).ok();
+    let mut secure = places.iter().filter(|place| place.secure);
+    places.iter().all(|place| place.secure) || secure.any(|place| Some(place.port) == port)
 }
 
 fn start(bound: &Server, options: &Options) -> io::Result<()> {
@@ -106,8 +127,10 @@ fn start(bound: &Server, options: &Options) -> io::Result<()> {
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || obey_signals(&mut signals, &handle, &obeyed))?;
-    let urls = [bound.listeners(), bound.admin_listeners()].map(listen::urls);
-    let banner = cli::banner(&urls[0], &urls[1], &bound.site(), bound.inputs());
+    let mut urls = listen::urls("http", bound.listeners());
+    urls.extend(listen::urls("https", bound.secure_listeners()));
+    let admin = listen::urls("http", bound.admin_listeners());
+    let banner = cli::banner(&urls, &admin, &bound.site(), bound.inputs());
     // A closed standard output is no reason not to serve.
     let _ = io::stdout().lock().write_all(banner.as_bytes());
     let _ = io::stdout().lock().flush();
@@ -115,7 +138,7 @@ fn start(bound: &Server, options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-/// SIGHUP reads rules and users anew. The first other signal lets requests finish, for so long; the second one does not.
+/// SIGHUP reads rules, users and certificates anew. The first other signal lets requests finish, for so long; the second one does not.
 fn obey_signals(signals: &mut Signals, handle: &Handle, options: &Options) {
     let grace = options.grace();
     let mut first = true;
@@ -150,7 +173,7 @@ fn reload(handle: &Handle, options: &Options) {
     notify::reloading();
     handle.reopen_logs();
     match handle.renew_by(|| options.config()) {
-        Ok(()) => tracing::info!("rules and users were read anew"),
+        Ok(()) => tracing::info!("rules, users and certificates were read anew"),
         Err(error) => tracing::error!(error = options.explain(&error), "nothing is changed"),
     }
     notify::ready();

@@ -21,6 +21,7 @@ mod request_log;
 mod rights;
 mod serve;
 mod server;
+pub mod tls;
 mod verify;
 
 pub use connection::{Connection, Transport};
@@ -34,3 +35,4 @@ pub use publisher::{Publication, PublishError, Publisher};
 pub use request_log::{Format as AccessLogFormat, LogOptions, ReqLog};
 pub use serve::{Acceptor, Handle, Parts, Server, accept, feed};
 pub use server::{Admission, Door, Options, Shared};
+pub use tls::{ClientAuth, TlsOptions};

@@ -62,7 +62,7 @@ pub fn bind_admin(address: SocketAddr) -> Result<TcpListener, ConfigError> {
 }
 
 /// The URLs under which the listeners are reached; those of this machine alone come first.
-pub fn urls(listeners: &[TcpListener]) -> Vec<String> {
+pub fn urls(scheme: &str, listeners: &[TcpListener]) -> Vec<String> {
     let mut hosts: Vec<SocketAddr> = Vec::new();
     for listener in listeners {
         let Ok(address) = listener.local_addr() else { continue };
@@ -80,7 +80,7 @@ pub fn urls(listeners: &[TcpListener]) -> Vec<String> {
     // Written without scope: a URL has no place for it that browsers know.
     hosts
         .iter()
-        .map(|host| format!("http://{}/", SocketAddr::new(host.ip(), host.port())))
+        .map(|host| format!("{scheme}://{}/", SocketAddr::new(host.ip(), host.port())))
         .collect()
 }
 
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(would_block.kind(), io::ErrorKind::WouldBlock);
         let port = listener.local_addr().unwrap().port();
         talks(listener, (Ipv4Addr::LOCALHOST, port).into());
-        let urls = urls(&listeners);
+        let urls = urls("http", &listeners);
         assert_eq!(urls[0], format!("http://127.0.0.1:{port}/"));
         let distinct: HashSet<&String> = urls.iter().collect();
         assert_eq!(distinct.len(), urls.len(), "{urls:?}");
@@ -280,7 +280,7 @@ mod tests {
         let port = *ports(&listeners).iter().next().unwrap();
         assert_eq!(listeners.len(), 1);
         talks(&listeners[0], (Ipv4Addr::LOCALHOST, port).into());
-        assert_eq!(urls(&listeners), [format!("http://127.0.0.1:{port}/")]);
+        assert_eq!(urls("http", &listeners), [format!("http://127.0.0.1:{port}/")]);
     }
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
         for name in ["lo", "localhost"] {
             let listeners = bind(Some(name), Port::Auto).unwrap();
             assert_eq!(ports(&listeners).len(), 1, "{listeners:?}");
-            assert!(urls(&listeners)[0].starts_with("http://127.0.0.1:"));
+            assert!(urls("http", &listeners)[0].starts_with("http://127.0.0.1:"));
         }
     }
 
@@ -296,7 +296,7 @@ mod tests {
     fn a_wildcard_of_one_family_can_be_asked_for() {
         let listeners = bind(Some("0.0.0.0"), Port::Auto).unwrap();
         assert!(listeners[0].local_addr().unwrap().is_ipv4());
-        assert!(urls(&listeners).iter().all(|url| !url.contains('[')));
+        assert!(urls("http", &listeners).iter().all(|url| !url.contains('[')));
     }
 
     #[test]

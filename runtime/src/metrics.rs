@@ -45,6 +45,8 @@ pub(crate) struct Metrics {
     uploads_aborted: Counter,
     reloads: Counter,
     reloads_failed: Counter,
+    handshakes: Counter,
+    handshakes_failed: Counter,
 }
 
 /// What there is at the moment.
@@ -59,6 +61,8 @@ pub(crate) struct Gauges {
     pub(crate) checks_wrong: u64,
     pub(crate) checks_refused: u64,
     pub(crate) log_lines_lost: u64,
+    /// When the server's certificate expires, if it has one.
+    pub(crate) certificate_end: Option<SystemTime>,
     pub(crate) memory: Use,
 }
 
@@ -92,6 +96,8 @@ impl Metrics {
             uploads_aborted: Counter::default(),
             reloads: Counter::default(),
             reloads_failed: Counter::default(),
+            handshakes: Counter::default(),
+            handshakes_failed: Counter::default(),
         }
     }
 
@@ -124,6 +130,10 @@ impl Metrics {
 
     pub(crate) fn reload(&self, done: bool) {
         if done { &self.reloads } else { &self.reloads_failed }.add(1);
+    }
+
+    pub(crate) fn handshake(&self, done: bool) {
+        if done { &self.handshakes } else { &self.handshakes_failed }.add(1);
     }
 
     /// The text exposition format, version 0.0.4.
@@ -171,9 +181,18 @@ impl Metrics {
         text.sample(name, "result=\"wrong\"", gauges.checks_wrong);
         text.sample(name, "result=\"refused\"", gauges.checks_refused);
         let name = "httpout_reloads_total";
-        text.family(name, "counter", "Times that rules and users were read anew.");
+        text.family(name, "counter", "Times that rules, users and certificates were read anew.");
         text.sample(name, "result=\"done\"", self.reloads.get());
         text.sample(name, "result=\"failed\"", self.reloads_failed.get());
+        let name = "httpout_tls_handshakes_total";
+        text.family(name, "counter", "TLS handshakes that are over.");
+        text.sample(name, "result=\"done\"", self.handshakes.get());
+        text.sample(name, "result=\"failed\"", self.handshakes_failed.get());
+        if let Some(end) = gauges.certificate_end {
+            let help = "When the server's certificate expires, since 1970.";
+            let end = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+            text.one("httpout_tls_certificate_expiry_seconds", "gauge", help, end.as_secs());
+        }
         let help = "Lines of logs that could not be written.";
         text.one("httpout_log_lines_lost_total", "counter", help, gauges.log_lines_lost);
 

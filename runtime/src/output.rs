@@ -62,7 +62,7 @@ impl Warm {
         self.end == u64::MAX
     }
 
-    fn holds(self, file: FileId, at: u64) -> bool {
+    pub(crate) fn holds(self, file: FileId, at: u64) -> bool {
         at < self.end && (self.is_all() || self.file == Some(file))
     }
 }
@@ -190,7 +190,12 @@ fn send_span(
 }
 
 /// Reads; unless `patient`, only what is in the page cache: `AGAIN` if the device would have to be waited for.
-fn read(file: &OwnedFd, buffer: &mut [u8], at: u64, patient: bool) -> Result<usize, Errno> {
+pub(crate) fn read(
+    file: &OwnedFd,
+    buffer: &mut [u8],
+    at: u64,
+    patient: bool,
+) -> Result<usize, Errno> {
     let mut slices = [io::IoSliceMut::new(buffer)];
     if !patient {
         match preadv2(file, &mut slices, at, ReadWriteFlags::NOWAIT) {

@@ -85,10 +85,15 @@ fn would_be(dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// The file cannot be read, or a line of it; or it is missed.
-pub(crate) fn read_users(file: Option<&Path>, rules: &[Rule]) -> Result<Users, ConfigError> {
+pub(crate) fn read_users(
+    file: Option<&Path>,
+    rules: &[Rule],
+    certificates: bool,
+) -> Result<Users, ConfigError> {
     let Some(file) = file else {
         let needs_users = |who: &Who| !matches!(who, Who::Everybody) && !who.is_nobody();
-        if rules.iter().any(|rule| needs_users(&rule.read) || needs_users(&rule.write)) {
+        let named = || rules.iter().any(|rule| needs_users(&rule.read) || needs_users(&rule.write));
+        if !certificates && named() {
             return Err(ConfigError {
                 option: "users",
                 problem: "the rules name users, and there is no users file".into(),
@@ -99,7 +104,7 @@ pub(crate) fn read_users(file: Option<&Path>, rules: &[Rule]) -> Result<Users, C
     };
     let users =
         Users::parse(&read("users", file)?).map_err(|fault| in_file("users", file, &fault))?;
-    for rule in rules {
+    for rule in rules.iter().filter(|_| !certificates) {
         for who in [&rule.read, &rule.write] {
             warn_of_unknown(who, &users, file);
         }

@@ -19,6 +19,7 @@ use crate::{
     input::{self, Input},
     publisher::Publisher,
     server::{Admission, Door, Options, Shared},
+    tls::TlsOptions,
 };
 
 /// How long the acceptor rests when file descriptors ran out.
@@ -41,6 +42,7 @@ pub trait Acceptor {
 pub struct Server {
     shared: Arc<Shared>,
     listeners: Vec<TcpListener>,
+    secure: Vec<TcpListener>,
     admin: Vec<TcpListener>,
     inputs: Vec<Input>,
 }
@@ -71,7 +73,8 @@ impl Server {
         listeners: Vec<TcpListener>,
     ) -> Result<Self, ConfigError> {
         let shared = Shared::new(config, options)?;
-        Ok(Self { shared, listeners, admin: Vec::new(), inputs: Vec::new() })
+        let (secure, admin, inputs) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { shared, listeners, secure, admin, inputs })
     }
 
     /// Answers `/metrics`, `/healthz` and `/readyz` on these sockets, and nothing else there.
@@ -93,9 +96,24 @@ impl Server {
         Ok(self)
     }
 
+    /// Serves over TLS on these sockets. [`Handle::renew`] reads the files of the options anew.
+    ///
+    /// # Errors
+    /// A file that cannot be used; or it was called before.
+    pub fn with_tls(
+        mut self,
+        listeners: Vec<TcpListener>,
+        options: &TlsOptions,
+    ) -> Result<Self, ConfigError> {
+        self.shared.secure(options)?;
+        self.secure = listeners;
+        Ok(self)
+    }
+
     /// The addresses it is bound to.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        let all = self.listeners.iter().chain(&self.secure);
+        all.filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
     /// What is served.
@@ -106,6 +124,11 @@ impl Server {
     /// The listening sockets.
     pub fn listeners(&self) -> &[TcpListener] {
         &self.listeners
+    }
+
+    /// The listening sockets of TLS.
+    pub fn secure_listeners(&self) -> &[TcpListener] {
+        &self.secure
     }
 
     /// What ends it.
@@ -131,8 +154,9 @@ impl Server {
     /// Its parts.
     pub fn into_parts(self) -> Parts {
         let public = self.listeners.into_iter().map(|listener| (listener, Door::Public));
+        let secure = self.secure.into_iter().map(|listener| (listener, Door::Secure));
         let admin = self.admin.into_iter().map(|listener| (listener, Door::Admin));
-        let listeners = public.chain(admin).collect();
+        let listeners = public.chain(secure).chain(admin).collect();
         Parts { shared: self.shared, listeners, inputs: self.inputs }
     }
 }
@@ -149,7 +173,7 @@ impl Handle {
         self.0.abort();
     }
 
-    /// Serves by other options from now on, to connections that are open too, from their next request on. What concerns the
+    /// Serves by other options, and by the TLS files as they are now, from now on, to connections that are open too, from their next request on. What concerns the
     /// sockets of open connections (limits, deadlines) stays as it was for these.
     ///
     /// # Errors

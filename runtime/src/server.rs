@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -26,6 +26,7 @@ use crate::{
     mailbox::{Mailbox, Message},
     metrics::{Gauges, Metrics},
     request_log::{LogOptions, Logs},
+    tls::{Setup, Tls, TlsOptions},
     verify::{Verifier, Waiter},
 };
 
@@ -75,6 +76,8 @@ impl Default for Options {
 pub struct Shared {
     offer: RwLock<Arc<Offer>>,
     pub(crate) options: Options,
+    /// How connections are secured, if any are.
+    tls: OnceLock<(TlsOptions, RwLock<Arc<Setup>>)>,
     pub(crate) verifier: Verifier<Follower>,
     pub(crate) listings: Arc<Budget>,
     pub(crate) metrics: Metrics,
@@ -106,6 +109,8 @@ pub(crate) struct Offer {
 pub enum Door {
     /// What the site offers.
     Public,
+    /// The same, over TLS.
+    Secure,
     /// Counters and health, for the operator.
     Admin,
 }
@@ -163,6 +168,7 @@ pub struct Admission {
     id: u64,
     peer: IpAddr,
     entry: Entry,
+    tls: Option<Box<Tls>>,
 }
 
 /// How a connection is let in.
@@ -196,6 +202,7 @@ impl Shared {
         Ok(Arc::new(Self {
             offer: RwLock::new(Arc::new(offer)),
             options,
+            tls: OnceLock::new(),
             verifier,
             listings: Arc::default(),
             metrics: Metrics::new(),
@@ -218,7 +225,7 @@ impl Shared {
     }
 
     pub(crate) fn offer(&self) -> Arc<Offer> {
-        self.offer.read().unwrap_or_else(PoisonError::into_inner).clone()
+        read(&self.offer).clone()
     }
 
     /// Serves another site from now on: to connections that are open, from their next request on.
@@ -234,11 +241,31 @@ impl Shared {
         renewed
     }
 
+    /// Secures connections from now on that come in by [`Door::Secure`].
+    pub(crate) fn secure(&self, options: &TlsOptions) -> Result<(), ConfigError> {
+        let setup = RwLock::new(Arc::new(Setup::new(options, None)?));
+        self.tls.set((options.clone(), setup)).map_err(|_| ConfigError {
+            option: "cert",
+            problem: "TLS is set up already".into(),
+            help: "set it up once",
+        })
+    }
+
+    fn setup(&self) -> Option<Arc<Setup>> {
+        self.tls.get().map(|(_, setup)| read(setup).clone())
+    }
+
     fn try_renew(&self, config: Config) -> Result<(), ConfigError> {
+        let before = self.setup();
+        let setup = self.tls.get().map(|(options, _)| Setup::new(options, before.as_deref()));
+        let setup = setup.transpose()?;
         let site = check(config, &self.options.log)?;
         let roots = self.offer().roots.reopen(&site)?;
         let offer = Arc::new(Offer { site, roots, encoded: Encoded::default() });
         *self.offer.write().unwrap_or_else(PoisonError::into_inner) = offer.clone();
+        if let (Some((_, current)), Some(setup)) = (self.tls.get(), setup) {
+            *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(setup);
+        }
         for mailbox in lock(&self.clients).open.values() {
             mailbox.post(Message::Renewed(offer.clone()));
         }
@@ -250,6 +277,11 @@ impl Shared {
     /// Lets a connection in, or in to be refused; `None` if there are too many even of those.
     pub fn admit(self: &Arc<Self>, peer: SocketAddr, door: Door) -> Option<Admission> {
         let peer = peer.ip().to_canonical();
+        let tls = match door {
+            // Never in the clear what was to be secured.
+            Door::Secure => Some(Box::new(Tls::new(self.setup()?.driver().ok()?))),
+            Door::Public | Door::Admin => None,
+        };
         let Options { maxc, maxp, .. } = self.options;
         let mut clients = lock(&self.clients);
         let of_peer = clients.peers.get(&peer).copied().unwrap_or(0);
@@ -257,11 +289,11 @@ impl Shared {
         let entry = match door {
             Door::Admin if clients.admin >= ADMIN_AT_ONCE => return None,
             Door::Admin => Entry::Admin,
-            Door::Public if !full => Entry::Admitted,
-            Door::Public if clients.refused >= REFUSED_AT_ONCE => return None,
-            Door::Public => Entry::Refused,
+            Door::Public | Door::Secure if !full => Entry::Admitted,
+            Door::Public | Door::Secure if clients.refused >= REFUSED_AT_ONCE => return None,
+            Door::Public | Door::Secure => Entry::Refused,
         };
-        if door == Door::Public {
+        if door != Door::Admin {
             self.metrics.connection(entry == Entry::Refused);
         }
         match entry {
@@ -275,7 +307,7 @@ impl Shared {
         }
         clients.next += 1;
         let id = clients.next;
-        Some(Admission { shared: self.clone(), id, peer, entry })
+        Some(Admission { shared: self.clone(), id, peer, entry, tls })
     }
 
     /// No more connections and no more requests: those under way are answered.
@@ -345,6 +377,7 @@ impl Shared {
             checks_wrong: checks.wrong.load(Ordering::Relaxed),
             checks_refused: checks.refused.load(Ordering::Relaxed),
             log_lines_lost: self.logs.lost(),
+            certificate_end: self.setup().map(|setup| setup.not_after()),
             memory: self.offer().roots.usage(),
         })
     }
@@ -465,6 +498,11 @@ pub(crate) enum Following {
 }
 
 impl Admission {
+    /// The TLS of the connection, if it is to have one; can be taken once.
+    pub(crate) fn take_tls(&mut self) -> Option<Box<Tls>> {
+        self.tls.take()
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -489,7 +527,7 @@ impl Admission {
             Entry::Refused => Session::overloaded(site),
             Entry::Admin => Session::admin(site),
         };
-        let client = Client { address: Some(self.peer), tls: false };
+        let client = Client { address: Some(self.peer), tls: self.tls.is_some(), user: None };
         (session.with_client(client), offer, mailbox)
     }
 }
@@ -547,6 +585,10 @@ fn check(mut config: Config, log: &LogOptions) -> Result<Arc<Site>, ConfigError>
     config.log |= log.access.is_some() || log.reqlog.is_some();
     config.log_begin |= log.reqlog.is_some();
     config.check()
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

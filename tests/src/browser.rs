@@ -40,6 +40,8 @@ impl Browser {
         let files = Tree::new();
         let mut child = Command::new(program)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+            // Over TLS, the tests' servers have certificates of their own making.
+            .arg("--ignore-certificate-errors")
             .args(["--no-first-run", "--disable-background-networking", "--no-proxy-server"])
             .args(["--disable-component-update", "--disable-extensions"])
             // What pages and the browser say on the console goes to standard error.

@@ -2,20 +2,23 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
+use rustls::{ClientConfig, ClientConnection};
+
 use crate::body::Framing;
-use crate::{Head, PATIENCE, Piece, Request, Response};
+use crate::{Head, PATIENCE, Piece, Request, Response, secure};
 
 /// How the peer ended the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// In order: everything it sent has arrived.
     Fin,
-    /// By a reset.
+    /// By a reset; or, over TLS, without a word.
     Rst,
 }
 
@@ -23,6 +26,7 @@ pub enum End {
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
+    tls: Option<Box<ClientConnection>>,
     patience: Duration,
     buffer: Vec<u8>,
     end: Option<End>,
@@ -35,7 +39,30 @@ impl Client {
     pub fn connect(server: SocketAddr) -> Self {
         let stream = TcpStream::connect_timeout(&server, PATIENCE)
             .unwrap_or_else(|e| panic!("connect {server}: {e}"));
-        Self::over(stream)
+        Self::over(stream).with_tls(server)
+    }
+
+    /// Connects over TLS, in a way of its own.
+    ///
+    /// # Errors
+    /// The handshake fails.
+    pub fn connect_tls(server: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Self> {
+        let mut client = Self::over(TcpStream::connect_timeout(&server, PATIENCE)?);
+        let tls = secure::shake_hands(config, &mut client.stream)?;
+        Ok(Self { tls: Some(Box::new(tls)), ..client })
+    }
+
+    /// Connects without TLS, whatever is spoken there.
+    #[track_caller]
+    pub fn connect_plain(server: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&server, PATIENCE);
+        Self::over(stream.unwrap_or_else(|e| panic!("connect {server}: {e}")))
+    }
+
+    /// The TLS of the connection.
+    #[track_caller]
+    pub fn tls(&mut self) -> &mut ClientConnection {
+        self.tls.as_mut().expect("a connection over TLS")
     }
 
     /// Connects from an address of this machine.
@@ -46,7 +73,7 @@ impl Client {
         bind(&socket, &SocketAddr::from((address, 0)))
             .unwrap_or_else(|e| panic!("bind {address}: {e}"));
         connect(&socket, &server).unwrap_or_else(|e| panic!("connect {server}: {e}"));
-        Self::over(socket.into())
+        Self::over(socket.into()).with_tls(server)
     }
 
     fn over(stream: TcpStream) -> Self {
@@ -54,6 +81,7 @@ impl Client {
         stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
         let mut client = Self {
             stream,
+            tls: None,
             patience: PATIENCE,
             buffer: Vec::new(),
             end: None,
@@ -61,6 +89,15 @@ impl Client {
         };
         client.patience(PATIENCE);
         client
+    }
+
+    #[track_caller]
+    fn with_tls(mut self, server: SocketAddr) -> Self {
+        if secure::is_secure(server) {
+            let tls = secure::shake_hands(secure::trusting(), &mut self.stream);
+            self.tls = Some(Box::new(tls.unwrap_or_else(|e| panic!("handshake: {e}"))));
+        }
+        self
     }
 
     /// Waits this long for each event from now on: for servers that are expected to be slow.
@@ -82,14 +119,39 @@ impl Client {
     /// Sends bytes as they are; fails when the server does not take them.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        if let Err(e) = self.stream.write_all(bytes.as_ref()) {
+        if let Err(e) = self.try_send(bytes) {
             panic!("the server does not take what is sent: {e}");
         }
     }
 
     /// Sends bytes that the server is free not to take.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        match &mut self.tls {
+            Some(tls) => secure::send(tls, &mut self.stream, bytes.as_ref()),
+            None => self.stream.write_all(bytes.as_ref()),
+        }
+    }
+
+    /// Sends bytes past TLS, as somebody on the way could.
+    #[track_caller]
+    pub fn send_beneath(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server takes it");
+    }
+
+    /// Waits for the end; the error of TLS, if that is how it comes.
+    ///
+    /// # Errors
+    /// What TLS says.
+    pub fn try_end(&mut self) -> Result<(), String> {
+        let mut room = [0; 1024];
+        while let Some(tls) = &mut self.tls {
+            match secure::receive(tls, &mut self.stream, &mut room) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
     }
 
     /// Sends one chunk of a chunked body.
@@ -279,7 +341,16 @@ impl Client {
     }
 
     /// Says that nothing more will be sent.
-    pub fn finish_sending(&self) {
+    pub fn finish_sending(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            secure::flush(tls, &mut self.stream).expect("close_notify");
+        }
+        self.stream.shutdown(Shutdown::Write).expect("half-close");
+    }
+
+    /// Ends the connection without a word of TLS, as somebody on the way could.
+    pub fn truncate(&mut self) {
         self.stream.shutdown(Shutdown::Write).expect("half-close");
     }
 
@@ -289,7 +360,9 @@ impl Client {
     }
 
     /// Another handle of the socket, to write from another thread.
+    #[track_caller]
     pub fn writer(&self) -> TcpStream {
+        assert!(self.tls.is_none(), "TLS has one handle");
         self.stream.try_clone().expect("a second handle of a socket")
     }
 
@@ -316,11 +389,17 @@ impl Client {
     #[track_caller]
     fn fill(&mut self) {
         let mut room = [0; 64 * 1024];
-        match self.stream.read(&mut room) {
+        let received = match &mut self.tls {
+            Some(tls) => secure::receive(tls, &mut self.stream, &mut room),
+            None => self.stream.read(&mut room),
+        };
+        match received {
             Ok(0) => self.end = Some(End::Fin),
             Ok(n) => self.buffer.extend_from_slice(&room[..n]),
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == ErrorKind::ConnectionReset => self.end = Some(End::Rst),
+            Err(e) if matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => {
+                self.end = Some(End::Rst)
+            }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 let left = String::from_utf8_lossy(&self.buffer);
                 panic!("nothing came for {:?}; unread: {left:?}", self.patience)

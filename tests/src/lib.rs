@@ -6,6 +6,7 @@
 //! Nothing here sleeps to give somebody time. A test waits for an event (bytes, a close, the end of a process), and each wait
 //! ends after [`PATIENCE`] with a message that says what did not come.
 
+pub mod authority;
 mod binary;
 mod body;
 mod browser;
@@ -16,6 +17,7 @@ pub mod live;
 mod message;
 mod request;
 mod ruled;
+pub mod secure;
 mod server;
 mod tap;
 mod tool;

@@ -9,7 +9,7 @@ use std::{env, fs};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-use crate::{Client, Kind, PATIENCE, Request, Response, Tree, binary, get, until};
+use crate::{Client, Kind, PATIENCE, Request, Response, Tree, binary, get, secure, until};
 
 /// A server process, killed on drop. A server that panicked or died during a test fails it.
 #[derive(Debug)]
@@ -49,6 +49,9 @@ impl Server {
     pub fn command(kind: Kind, args: &[&str]) -> Command {
         let mut command = Command::new(binary(kind));
         command.args(args);
+        if secure::is_asked_for() && !args.contains(&"--cert") && !args.contains(&"--self-signed") {
+            command.arg("--self-signed");
+        }
         for (name, _) in env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"HTTPOUT_") {
                 command.env_remove(name);
@@ -107,9 +110,17 @@ impl Server {
         self.address
     }
 
+    /// The next address that its banner names, behind those that were asked for before.
+    #[track_caller]
+    pub fn next_address(&self) -> SocketAddr {
+        let next = self.outputs.as_ref().and_then(Outputs::address);
+        next.expect("the banner names another address")
+    }
+
     /// The URL of a path on it.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if secure::is_secure(self.address) { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// A new connection.
@@ -319,11 +330,13 @@ fn spawn(command: &mut Command, stdin: Stdio) -> (Child, Outputs) {
 /// The address in a line such as `  http://127.0.0.1:8080/`.
 fn url_address(line: &str) -> Option<SocketAddr> {
     let line = line.trim().trim_start_matches("for the operator: ");
-    let rest = line.strip_prefix("http://")?;
+    let (scheme, rest) =
+        line.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
     let mut address: SocketAddr = rest.split('/').next()?.parse().ok()?;
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
+    secure::note(address, scheme == "https");
     Some(address)
 }
 

@@ -218,7 +218,7 @@ fn spec8_a_live_resource_is_only_read(kind: Kind) {
 fn spec8_listeners_that_leave_do_no_harm(kind: Kind) {
     let mut live = Fed::new(kind, &[]);
     let mut stays = [live.listen()];
-    let leave: [fn(Client); 3] = [drop, Client::abort, |client| client.finish_sending()];
+    let leave: [fn(Client); 3] = [drop, Client::abort, |mut client| client.finish_sending()];
     for leave in leave {
         let leaving = live.listen();
         live.pass("one", &mut stays);

@@ -214,7 +214,7 @@ fn spec3_a_delete_may_carry_a_body(kind: Kind) {
 
 fn spec3_a_delete_is_done_for_a_client_that_does_not_wait(kind: Kind) {
     let site = Site::new(kind);
-    let leave: [fn(Client); 2] = [|client| drop(client), |client| client.finish_sending()];
+    let leave: [fn(Client); 2] = [|client| drop(client), |mut client| client.finish_sending()];
     for leave in leave {
         site.write("a.bin", "a");
         let mut client = site.client();
@@ -251,10 +251,9 @@ fn spec6_the_old_file_stands_on_the_disk_until_the_new_one_is_whole(kind: Kind) 
 const VANISH: [fn(Client); 3] = [
     |client| drop(client),
     Client::abort,
-    |client| {
+    |mut client| {
         client.finish_sending();
         // Held open in this direction until the server has given up.
-        let mut client = client;
         if client.try_head("PUT").is_ok() {
             let _ = client.rest();
         }

@@ -98,14 +98,7 @@ impl Admission {
                 }
             },
             State::Verifying { op, user, rule } if op == done => match result {
-                Ok(Done::Verified(Verified::Right)) => {
-                    cx.about.user = Some(user.clone());
-                    if self.verdict(rule, Some(&user), cx) == Verdict::Allowed {
-                        return self.let_in(cx);
-                    }
-                    refuse(cx, Status::FORBIDDEN, "this user has no right to that");
-                    None
-                }
+                Ok(Done::Verified(Verified::Right)) => self.decide(rule, user, cx),
                 Ok(Done::Verified(Verified::TooMany(retry))) => {
                     let seconds = retry.as_secs().max(1).to_string();
                     let head = error_head(cx.site, Status::TOO_MANY_REQUESTS)
@@ -154,7 +147,11 @@ impl Admission {
         }
         let fields = self.request.as_ref().map(|request| &request.head.fields)?;
         match basic::credentials(fields) {
-            Ok(None) => unauthorized(cx, "a name and a password are needed"),
+            // Credentials go before the certificate: who sends some wants to be somebody else.
+            Ok(None) => match cx.about.client.user.clone() {
+                Some(user) => return self.decide(rule, user, cx),
+                None => unauthorized(cx, "a name and a password are needed"),
+            },
             Err(why) => refuse(cx, Status::BAD_REQUEST, why),
             Ok(Some(Basic { user, password })) => {
                 let (op, user) = (cx.op(), Arc::<str>::from(user));
@@ -163,6 +160,17 @@ impl Admission {
                 self.state = State::Verifying { op, user, rule };
             }
         }
+        None
+    }
+
+    /// May this user, who is who it claims to be?
+    fn decide(&mut self, rule: Option<usize>, user: Arc<str>, cx: &mut Cx<'_>) -> Option<Task> {
+        let verdict = self.verdict(rule, Some(&user), cx);
+        cx.about.user = Some(user);
+        if verdict == Verdict::Allowed {
+            return self.let_in(cx);
+        }
+        refuse(cx, Status::FORBIDDEN, "this user has no right to that");
         None
     }
 

@@ -85,7 +85,8 @@ impl List {
         match result {
             Ok(Done::Listed { mut entries, truncated }) => {
                 // A link shows nothing of what the client may not read.
-                let user = cx.about.user.as_deref();
+                let user =
+                    cx.about.user.as_ref().or(cx.about.client.user.as_ref()).map(|user| &**user);
                 let may_read = |real: &Path| {
                     let mounts = &cx.site.mounts;
                     let who = mounts.who(Action::Read, mounts.rule(real));

@@ -59,12 +59,14 @@ pub(crate) enum Role {
 }
 
 /// Who is at the other end of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
     /// Its address; `None`: not known.
     pub address: Option<IpAddr>,
     /// The connection is encrypted.
     pub tls: bool,
+    /// Whom it has proven to be, by a certificate. Rules know it as a user of that name.
+    pub user: Option<Arc<str>>,
 }
 
 impl Client {
@@ -80,7 +82,7 @@ pub(crate) struct About {
     pub(crate) client: Client,
     /// It comes from a page, which its `Origin` field tells.
     pub(crate) cross_origin: bool,
-    /// Whose password was right.
+    /// Who was let in by name: whose password was right, or certificate.
     pub(crate) user: Option<Arc<str>>,
 }
 

@@ -86,7 +86,8 @@ fn uploads(site: &Site, root: RootId) -> String {
 }
 
 fn is_loopback(url: &str) -> bool {
-    url.starts_with("http://127.") || url.starts_with("http://[::1]")
+    let host = url.split_once("://").map_or(url, |(_, host)| host);
+    host.starts_with("127.") || host.starts_with("[::1]")
 }
 
 /// As the option is written.

@@ -21,9 +21,11 @@ pub(super) fn shown(options: &Options) -> String {
     let rest = (options.log_format(), options.config_file());
     let (users, admin) = (options.users_file(), options.admin());
     format!(
-        "{config:?} {:?} {bind:?} {live:?} grace: {:?} {rest:?} users: {users:?} admin: {admin:?}",
+        "{config:?} {:?} {bind:?} {live:?} grace: {:?} {rest:?} users: {users:?} admin: {admin:?} tls: {:?} {:?}",
         options.runtime(),
-        options.grace()
+        options.grace(),
+        options.tls_port,
+        options.tls(),
     )
 }
 
@@ -35,9 +37,9 @@ fn parsed(args: &[&str]) -> String {
 pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("rdirs", "a,b", r#"rdirs: ["a", "b"]"#),
     ("wdir", "in", r#"wdir: Some("in")"#),
-    ("dst", "http://127.0.0.1:81/x", r#"(Some("127.0.0.1"), Number(81))"#),
-    ("port", "8080", "(None, Number(8080))"),
-    ("ifce", "eth0", r#"(Some("eth0"), Number(80))"#),
+    ("dst", "http://127.0.0.1:81/x", r#"ifce: Some("127.0.0.1"), port: Number(81)"#),
+    ("port", "8080", "ifce: None, port: Number(8080)"),
+    ("ifce", "eth0", r#"ifce: Some("eth0"), port: Number(80)"#),
     ("block_size", "64k", "block_size: 65536"),
     ("user_agent", "me/1", r#"user_agent: "me/1""#),
     ("close", "true", "close: true"),
@@ -72,6 +74,12 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("reqlog", "-GET,REC", "methods: [Get], all: false, records: true, no_ends: true"),
     ("access-log", "a.log", r#"access: Some("a.log")"#),
     ("access-log-format", "json", "format: Json"),
+    ("cert", "c.pem", r#"cert: Some("c.pem")"#),
+    ("pkey", "k.pem", r#"pkey: Some("k.pem")"#),
+    ("self-signed", "true", "self_signed: true"),
+    ("tls-port", "8443", "tls: Some(Number(8443))"),
+    ("client-ca", "ca.pem", r#"client_ca: Some("ca.pem")"#),
+    ("client-auth", "optional", "client_auth: Optional"),
     ("input", "a.mp3", r#"input: ["a.mp3"]"#),
     ("prop", "ice-Genre=Rock", r#"prop: ["ice-Genre=Rock"]"#),
     ("ext", "mp3", r#"ext: Some("mp3")"#),
@@ -116,7 +124,8 @@ fn defaults_are_those_of_the_seed() {
     let options = parse(&[]).unwrap();
     assert_eq!(format!("{:?}", options.config().unwrap()), format!("{:?}", Config::default()));
     assert_eq!(format!("{:?}", options.runtime()), format!("{:?}", RuntimeOptions::default()));
-    assert_eq!(options.places(), [(None, Port::Number(80))]);
+    let everywhere = Place { ifce: None, port: Port::Number(80), secure: false };
+    assert_eq!((options.places(), options.tls()), (vec![everywhere], TlsOptions::default()));
     assert_eq!(options.live.options(), httpout_proto::live::LiveOptions::default());
     assert_eq!(options.grace(), Duration::from_secs(10));
 }
@@ -227,9 +236,56 @@ fn bad_values_name_the_option() {
     assert!(parse(&["--wdir"]).unwrap_err().contains("--wdir"));
     assert!(parse(&["wdir:port=8080"]).unwrap_err().contains("--wdir"));
     assert!(parse(&["--wdir", "--close"]).unwrap_err().contains("--wdir"));
-    let error = parse(&["-o", "https://h/"]).unwrap().config().unwrap_err();
+    let error = parse(&["-o", "ftp://h/"]).unwrap().config().unwrap_err();
     assert_eq!(error.option, "dst");
-    assert!(error.problem.contains("https"));
+    assert!(error.problem.contains("ftp"));
+}
+
+#[test]
+fn options_of_tls_need_each_other() {
+    for (args, option) in [
+        (&["-o", "https://h/"][..], "dst"),
+        (&["--tls-port", "8443"], "tls-port"),
+        (&["--pkey", "k"], "pkey"),
+        (&["--pkey", "k", "--self-signed"], "pkey"),
+        (&["--cert", "c", "--self-signed"], "self-signed"),
+        (&["--client-ca", "ca"], "client-ca"),
+        (&["--self-signed", "--client-auth", "optional"], "client-auth"),
+        (&["--self-signed", "--port", "81", "--tls-port", "81"], "tls-port"),
+        (&["--self-signed", "--port", "443", "--tls-port", "0"], "tls-port"),
+    ] {
+        let error = parse(args).unwrap().check().unwrap_err();
+        assert_eq!(error.option, option, "{args:?}: {error}");
+    }
+    for args in [
+        &["-o", "https://h/", "--self-signed"][..],
+        &["--cert", "c", "--pkey", "k", "--client-ca", "ca", "--client-auth", "optional"],
+        &["--self-signed", "--port", "auto", "--tls-port", "auto"],
+    ] {
+        parse(args).unwrap().check().unwrap();
+    }
+}
+
+#[test]
+fn with_a_certificate_https_is_served_instead_of_http_or_beside_it() {
+    let places = |args: &[&str]| {
+        let options = parse(args).unwrap();
+        options.places().iter().map(|place| (place.port, place.secure)).collect::<Vec<_>>()
+    };
+    let plain = |port| (Port::Number(port), false);
+    let secure = |port| (Port::Number(port), true);
+    assert_eq!(places(&["--self-signed"]), [secure(443)]);
+    assert_eq!(places(&["--cert=c", "--port=0"]), [secure(443)]);
+    assert_eq!(places(&["--cert=c", "--port=8443"]), [secure(8443)]);
+    assert_eq!(places(&["--cert=c", "-o", "https://h:444/"]), [secure(444)]);
+    assert_eq!(places(&["--cert=c", "-o", "http://h:444/"]), [secure(444)]);
+    assert_eq!(places(&["--cert=c", "--tls-port=0"]), [plain(80), secure(443)]);
+    assert_eq!(places(&["--cert=c", "--tls-port=auto"]), [plain(80), (Port::Auto, true)]);
+    assert_eq!(places(&["--cert=c", "--port=81", "--tls-port=82"]), [plain(81), secure(82)]);
+    let both = ["--cert=c", "-i", "a", "-o", "http://h/a", "-i", "b", "-o", "https://h/b"];
+    assert_eq!(places(&both), [plain(80), secure(443)]);
+    let three = [&both[..], &["--tls-port=444"]].concat();
+    assert_eq!(places(&three), [plain(80), secure(443), secure(444)]);
 }
 
 #[test]
@@ -238,7 +294,7 @@ fn where_to_listen_is_told_by_dst_unless_by_port_and_ifce() {
         let options = parse(args).unwrap();
         let places = options.places();
         assert_eq!(places.len(), 1, "{args:?}");
-        (places[0].1, places[0].0.map(str::to_owned))
+        (places[0].port, places[0].ifce.map(str::to_owned))
     };
     let at = |port, ifce: &str| (Port::Number(port), (!ifce.is_empty()).then(|| ifce.to_owned()));
     assert_eq!(bind(&["-o", "http://localhost:81/live.mpd"]), at(81, "localhost"));
@@ -266,7 +322,8 @@ fn each_input_has_its_destination() {
         "http://h:82/y",
     ];
     let options = parse(two).unwrap();
-    assert_eq!(options.places(), [(None, Port::Number(81)), (None, Port::Number(82))]);
+    let ports: Vec<_> = options.places().iter().map(|place| (place.ifce, place.port)).collect();
+    assert_eq!(ports, [(None, Port::Number(81)), (None, Port::Number(82))]);
     let inputs = options.inputs().unwrap();
     assert_eq!(inputs.iter().map(|input| input.path.as_str()).collect::<Vec<_>>(), ["x/a b", "y"]);
     assert_eq!(inputs[1].source, crate::input::Source::Stdin);

@@ -15,10 +15,18 @@ pub(super) struct Destination {
     /// The host, if it is an address or `localhost`.
     pub(super) ifce: Option<String>,
     pub(super) port: Option<u16>,
-    /// The scheme, if it is not `http`.
-    pub(super) unknown_scheme: Option<String>,
+    pub(super) scheme: Scheme,
     /// The path of an input's resource; `None`: the root.
     pub(super) path: Option<RelPath>,
+}
+
+/// Of a URL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Scheme {
+    #[default]
+    Http,
+    Https,
+    Other(String),
 }
 
 /// `http://HOST:PORT/…`
@@ -47,13 +55,13 @@ pub(super) fn destination(text: &str) -> Result<Destination, String> {
     };
     let host = host.to_ascii_lowercase();
     let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok();
-    let scheme = scheme.to_ascii_lowercase();
-    Ok(Destination {
-        ifce: is_local.then_some(host),
-        port,
-        unknown_scheme: (scheme != "http").then_some(scheme),
-        path: (!path.is_root()).then_some(path),
-    })
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        other => Scheme::Other(other.to_owned()),
+    };
+    let path = (!path.is_root()).then_some(path);
+    Ok(Destination { ifce: is_local.then_some(host), port, scheme, path })
 }
 
 /// A port number, or `auto`.

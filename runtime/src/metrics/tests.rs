@@ -145,6 +145,9 @@ fn what_is_counted_is_shown() {
     metrics.reload(true);
     metrics.reload(false);
     metrics.reload(false);
+    metrics.handshake(true);
+    metrics.handshake(false);
+    metrics.handshake(false);
     let gauges = Gauges {
         connections: 3,
         uploads: 4,
@@ -155,6 +158,7 @@ fn what_is_counted_is_shown() {
         checks_wrong: 6,
         checks_refused: 7,
         log_lines_lost: 8,
+        certificate_end: Some(UNIX_EPOCH + Duration::from_secs(9)),
         memory: Use { bytes: 9, resources: 10, evicted: 11 },
     };
     let samples = samples(&metrics.text(&gauges));
@@ -180,6 +184,9 @@ fn what_is_counted_is_shown() {
         ("httpout_reloads_total{result=\"done\"}", 1.0),
         ("httpout_reloads_total{result=\"failed\"}", 2.0),
         ("httpout_log_lines_lost_total", 8.0),
+        ("httpout_tls_handshakes_total{result=\"done\"}", 1.0),
+        ("httpout_tls_handshakes_total{result=\"failed\"}", 2.0),
+        ("httpout_tls_certificate_expiry_seconds", 9.0),
         ("httpout_memory_bytes", 9.0),
         ("httpout_memory_resources", 10.0),
         ("httpout_evicted_total", 11.0),
@@ -205,6 +212,7 @@ fn a_server_that_did_nothing_shows_no_requests() {
     let samples = samples(&Metrics::new().text(&Gauges::default()));
     assert!(samples.keys().all(|key| !key.starts_with("httpout_requests_total")));
     assert_eq!(samples["httpout_request_duration_seconds_count"], 0.0);
+    assert!(!samples.contains_key("httpout_tls_certificate_expiry_seconds"));
 }
 
 /// Each has a place of its own.

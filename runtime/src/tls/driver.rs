@@ -1,0 +1,170 @@
+//! The server's side of TLS on one connection, without I/O: what was received goes in, what is to be sent comes out.
+
+use std::{
+    fmt,
+    io::{self, Read as _, Write as _},
+    sync::Arc,
+};
+
+use rustls::{ServerConfig, ServerConnection};
+
+use super::names;
+
+/// The first bytes of a burst go out in records of this size: a client reads the first of them while the last ones are still on their way.
+const QUICK_RECORD: usize = 4 << 10;
+/// How many bytes of a burst count as its first: less than TCP sends at once on a new connection.
+const QUICK: usize = 12 << 10;
+
+/// TLS over one connection.
+#[derive(Debug)]
+pub struct Driver {
+    connection: ServerConnection,
+    /// Something was received.
+    begun: bool,
+    /// The client has said that it sends no more.
+    closed: bool,
+    /// Bytes that were sealed and that [`Driver::send`] has not told of.
+    sealed: u64,
+    /// Bytes that were sealed since everything was sent before; up to [`QUICK`].
+    burst: usize,
+}
+
+/// What came of received bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// So many bytes of content.
+    pub len: usize,
+    /// The client has said (close_notify) that there is no more than this.
+    pub closed: bool,
+}
+
+/// Why a connection cannot go on.
+#[derive(Debug)]
+pub enum Fault {
+    /// The client does not speak TLS but, it seems, HTTP in the clear.
+    Plain,
+    /// The client breaks TLS, or is not let in. There may be an alert to be sent.
+    Tls(rustls::Error),
+}
+
+impl Driver {
+    pub(super) fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+        let mut connection = ServerConnection::new(config)?;
+        // Whoever seals sends it before sealing more.
+        connection.set_buffer_limit(None);
+        Ok(Self { connection, begun: false, closed: false, sealed: 0, burst: 0 })
+    }
+
+    /// True until both sides know each other.
+    pub fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// Whose certificate the client has shown, if it has a name that rules can name.
+    pub fn client_name(&self) -> Option<String> {
+        names::client_name(self.connection.peer_certificates()?.first()?)
+    }
+
+    /// Bytes were received: up to 16 KiB during the handshake, else no more than there is room for content. Content that came with
+    /// the end of the handshake is given by the next call, for which `received` may be empty.
+    ///
+    /// # Errors
+    /// The connection cannot go on.
+    pub fn receive(&mut self, mut received: &[u8], content: &mut [u8]) -> Result<Received, Fault> {
+        if !self.begun
+            && let Some(first) = received.first()
+        {
+            if first.is_ascii_alphabetic() {
+                return Err(Fault::Plain);
+            }
+            self.begun = true;
+        }
+        let mut len = self.read(content);
+        while !received.is_empty() {
+            let broken = |error: io::Error| Fault::Tls(rustls::Error::General(error.to_string()));
+            // Nothing is taken once the client has said that it sends no more.
+            if self.connection.read_tls(&mut received).map_err(broken)? == 0 {
+                break;
+            }
+            let state = self.connection.process_new_packets().map_err(Fault::Tls)?;
+            self.closed = state.peer_has_closed();
+            if !self.is_handshaking() {
+                len += self.read(&mut content[len..]);
+            }
+        }
+        Ok(Received { len, closed: self.closed })
+    }
+
+    /// Content, as far as it has come and there is room.
+    fn read(&mut self, content: &mut [u8]) -> usize {
+        let mut len = 0;
+        // An error says that there is no more, at least for now.
+        while let Ok(more @ 1..) = self.connection.reader().read(&mut content[len..]) {
+            len += more;
+        }
+        len
+    }
+
+    /// Makes records of content. What was to be sent must have been [sent](Self::send) before.
+    pub fn seal(&mut self, mut content: &[u8]) {
+        self.sealed += content.len() as u64;
+        while !content.is_empty() {
+            let most = if self.burst < QUICK { QUICK_RECORD } else { content.len() };
+            let (record, rest) = content.split_at(most.min(content.len()));
+            // The buffer has no limit, so that this takes all and does not fail.
+            let _ = self.connection.writer().write_all(record);
+            self.burst = QUICK.min(self.burst + record.len());
+            content = rest;
+        }
+    }
+
+    /// True if something is to be sent.
+    pub fn wants_write(&self) -> bool {
+        self.connection.wants_write()
+    }
+
+    /// True if sealed content is still to be sent.
+    pub fn has_sealed(&self) -> bool {
+        self.sealed > 0
+    }
+
+    /// Hands what is to be sent to `write`, which may take a part of it. Returns how many bytes of sealed content count as sent by this: the
+    /// last of them when all is.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn send(&mut self, write: &mut dyn io::Write) -> io::Result<u64> {
+        let written = self.connection.write_tls(write)? as u64;
+        let sent = if self.wants_write() {
+            written.min(self.sealed.saturating_sub(1))
+        } else {
+            self.sealed
+        };
+        self.sealed -= sent;
+        Ok(sent)
+    }
+
+    /// All was sent, and there is no more for now.
+    pub fn rest(&mut self) {
+        self.burst = 0;
+    }
+
+    /// Says that no more is sent (close_notify). Without this, the end of the connection tells the client that something is missing.
+    pub fn close(&mut self) {
+        self.connection.send_close_notify();
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain => f.write_str("the client speaks no TLS"),
+            Self::Tls(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests;
