@@ -15,6 +15,7 @@ mod expect;
 mod host;
 mod invariants;
 mod link;
+mod live;
 mod model;
 mod reply;
 mod request;
@@ -28,6 +29,7 @@ mod world;
 
 pub use choices::{Calm, Choices, Recorded, Seeded};
 pub use link::End;
+pub use live::listen;
 pub use reply::Reply;
 pub use request::{Ask, Request};
 pub use run::{replay, run};
