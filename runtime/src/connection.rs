@@ -14,7 +14,7 @@ use std::{
 
 use httpout_proto::{
     Done, Effect, FileId, FsError, Now, OpId, Session, Step, Wait,
-    effect::{Meta, Verified},
+    effect::{self, Meta, Verified},
     live::{FeedId, Group, ListenerId},
 };
 use rustix::{
@@ -28,7 +28,7 @@ use rustix::{
 use crate::{
     buffers,
     files::{
-        OpenFile, Opened, PartFile,
+        OpenFile, Opened, PartFile, Roots,
         encoded::{self, Inode, Key, Wanted},
         list::Taken,
     },
@@ -350,19 +350,24 @@ impl<T: Transport> Connection<T> {
 
     fn run(&mut self, effect: Effect, cx: &mut Context<'_>) {
         match effect {
-            Effect::Open { op, file, place } => match self.offer.roots.open_file(&place, true) {
-                Opened::Ready(Ok((fd, meta))) => self.handle(Message::Opened(op, file, fd, meta)),
-                Opened::Ready(Err(error)) => self.session.handle_done(op, Err(error)),
-                Opened::WouldBlock => {
-                    let roots = self.offer.roots.clone();
-                    self.unblock(op, move || match roots.open_file(&place, false) {
-                        Opened::Ready(result) => {
-                            result.map(|(fd, meta)| Message::Opened(op, file, fd, meta))
-                        }
-                        Opened::WouldBlock => Err(FsError::Other(io::ErrorKind::WouldBlock)),
-                    });
+            Effect::Open { op, file, place } => {
+                let follows = !self.followings.is_empty();
+                match open(&self.offer.roots, self.shared(), &place, (true, follows)) {
+                    Some(Ok((open, meta))) => self.handle(Message::Opened(op, file, open, meta)),
+                    Some(Err(error)) => self.session.handle_done(op, Err(error)),
+                    None => {
+                        let (roots, shared) = (self.offer.roots.clone(), self.shared().clone());
+                        self.unblock(op, move || {
+                            match open(&roots, &shared, &place, (false, follows)) {
+                                Some(opened) => {
+                                    opened.map(|(open, meta)| Message::Opened(op, file, open, meta))
+                                }
+                                None => Err(FsError::Other(io::ErrorKind::WouldBlock)),
+                            }
+                        });
+                    }
                 }
-            },
+            }
             Effect::Stat { op, place } => {
                 let roots = self.offer.roots.clone();
                 self.perform(op, roots.is_in_memory(&place), move || {
@@ -772,6 +777,21 @@ impl File {
                 blocking::unblock(move || drop((part, admission))).detach();
             }
         }
+    }
+}
+
+/// Opens a file, or what stands for it; `None` if that cannot be done without waiting for the disk.
+fn open(
+    roots: &Roots,
+    shared: &Shared,
+    place: &effect::Place,
+    (cached, follows): (bool, bool),
+) -> Option<Result<(OpenFile, Meta), FsError>> {
+    match roots.open_file(place, cached) {
+        Opened::Ready(opened) => Some(
+            opened.and_then(|opened| shared.held.standing(|| roots.key(place), opened, follows)),
+        ),
+        Opened::WouldBlock => None,
     }
 }
 

@@ -46,6 +46,7 @@ use rustix::{
 };
 
 pub(crate) use self::memory::Use;
+pub(crate) use self::sys::memory_file;
 use self::{
     beneath::{Root, fs_error, meta},
     cache::Cache,

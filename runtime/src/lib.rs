@@ -7,6 +7,7 @@ mod connection;
 mod creds;
 pub mod entry;
 pub mod files;
+mod held;
 pub mod input;
 pub mod listen;
 mod live;

@@ -22,6 +22,7 @@ use rustix::fd::OwnedFd;
 
 use crate::{
     files::{Roots, encoded::Encoded, list::Budget},
+    held::Held,
     live::Channels,
     mailbox::{Mailbox, Message},
     metrics::{Gauges, Metrics},
@@ -85,6 +86,7 @@ pub struct Shared {
     /// Requests that were numbered for the log.
     numbered: AtomicU64,
     pub(crate) channels: Channels,
+    pub(crate) held: Held,
     hub: Mutex<Feeds>,
     /// Uploads in progress, so that a request need not take the lock where there is none.
     feeds: AtomicUsize,
@@ -209,6 +211,7 @@ impl Shared {
             logs,
             numbered: AtomicU64::new(0),
             channels: Channels::default(),
+            held: Held::default(),
             hub: Mutex::default(),
             feeds: AtomicUsize::new(0),
             clients: Mutex::default(),

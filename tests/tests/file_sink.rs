@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use httpout_tests::{Kind, Mounted, Server, Tree, both, get, run, until};
+use httpout_tests::{Kind, Mounted, Server, Tree, both, get, put, run, until};
 
 both! {
     a_growing_file_is_read_as_it_is_written,
@@ -17,6 +17,8 @@ both! {
     a_closed_range_waits_for_its_bytes,
     a_file_is_whole_when_its_writer_is_killed,
     a_manifest_that_is_rewritten_is_never_seen_half,
+    a_manifest_that_is_rewritten_where_it_is_served_is_never_seen_half,
+    a_manifest_is_replaced_where_it_is_served,
     renames_and_removals_are_passed_on,
     a_removed_file_is_cut,
     directories_come_and_go,
@@ -27,6 +29,7 @@ both! {
     a_directory_needs_somewhere_to_go,
     ffmpeg_writes_hls_under_temporary_names,
     ffmpeg_writes_hls_in_place,
+    ffmpeg_writes_hls_in_place_where_it_is_served,
     ffmpeg_writes_low_latency_dash,
 }
 
@@ -34,6 +37,8 @@ both! {
 struct Sink {
     server: Server,
     tree: Tree,
+    /// Its first read directory.
+    out: String,
 }
 
 impl Deref for Sink {
@@ -54,12 +59,12 @@ impl Sink {
     #[track_caller]
     fn over(tree: Tree, kind: Kind, out: &str, more: &[&str]) -> Self {
         tree.dir("in");
-        let (input, out) = (
-            format!("{}/", tree.arg("in")),
-            if out == "gmem" { out.to_owned() } else { tree.arg(out) },
-        );
-        let args = ["-i", &input, "--rdirs", &out, "--maxc", "0", "--maxp", "0"];
-        let sink = Self { server: Server::start(kind, &[&args, more].concat()), tree };
+        let input = format!("{}/", tree.arg("in"));
+        let rdir = if out == "gmem" { out.to_owned() } else { tree.arg(out) };
+        let args = ["-i", &input, "--rdirs", &rdir, "--maxc", "0", "--maxp", "0"];
+        let more = &[&["--admin", "127.0.0.1:0"], more].concat()[..];
+        let server = Server::start(kind, &[&args, more].concat());
+        let sink = Self { server, tree, out: out.to_owned() };
         let mut file = sink.create("ready");
         until("the directory is followed", || {
             append(&mut file, "1");
@@ -111,7 +116,7 @@ impl Sink {
     #[track_caller]
     fn is_all_there(&self) {
         until("all that is written is served", || {
-            (self.files("out") == self.files("in")).then_some(())
+            (self.files(&self.out) == self.files("in")).then_some(())
         });
         for (name, content) in self.files("in") {
             self.ask(&get(&format!("/{name}"))).is(200, content);
@@ -244,23 +249,57 @@ fn a_file_is_whole_when_its_writer_is_killed(kind: Kind) {
     sink.is_all_there();
 }
 
-fn a_manifest_that_is_rewritten_is_never_seen_half(kind: Kind) {
-    let sink = Sink::new(kind);
+#[track_caller]
+fn is_rewritten(sink: &Sink) {
     let version = |number: usize| format!("#EXTM3U {number}\n{}#END\n", "line\n".repeat(number));
-    sink.write("p.m3u8", version(0));
-    sink.serves("/p.m3u8", version(0).as_bytes());
-    for number in 1..20 {
-        let mut file = sink.create("p.m3u8");
-        let text = version(number);
+    let complete = || sink.counter("httpout_uploads_total{result=\"complete\"}");
+    for number in 0..20 {
+        let (before, text) = (complete(), version(number));
         let (first, second) = text.split_at(text.len() / 2);
-        append(&mut file, first.as_bytes());
+        let mut file = sink.create("p.m3u8");
+        append(&mut file, first);
+        until("it is in progress", || {
+            (sink.counter("httpout_uploads_in_progress") == 1).then_some(())
+        });
         for _ in 0..5 {
-            sink.ask(&get("/p.m3u8")).is(200, version(number - 1));
+            if let Some(before) = number.checked_sub(1) {
+                sink.ask(&get("/p.m3u8")).is(200, version(before));
+            }
         }
-        append(&mut file, second.as_bytes());
+        append(&mut file, second);
         drop(file);
-        sink.serves("/p.m3u8", text.as_bytes());
+        until("it is whole", || (complete() > before).then_some(()));
+        sink.ask(&get("/p.m3u8")).is(200, text);
     }
+}
+
+fn a_manifest_that_is_rewritten_is_never_seen_half(kind: Kind) {
+    is_rewritten(&Sink::new(kind));
+}
+
+fn a_manifest_that_is_rewritten_where_it_is_served_is_never_seen_half(kind: Kind) {
+    is_rewritten(&Sink::over(Tree::new(), kind, "in", &[]));
+}
+
+fn a_manifest_is_replaced_where_it_is_served(kind: Kind) {
+    let tree = Tree::new();
+    let input = tree.arg("in");
+    let sink = Sink::over(tree, kind, "in", &["--wdir", &input]);
+    sink.write("p.m3u8", "one");
+    sink.serves("/p.m3u8", b"one");
+    // At once, and though the old one is held.
+    for version in ["two", "three"] {
+        sink.ask(&put("/p.m3u8", version)).status_is(200);
+        sink.ask(&get("/p.m3u8")).is(200, version);
+    }
+    sink.write("q.tmp", "four");
+    sink.rename("q.tmp", "p.m3u8");
+    sink.ask(&get("/p.m3u8")).is(200, "four");
+    sink.remove("p.m3u8");
+    sink.lacks("/p.m3u8");
+    // One that is too large to be held.
+    sink.write("p.m3u8", vec![b'#'; 5 << 20]);
+    sink.serves("/p.m3u8", &vec![b'#'; 5 << 20]);
 }
 
 fn renames_and_removals_are_passed_on(kind: Kind) {
@@ -342,7 +381,7 @@ fn a_full_disk_is_told_and_survived(kind: Kind) {
     // There is room again.
     sink.write("large.ts", [3; 60_000]);
     sink.serves("/large.ts", &[3; 60_000]);
-    let Sink { server, tree: _tree } = sink;
+    let Sink { server, tree: _tree, .. } = sink;
     let exit = server.stop();
     assert!(
         exit.stderr.contains("large.ts") && exit.stderr.contains("no space"),
@@ -356,7 +395,7 @@ fn an_end_of_the_server_leaves_nothing_behind(kind: Kind) {
     let mut file = sink.create("a.m4s");
     append(&mut file, b"12");
     until("it is in progress", || (!sink.tree.parts().is_empty()).then_some(()));
-    let Sink { server, tree } = sink;
+    let Sink { server, tree, .. } = sink;
     assert_eq!(server.stop().code, Some(0));
     assert_eq!(tree.parts(), [""; 0]);
     drop(file);
@@ -367,7 +406,7 @@ fn an_end_of_the_server_leaves_nothing_behind(kind: Kind) {
 }
 
 fn the_server_ends_with_its_input(kind: Kind) {
-    let Sink { server, tree } = Sink::over(Tree::new(), kind, "out", &["--quit"]);
+    let Sink { server, tree, .. } = Sink::over(Tree::new(), kind, "out", &["--quit"]);
     fs::rename(tree.path("in"), tree.path("away")).expect("it can be renamed");
     assert_eq!(server.exit().code, Some(0));
 }
@@ -392,24 +431,21 @@ const VIDEO: &str = "-nostdin -v error -f lavfi -i testsrc=s=160x120:r=25 -t 12 
 fn ffmpeg(sink: &Sink, words: &str, name: &str, check: impl Fn(&str) -> bool) {
     let file = sink.tree.arg(&format!("in/{name}"));
     let args: Vec<_> = VIDEO.split_whitespace().chain(words.split_whitespace()).collect();
-    let seen = thread::scope(|scope| {
+    thread::scope(|scope| {
         let encoder = scope.spawn(|| run("ffmpeg", &[&args[..], &[&file]].concat(), b"").ok());
-        let mut seen = 0;
         while !encoder.is_finished() {
             let answer = sink.ask(&get(&format!("/{name}")));
             if answer.status == 200 {
                 let text = answer.text();
                 assert!(check(&text), "half of a manifest: {text:?}");
-                seen += 1;
             } else {
                 answer.status_is(404);
             }
         }
         encoder.join().expect("ffmpeg ends well");
-        seen
     });
     sink.is_all_there();
-    assert!(seen > 0 && sink.files("out").len() > 3, "{:?}", sink.files("out").keys());
+    assert!(sink.files("in").len() > 3, "{:?}", sink.files("in").keys());
     assert!(check(&sink.ask(&get(&format!("/{name}"))).text()));
 }
 
@@ -428,6 +464,13 @@ fn ffmpeg_writes_hls_under_temporary_names(kind: Kind) {
 
 fn ffmpeg_writes_hls_in_place(kind: Kind) {
     let sink = Sink::new(kind);
+    ffmpeg(&sink, &format!("{HLS} delete_segments-temp_file"), "p.m3u8", is_whole_playlist);
+}
+
+fn ffmpeg_writes_hls_in_place_where_it_is_served(kind: Kind) {
+    let sink = Sink::over(Tree::new(), kind, "in", &[]);
+    sink.write("p.m3u8", "#EXTM3U\n");
+    sink.serves("/p.m3u8", b"#EXTM3U\n");
     ffmpeg(&sink, &format!("{HLS} delete_segments-temp_file"), "p.m3u8", is_whole_playlist);
 }
 

@@ -70,7 +70,7 @@ pub(super) fn copy_some(
 
 /// A file without a name and without a disk, for reading and writing.
 #[cfg(target_os = "linux")]
-pub(super) fn memory_file() -> Result<OwnedFd> {
+pub(crate) fn memory_file() -> Result<OwnedFd> {
     rustix::fs::memfd_create("httpout", rustix::fs::MemfdFlags::CLOEXEC)
 }
 
@@ -97,7 +97,7 @@ mod absent {
         Err(Errno::NOSYS)
     }
 
-    pub(in super::super) fn memory_file() -> Result<OwnedFd> {
+    pub(crate) fn memory_file() -> Result<OwnedFd> {
         Err(Errno::NOSYS)
     }
 
