@@ -98,6 +98,14 @@ impl Channels {
         channel.end(complete);
     }
 
+    /// The server is going down: nothing begins again.
+    pub(crate) fn shut_down(&self) {
+        let mut channels = lock(&self.channels);
+        let waiting: Vec<_> = channels.extract_if(|_, slot| slot.over).collect();
+        drop(channels);
+        waiting.iter().for_each(|(_, slot)| slot.channel.end(true));
+    }
+
     /// Listens to the live resource of this path.
     pub(crate) fn listen(
         &self,
