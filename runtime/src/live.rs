@@ -98,12 +98,12 @@ impl Channels {
         channel.end(complete);
     }
 
-    /// The server is going down: nothing begins again.
+    /// The server is going down: all of them are over for those who listen, whoever brings more.
     pub(crate) fn shut_down(&self) {
-        let mut channels = lock(&self.channels);
-        let waiting: Vec<_> = channels.extract_if(|_, slot| slot.over).collect();
-        drop(channels);
-        waiting.iter().for_each(|(_, slot)| slot.channel.end(true));
+        let slots = lock(&self.channels);
+        let channels: Vec<_> = slots.values().map(|slot| slot.channel.clone()).collect();
+        drop(slots);
+        channels.iter().for_each(|channel| channel.end(true));
     }
 
     /// Listens to the live resource of this path.
