@@ -163,7 +163,7 @@ fn ffmpeg_sends_with_its_password(kind: Kind) {
         let url = format!("icecast://alice:alice-secret@{address}/radio/a.mp3");
         let after = ["-f", "mp3", "-legacy_icecast", legacy];
         let before = if legacy == "1" { &["-re"][..] } else { &[] };
-        let sends = ffmpeg(&before, "cbr.mp3", &after, &url);
+        let sends = ffmpeg(before, "cbr.mp3", &after, &url);
         let ask = get("/radio/a.mp3");
         let got = until("ffmpeg sends", || {
             let mut client = site.client();
