@@ -309,7 +309,7 @@ fn a_second_source_of_a_path_is_refused(kind: Kind) {
 fn a_source_that_ends_is_over_and_one_that_breaks_is_cut(kind: Kind) {
     let server = server(kind, &[]);
     let leave: [(fn(Client), bool); 3] =
-        [(drop, true), (|client| client.finish_sending(), true), (Client::abort, false)];
+        [(drop, true), (|mut client| client.finish_sending(), true), (Client::abort, false)];
     for (leave, ends_well) in leave {
         let mut source = source(&server, &Request::new("SOURCE", "/live.bin"));
         let mut listener = listen(&server, "/live.bin");
