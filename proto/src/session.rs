@@ -50,6 +50,7 @@ pub struct Session {
 enum Input {
     Done(OpId, Result<Done, FsError>),
     Growth(OpId, Growth),
+    ShutDown,
 }
 
 #[derive(Debug)]
@@ -202,9 +203,10 @@ impl Session {
         self.inputs.push_back(Input::Growth(op, growth));
     }
 
-    /// The server is going down: the request under way is the last one.
+    /// The server is going down: the request under way is the last one. A live resource that the peer sends is over.
     pub fn shut_down(&mut self) {
         self.wire.shut_down();
+        self.inputs.push_back(Input::ShutDown);
     }
 
     /// What is ready to be sent, if anything is.
@@ -287,6 +289,7 @@ impl Session {
                 self.ask(now, |task, cx| task.on_done(op, result, cx));
             }
             Input::Growth(op, growth) => self.ask(now, |task, cx| task.on_growth(op, growth, cx)),
+            Input::ShutDown => self.ask(now, |task, cx| task.on_shut_down(cx)),
         }
     }
 

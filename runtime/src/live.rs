@@ -98,6 +98,14 @@ impl Channels {
         channel.end(complete);
     }
 
+    /// The server is going down: all of them are over for those who listen, whoever brings more.
+    pub(crate) fn shut_down(&self) {
+        let slots = lock(&self.channels);
+        let channels: Vec<_> = slots.values().map(|slot| slot.channel.clone()).collect();
+        drop(slots);
+        channels.iter().for_each(|channel| channel.end(true));
+    }
+
     /// Listens to the live resource of this path.
     pub(crate) fn listen(
         &self,

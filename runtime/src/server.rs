@@ -317,6 +317,7 @@ impl Shared {
     pub fn shut_down(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.stop.notify(usize::MAX);
+        self.channels.shut_down();
         for mailbox in lock(&self.clients).open.values() {
             mailbox.post(Message::ShutDown);
         }

@@ -117,6 +117,14 @@ impl Cast {
         self.go_on(cx);
     }
 
+    /// What came until now is all there will be.
+    pub(super) fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Receiving | State::Passing { .. } => self.finish(cx),
+            State::Beginning | State::Over => {}
+        }
+    }
+
     /// Passes on what there is.
     fn go_on(&mut self, cx: &mut Cx<'_>) {
         if self.state != State::Receiving {

@@ -263,6 +263,20 @@ impl Task {
         }
     }
 
+    /// The server is going down: what would go on for ever is over.
+    pub(crate) fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
+        match self {
+            Self::Cast(cast) => cast.on_shut_down(cx),
+            Self::Get(_)
+            | Self::Upload(_)
+            | Self::Delete(_)
+            | Self::Admission(_)
+            | Self::List(_)
+            | Self::Listen(_)
+            | Self::Admin(_) => {}
+        }
+    }
+
     /// The answer is sent: gives back what is held.
     pub(crate) fn on_sent(&mut self, cx: &mut Cx<'_>) {
         match self {
