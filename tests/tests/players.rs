@@ -84,8 +84,12 @@ impl Stage {
         let log = tree.arg("log");
         // Players ask ahead of the encoder.
         let options = ["--rdirs", dir, "--wdir", dir, "--wait-missing", "15", "--access-log", &log];
-        let server = Server::start(kind, &options);
-        let pages = Server::start(kind, &["--rdirs", players.to_str().expect("a path in UTF-8")]);
+        // Encoder and browser come from one address, with up to nine connections.
+        let server = Server::start(kind, &[&options[..], &["--maxp", "0"]].concat());
+        let pages = Server::start(
+            kind,
+            &["--rdirs", players.to_str().expect("a path in UTF-8"), "--maxp", "0"],
+        );
         Self { kind, server, pages, tree }
     }
 
