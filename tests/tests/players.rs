@@ -126,7 +126,8 @@ impl Stage {
         let is = |line: &str, statuses: &[u16]| {
             statuses.iter().any(|status| line.contains(&format!("\" {status} ")))
         };
-        let refused: Vec<_> = log.lines().filter(|line| !is(line, &[200, 201, 304])).collect();
+        // 204: memory has dropped an old segment before the encoder deletes it.
+        let refused: Vec<_> = log.lines().filter(|line| !is(line, &[200, 201, 204, 304])).collect();
         assert_eq!(refused, Vec::<&str>::new(), "{log}");
         let from_elsewhere = format!("\"{}\"", self.pages.url("/"));
         let played = log.lines().filter(|line| line.contains(&from_elsewhere) && is(line, &[200]));
