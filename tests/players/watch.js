@@ -2,14 +2,15 @@
 
 const query = new URLSearchParams(location.search);
 const video = document.querySelector('video');
+// Where it began to play; how far it has come since.
+let start = null;
+const played = () => start === null ? 0 : video.currentTime - start;
 const complain = error => console.error('player: ' + error);
 
 // Plays for as many seconds as the query says, and tells on the console of stalls, and once a second of play what `measures`, by their
 // names, return.
 function watch(measures) {
     const seen = { seconds: 0, stalls: [], each: [] };
-    let start = null;
-    const played = () => start === null ? 0 : video.currentTime - start;
     const round = number => Math.round(number * 1000) / 1000;
     const tell = () => {
         const { totalVideoFrames, droppedVideoFrames } = video.getVideoPlaybackQuality();
@@ -21,6 +22,12 @@ function watch(measures) {
         rate: () => video.playbackRate,
     };
     video.addEventListener('playing', () => start ??= video.currentTime);
+    // A player that is late, since the browser was slow to start it, jumps to the live edge: it begins anew.
+    video.addEventListener('seeking', () => {
+        start = null;
+        seen.seconds = 0;
+        seen.each = [];
+    });
     video.addEventListener('waiting', () => played() > 1 && seen.stalls.push(round(played())));
     video.addEventListener('error', () => complain(video.error.message));
     video.addEventListener('timeupdate', () => {

@@ -84,8 +84,12 @@ impl Stage {
         let log = tree.arg("log");
         // Players ask ahead of the encoder.
         let options = ["--rdirs", dir, "--wdir", dir, "--wait-missing", "15", "--access-log", &log];
-        let server = Server::start(kind, &options);
-        let pages = Server::start(kind, &["--rdirs", players.to_str().expect("a path in UTF-8")]);
+        // Encoder and browser come from one address, with up to nine connections.
+        let server = Server::start(kind, &[&options[..], &["--maxp", "0"]].concat());
+        let pages = Server::start(
+            kind,
+            &["--rdirs", players.to_str().expect("a path in UTF-8"), "--maxp", "0"],
+        );
         Self { kind, server, pages, tree }
     }
 
@@ -122,7 +126,8 @@ impl Stage {
         let is = |line: &str, statuses: &[u16]| {
             statuses.iter().any(|status| line.contains(&format!("\" {status} ")))
         };
-        let refused: Vec<_> = log.lines().filter(|line| !is(line, &[200, 201, 304])).collect();
+        // 204: memory has dropped an old segment before the encoder deletes it.
+        let refused: Vec<_> = log.lines().filter(|line| !is(line, &[200, 201, 204, 304])).collect();
         assert_eq!(refused, Vec::<&str>::new(), "{log}");
         let from_elsewhere = format!("\"{}\"", self.pages.url("/"));
         let played = log.lines().filter(|line| line.contains(&from_elsewhere) && is(line, &[200]));
