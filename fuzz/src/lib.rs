@@ -22,7 +22,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("request_head", request_head::run),
     ("chunked_body", chunked_body::run),
     ("conditional", conditional::run),

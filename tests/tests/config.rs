@@ -315,6 +315,14 @@ fn spec11_sockets_passed_by_the_parent_are_served(kind: Kind) {
     let exit = server.stop();
     assert!(exit.stderr.contains("WARN port is not used"), "{exit:?}");
     assert!(!exit.stderr.contains("ifce is not used"), "{exit:?}");
+    // For HTTPS, unless it is another port's.
+    for (args, scheme) in
+        [(&["--self-signed"][..], "https"), (&["--self-signed", "--tls-port", &port], "http")]
+    {
+        let server = Server::run(passing(kind, how, &[&["--rdirs", &www], args].concat()));
+        assert_eq!(server.url("/"), format!("{scheme}://{}/", server.address()));
+        server.ask(&get("/a.bin")).is(200, "content");
+    }
 }
 
 fn spec11_a_passed_descriptor_that_does_not_listen_is_refused(kind: Kind) {
