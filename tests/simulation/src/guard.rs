@@ -41,6 +41,9 @@ pub(crate) struct Guard {
 const MOST_WRONG: u32 = 10;
 /// Checks of one peer that wait, before the next one is refused.
 const MOST_QUEUED: usize = 8;
+/// Wrong passwords of one peer within [`WINDOW`].
+const MOST_GUESSES: u32 = MOST_WRONG + MOST_QUEUED as u32;
+const WINDOW: Duration = Duration::from_secs(60);
 
 impl World<'_> {
     /// Is this the user's password?
@@ -91,7 +94,12 @@ impl World<'_> {
         let now = self.base + self.now;
         let Finished { waiters, next } = self.guard.gate.finish(now, &check.key, check.right);
         if !check.right {
-            *self.guard.guesses.entry(self.peer(check.who)).or_default() += 1;
+            let peer = self.peer(check.who);
+            let guesses = self.guard.guesses.entry(peer).or_default();
+            *guesses += 1;
+            if *guesses > MOST_GUESSES && self.now < WINDOW {
+                return Err(format!("{peer} has guessed {guesses} times"));
+            }
         }
         if !waiters.contains(&(check.who, check.op)) {
             return Err(format!("{:?} is not told what came of its check", check.who));

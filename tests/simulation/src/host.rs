@@ -240,12 +240,14 @@ impl World<'_> {
                 self.verify(who, op, (&user, &password), credential.as_ref())?;
             }
             Effect::List { op, place, order, most, .. } => {
-                self.job(who, op, Work::List(place.path, order, most))?;
+                let time = self.long();
+                self.job_after(time, who, op, Work::List(place.path, order, most))?;
             }
             Effect::Encode { op, file, coding, .. } => {
                 let handle = conn.files.get(&file).ok_or("asks for a file that is not open")?;
                 let inode = handle.inode().clone();
-                self.job(who, op, Work::Encode(inode, coding))?;
+                let time = self.long();
+                self.job_after(time, who, op, Work::Encode(inode, coding))?;
             }
             Effect::Metrics { op } => {
                 self.job(who, op, Work::Tell(Done::Text("requests 1\n".into())))?;
@@ -298,6 +300,11 @@ impl World<'_> {
         let slow = *self.dice.pick(&[0, 1, 20, 300]);
         let slow = self.dice.delay(Duration::from_millis(slow).max(Duration::from_micros(1)));
         self.job_after(slow, who, op, work)
+    }
+
+    /// How long it takes to read much, or to compress.
+    fn long(&mut self) -> Duration {
+        Duration::from_millis(*self.dice.pick(&[0, 0, 2, 50, 900]))
     }
 
     pub(crate) fn job_after(

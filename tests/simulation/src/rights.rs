@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr},
+    time::Duration,
 };
 
 use httpout_proto::{
@@ -44,6 +45,8 @@ pub(crate) struct Rights {
     sections: Vec<(&'static str, Names, Names)>,
     /// Passwords are taken from everybody.
     insecure: bool,
+    /// Somebody guesses, and is not held up by anything but the gate.
+    pub(crate) besieged: bool,
 }
 
 /// What a request is to come to, as far as rights go.
@@ -70,7 +73,12 @@ impl Rights {
                 ("inbox", *dice.pick(&[ALL, BOB, BOTH]), BOB),
             ],
             insecure: dice.chance(80),
+            besieged: dice.chance(6),
         };
+        if rights.besieged {
+            config.limits.wrong_password_time = Duration::from_millis(20);
+            config.limits.client_errors = 0;
+        }
         config.rules = Rule::parse(&rights.file()).expect("the rules can be read");
         config.users = Users::parse(USERS).expect("the users can be read");
         config.insecure_auth = rights.insecure;
@@ -234,13 +242,12 @@ pub(crate) fn real(path: &str, last: bool) -> String {
     path.to_owned()
 }
 
-/// Where a client comes from.
-pub(crate) fn client(dice: &mut Dice<'_>) -> Client {
-    let address = *dice.pick(&[
-        Ipv4Addr::new(192, 0, 2, 1),
-        Ipv4Addr::new(192, 0, 2, 2),
-        Ipv4Addr::LOCALHOST,
-    ]);
+/// Where a client comes from; of a siege, all from one place.
+pub(crate) fn client(dice: &mut Dice<'_>, siege: bool) -> Client {
+    let others = if siege { 1 } else { 3 };
+    let address = *dice.pick(
+        &[Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), Ipv4Addr::LOCALHOST][..others],
+    );
     Client { address: Some(IpAddr::V4(address)), tls: dice.chance(20) }
 }
 

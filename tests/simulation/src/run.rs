@@ -68,7 +68,8 @@ fn prepare(world: &mut World<'_>, rights: Option<Rights>) {
     world.laziness = *world.dice.pick(&[0, 30, 90]);
     world.lore.paths = *world.dice.pick(&[usize::MAX, usize::MAX, 2, 1]);
     world.lore.ruled = rights.is_some();
-    world.lore.guesses = *world.dice.pick(&[0, 0, 0, 90]);
+    let besieged = rights.as_ref().is_some_and(|rights| rights.besieged);
+    world.lore.guesses = if besieged { 95 } else { *world.dice.pick(&[0, 0, 0, 40]) };
     world.rights = rights;
     if world.dice.chance(10) {
         world.disk = Disk::new(500 + world.dice.below(4000));
@@ -110,6 +111,7 @@ fn stock(world: &mut World<'_>) {
     }
     // More than goes into one piece of a listing.
     if world.site.config().dlist && world.dice.chance(6) {
+        world.lore.many = true;
         for number in 0..200 + world.dice.below(400) {
             world.stock(&format!("d/many/{number}.ts"), bytes(number, number as usize % 3));
         }

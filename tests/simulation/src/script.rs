@@ -44,6 +44,8 @@ pub(crate) struct Lore {
     pub(crate) paths: usize,
     /// There are rules.
     pub(crate) ruled: bool,
+    /// There is a large directory, and who lists it.
+    pub(crate) many: bool,
     /// Of a hundred passwords so many are guessed.
     pub(crate) guesses: u64,
     bodies: u64,
@@ -51,12 +53,23 @@ pub(crate) struct Lore {
 
 impl Default for Lore {
     fn default() -> Self {
-        Self { tags: BTreeMap::new(), paths: usize::MAX, ruled: false, guesses: 0, bodies: 0 }
+        Self {
+            tags: BTreeMap::new(),
+            paths: usize::MAX,
+            ruled: false,
+            many: false,
+            guesses: 0,
+            bodies: 0,
+        }
     }
 }
 
 /// The next request of some client.
 pub(crate) fn request(dice: &mut Dice<'_>, lore: &mut Lore) -> Request {
+    if lore.many && dice.chance(50) {
+        let request = list(dice, lore);
+        return with_login(request, dice, lore);
+    }
     let path = match dice.below(40) {
         39 => "d",
         38 => "d/e",
@@ -111,6 +124,10 @@ pub(crate) fn request(dice: &mut Dice<'_>, lore: &mut Lore) -> Request {
     if matches!(request.what, What::Get { .. }) && dice.chance(40) {
         request.accept = Some(*dice.pick(&ACCEPTS));
     }
+    with_login(request, dice, lore)
+}
+
+fn with_login(mut request: Request, dice: &mut Dice<'_>, lore: &Lore) -> Request {
     if lore.ruled {
         let guesses = dice.chance(lore.guesses);
         request.login = if guesses { Login::wrong(dice) } else { Login::draw(dice) };
@@ -131,10 +148,15 @@ pub(crate) fn own(dice: &mut Dice<'_>) -> Request {
 }
 
 fn list(dice: &mut Dice<'_>, lore: &Lore) -> Request {
-    let path =
-        if lore.ruled && dice.chance(50) { *dice.pick(&RULED_DIRS) } else { *dice.pick(&DIRS) };
+    let path = if lore.many && dice.chance(70) {
+        "d/many"
+    } else if lore.ruled && dice.chance(50) {
+        *dice.pick(&RULED_DIRS)
+    } else {
+        *dice.pick(&DIRS)
+    };
     let asking = *dice.pick(&ASKINGS);
-    Request::of(path, What::List { head: dice.chance(10), asking })
+    Request::of(path, What::List { head: dice.chance(20), asking })
 }
 
 fn get(path: &str, dice: &mut Dice<'_>, lore: &Lore) -> Request {

@@ -18,6 +18,7 @@ pub(crate) struct Trail {
     /// What was done for the request.
     located: bool,
     looked: bool,
+    listed: bool,
     began: bool,
     /// It is over: what comes next is for another one.
     refused: bool,
@@ -87,13 +88,17 @@ impl World<'_> {
                 What::Delete { .. } => looks || matches!(effect, Effect::Remove { .. }),
                 What::Options | What::Own | What::Wrong { .. } => false,
             };
-            let spent = trail.refused || looks && trail.looked || begins && trail.began;
+            let spent = trail.refused
+                || looks && trail.looked
+                || lists && trail.listed
+                || begins && trail.began;
             if suits && !spent && request.path == path.as_str() {
                 break;
             }
             trail.go_to(trail.at + 1);
         }
         trail.looked |= looks;
+        trail.listed |= lists;
         trail.began |= begins;
         (c, trail.at)
     }

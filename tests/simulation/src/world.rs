@@ -195,7 +195,8 @@ impl<'c> World<'c> {
         let limits = &self.site.config().limits;
         let times = [limits.linger_time, limits.head_time, limits.send_time];
         let rests = limits.idle_time.is_some();
-        let requests = 1 + self.dice.index(6);
+        let besieged = self.rights.as_ref().is_some_and(|rights| rights.besieged);
+        let requests = 1 + self.dice.index(if besieged { 20 } else { 6 });
         let mut manner = script::manner(&mut self.dice, requests, &times);
         // Somebody has to close the connection.
         manner.lingers &= rests;
@@ -203,7 +204,7 @@ impl<'c> World<'c> {
         let turned_away = self.dice.chance(2);
         let site = self.site.clone();
         let operates = !turned_away && self.dice.chance(3);
-        let from = rights::client(&mut self.dice);
+        let from = rights::client(&mut self.dice, besieged);
         let session = match (turned_away, operates) {
             (true, _) => Session::overloaded(site),
             (false, true) => Session::admin(site),
