@@ -5,6 +5,7 @@
 //! right framing, one answer per request.
 
 mod ledger;
+mod lookups;
 mod op;
 mod requests;
 mod responses;
@@ -15,7 +16,8 @@ use std::{sync::Arc, time::Duration};
 
 use arbitrary::Unstructured;
 use httpout_proto::{
-    Limits, Site,
+    Limits, Session, Site,
+    auth::{Rule, Users},
     site::{Config, Multirange},
 };
 
@@ -28,7 +30,13 @@ const MOST: usize = 256;
 /// One input: two bytes of options, then steps.
 pub fn run(data: &[u8]) {
     let Some((options, data)) = data.split_first_chunk() else { return };
-    let mut world = World::new(site(*options), options[1] & 0x40 != 0);
+    let site = site(*options);
+    let session = match (options[1] & 0x40 != 0, options[1] & 0x80 != 0) {
+        (true, _) => Session::overloaded,
+        (false, true) => Session::admin,
+        (false, false) => Session::new,
+    };
+    let mut world = World::new(session(site.clone()), site, options[1] & 0x40 != 0);
     let mut steps = Unstructured::new(data);
     for _ in 0..MOST {
         if steps.is_empty() {
@@ -42,6 +50,11 @@ pub fn run(data: &[u8]) {
     }
     world.finish(options[1] & 0x20 != 0);
 }
+
+/// Some paths are for all, some for one user, some for nobody.
+const RULES: &str =
+    "[/media]\nwu=$ALL\n[/media/l]\nru=alice\nwu=alice\n[/media/p]\nru=$NONE\nwu=$NONE\n";
+const USERS: &str = "[alice]\nhash=$argon2id$x\n[bob]\nhash=$argon2id$y\n";
 
 fn site([flags, more]: [u8; 2]) -> Arc<Site> {
     let flag = |bit: u8| flags & (1 << bit) != 0;
@@ -66,6 +79,15 @@ fn site([flags, more]: [u8; 2]) -> Arc<Site> {
     if more & 4 != 0 {
         config.limits = small();
     }
+    if more & 8 != 0 {
+        config.rdirs.clear();
+        config.wdir = None;
+        config.rules = Rule::parse(RULES).expect("they are well-formed");
+        config.users = Users::parse(USERS).expect("they are well-formed");
+        config.insecure_auth = true;
+    }
+    config.dlist = more & 0x10 != 0;
+    config.log_begin = config.dlist;
     config.check().expect("it is well-formed")
 }
 

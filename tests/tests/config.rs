@@ -226,7 +226,7 @@ fn spec11_bash_completes_options_and_values(kind: Kind) {
     let shown = done.ok();
     assert_eq!(done.stderr, "", "{shown}");
     for line in [
-        "--max: --maxs --maxc --maxp --max_client_errors",
+        "--max: --maxs --max_cache_segs --maxc --maxp --max_client_errors --max_async_buf",
         "--cte : true false",
         "--cte f: false",
         "--rdirs www --log-format : text json",

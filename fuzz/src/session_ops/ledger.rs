@@ -8,10 +8,13 @@ use std::{
 
 use httpout_proto::{
     Done, Effect, FileId, FsError, OpId,
-    effect::{Growth, GrowthState, Meta},
+    effect::{Growth, GrowthState, Meta, Verified},
 };
 
-use super::op::Over;
+use super::{
+    lookups::{self, Lookup},
+    op::Over,
+};
 
 /// The books of a runtime.
 #[derive(Debug, Default)]
@@ -35,10 +38,12 @@ pub(super) struct Ledger {
     pub(super) committed: usize,
     /// Removals that were.
     pub(super) removed: usize,
+    /// Where there are rules: the request under way may go on.
+    let_in: Option<bool>,
 }
 
 /// An effect under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
     Open(FileId),
     Stat,
@@ -48,6 +53,7 @@ enum Asked {
     Remove,
     MediaType,
     Follow { file: FileId, wait: bool },
+    Lookup(Lookup),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -72,6 +78,9 @@ impl Ledger {
     /// The session asks for something. `window` is the most that one write may hold. Returns the content of a file that is to
     /// stand under its name.
     pub(super) fn run(&mut self, effect: Effect, window: u64) -> Option<Vec<u8>> {
+        if touches(&effect) {
+            assert_ne!(self.let_in, Some(false), "without a right: {effect:?}");
+        }
         match effect {
             Effect::Open { op, file, .. } => self.begin_file(op, file, Asked::Open(file)),
             Effect::Create { op, file, .. } => self.begin_file(op, file, Asked::Create(file)),
@@ -132,19 +141,28 @@ impl Ledger {
                 self.settled.push(op);
             }
             Effect::Over(_) => {}
-            effect @ (Effect::Locate { .. }
-            | Effect::Verify { .. }
-            | Effect::List { .. }
-            | Effect::Encode { .. }
-            | Effect::Metrics { .. }
-            | Effect::Health { .. }
-            | Effect::Listen { .. }
+            Effect::Locate { op, place, .. } => {
+                self.let_in = Some(false);
+                self.begin(op, Asked::Lookup(Lookup::Locate(place.path)));
+            }
+            Effect::Verify { op, .. } => {
+                self.let_in = Some(false);
+                self.begin(op, Asked::Lookup(Lookup::Verify));
+            }
+            Effect::List { op, most, .. } => self.begin(op, Asked::Lookup(Lookup::List { most })),
+            Effect::Encode { op, file, meta, .. } => {
+                assert_eq!(self.files.get(&file), Some(&File::Reading { len: meta.len }));
+                self.begin(op, Asked::Lookup(Lookup::Encode));
+            }
+            Effect::Metrics { op } => self.begin(op, Asked::Lookup(Lookup::Metrics)),
+            Effect::Health { op } => self.begin(op, Asked::Lookup(Lookup::Health)),
+            Effect::Begun { .. } => {}
+            effect @ (Effect::Listen { .. }
             | Effect::Take { .. }
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
-            | Effect::OffAir { .. }
-            | Effect::Begun { .. }) => panic!("nobody asked for {effect:?}"),
+            | Effect::OffAir { .. }) => panic!("nobody asked for {effect:?}"),
             Effect::ShutdownWrite => {
                 assert!(!std::mem::replace(&mut self.shut_down, true), "shut down twice");
             }
@@ -186,30 +204,31 @@ impl Ledger {
             *writing = false;
         }
         let result = match how % 8 {
-            0..=4 => self.succeed(op, asked, value),
+            0..=4 => self.succeed(op, &asked, value),
             5 => Err(FsError::NotFound),
             6 => Err(error(value)),
             // A runtime that answers something else is not to be trusted, but nothing breaks.
             _ => Ok([Done::NotGrowing, Done::Stat(meta(value))][usize::from(value % 2)].clone()),
         };
         // Answers that make no sense count as failures, but these are the right ones.
-        let result = match (asked, result) {
+        let result = match (&asked, result) {
             (Asked::Stat, Ok(Done::NotGrowing)) => Err(FsError::Denied),
             (Asked::Create(_) | Asked::Write(_) | Asked::Remove, Ok(_)) => {
-                self.succeed(op, asked, value)
+                self.succeed(op, &asked, value)
             }
             (_, result) => result,
         };
-        match (asked, &result) {
+        match (&asked, &result) {
             (Asked::Commit, Ok(Done::Committed { .. })) => self.committed += 1,
             (Asked::Remove, Ok(_)) => self.removed += 1,
+            (Asked::Lookup(lookup), Ok(done)) if lookup.lets_in(done) => self.let_in = Some(true),
             _ => {}
         }
         Some((op, result))
     }
 
-    fn succeed(&mut self, op: OpId, asked: Asked, value: u8) -> Result<Done, FsError> {
-        Ok(match asked {
+    fn succeed(&mut self, op: OpId, asked: &Asked, value: u8) -> Result<Done, FsError> {
+        Ok(match *asked {
             Asked::Open(file) => {
                 let meta = meta(value);
                 self.files.insert(file, File::Reading { len: meta.len });
@@ -237,6 +256,7 @@ impl Ledger {
                 self.followings.push((op, file, growth));
                 Done::Following(growth)
             }
+            Asked::Lookup(ref lookup) => lookups::answer(lookup, value),
         })
     }
 
@@ -247,10 +267,11 @@ impl Ledger {
         value: u8,
     ) -> Option<(OpId, Result<Done, FsError>)> {
         let op = self.settled[which.checked_rem(self.settled.len())?];
-        let done = match value % 4 {
+        let done = match value % 5 {
             0 => Ok(Done::Ok),
             1 => Ok(Done::Opened(meta(value))),
             2 => Ok(Done::NotGrowing),
+            3 => Ok(Done::Verified(Verified::Right)),
             _ => Err(error(value)),
         };
         Some((op, done))
@@ -320,10 +341,26 @@ impl Ledger {
         assert!(self.files.is_empty(), "files stay open: {self:?}");
         assert!(self.announced.is_empty(), "uploads stay announced: {self:?}");
         assert!(self.followings.is_empty(), "uploads stay followed: {self:?}");
-        let harmless =
-            |asked: &Asked| matches!(asked, Asked::Stat | Asked::Remove | Asked::MediaType);
+        let harmless = |asked: &Asked| {
+            matches!(asked, Asked::Stat | Asked::Remove | Asked::MediaType | Asked::Lookup(_))
+        };
         assert!(self.pending.iter().all(|(_, asked)| harmless(asked)), "under way: {self:?}");
     }
+}
+
+/// Does it look at a file or a directory, or change one?
+fn touches(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Open { .. }
+            | Effect::Stat { .. }
+            | Effect::Create { .. }
+            | Effect::Commit { .. }
+            | Effect::CommitPatches { .. }
+            | Effect::Remove { .. }
+            | Effect::Follow { .. }
+            | Effect::List { .. }
+    )
 }
 
 fn meta(value: u8) -> Meta {

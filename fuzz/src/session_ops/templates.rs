@@ -1,6 +1,6 @@
 //! Requests, and pieces of bodies, as clients send them.
 
-pub(super) const TEMPLATES: [&str; 44] = [
+pub(super) const TEMPLATES: [&str; 58] = [
     "GET /a.mp4 HTTP/1.1\r\nHost: a\r\n\r\n",
     "HEAD /a.mp4 HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /a.mp4 HTTP/1.1\r\nHost: a\r\nRange: bytes=0-\r\n\r\n",
@@ -46,4 +46,19 @@ pub(super) const TEMPLATES: [&str; 44] = [
     "GET /a HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\nIf-Range: \"3-6-d307fc3ba880003\"\r\n\r\n",
     "PUT /a HTTP/1.1\r\nHost: a\r\nIf-Match: \"3-6-d307fc3ba880003\"\r\nContent-Length: 5\r\n\r\nhello",
     "DELETE /a HTTP/1.1\r\nHost: a\r\nIf-None-Match: \"3-6-d307fc3ba880003\"\r\n\r\n",
+    // For who knows a password, lists directories, takes what is compressed, or operates the server.
+    "GET /l/a.mp4 HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWxpY2U6eA==\r\n\r\n",
+    "HEAD /l/a HTTP/1.1\r\nHost: a\r\nAuthorization: Basic Ym9iOnk=\r\n\r\n",
+    "GET /l/a HTTP/1.1\r\nHost: a\r\nAuthorization: Basic !\r\n\r\n",
+    "GET /l/a HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /p/a HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWxpY2U6eA==\r\n\r\n",
+    "PUT /l/a.ts HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWxpY2U6eA==\r\nContent-Length: 5\r\n\r\nhello",
+    "PUT /l/m.mpd HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWxpY2U6eA==\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "DELETE /l/a HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWxpY2U6eA==\r\n\r\n",
+    "GET /l/?sort=size&order=desc HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWxpY2U6eA==\r\nAccept: application/json\r\n\r\n",
+    "GET /d/ HTTP/1.0\r\n\r\n",
+    "GET /m.mpd HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n",
+    "HEAD /m.txt HTTP/1.1\r\nHost: a\r\nAccept-Encoding: deflate\r\nIf-None-Match: \"x-deflate\"\r\n\r\n",
+    "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n",
 ];

@@ -35,11 +35,10 @@ pub(super) struct World {
 
 impl World {
     /// A fresh connection, or one too many.
-    pub(super) fn new(site: Arc<Site>, overloaded: bool) -> Self {
-        let new = if overloaded { Session::overloaded } else { Session::new };
+    pub(super) fn new(session: Session, site: Arc<Site>, overloaded: bool) -> Self {
         let wall = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         Self {
-            session: new(site.clone()),
+            session,
             site,
             now: Now { mono: Instant::now(), wall },
             ledger: Ledger::default(),

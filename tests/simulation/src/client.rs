@@ -121,6 +121,8 @@ pub(crate) struct Client {
     pub(crate) end: Option<End>,
     /// The server takes no request of it, and answers before it has read one.
     pub(crate) turned_away: bool,
+    /// It is an operator, on the admin address.
+    pub(crate) operates: bool,
 }
 
 /// What a client is about to do when it may write.
@@ -150,6 +152,7 @@ impl Client {
             left: false,
             end: None,
             turned_away: false,
+            operates: false,
         }
     }
 

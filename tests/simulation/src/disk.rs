@@ -11,7 +11,10 @@ use bytes::Bytes;
 use httpout_proto::{
     FsError,
     effect::{Expect, Meta, Patch, RelPath},
+    exchange::listing::{Entry, Kind},
 };
+
+use crate::rights::{LINKS, ROOT};
 
 /// A file's content, which lives as long as somebody has it open.
 pub(crate) struct Inode {
@@ -111,6 +114,50 @@ impl Disk {
             }
             None => Err(FsError::NotFound),
         }
+    }
+
+    /// What a directory holds, in any order; `linked`: the links of a site with rules are there too.
+    pub(crate) fn list(&self, path: &RelPath, linked: bool) -> Result<Vec<Entry>, FsError> {
+        let dir = path.as_str();
+        if self.files.contains_key(dir) {
+            return Err(FsError::NotRegular);
+        }
+        if !path.is_root() && !self.dirs.contains(dir) {
+            return Err(FsError::NotFound);
+        }
+        let name = |path: &str| {
+            let rest =
+                if dir.is_empty() { path } else { path.strip_prefix(dir)?.strip_prefix('/')? };
+            (!rest.contains('/')).then(|| rest.to_owned())
+        };
+        let files = self.files.iter().filter_map(|(path, inode)| {
+            let (len, modified) = (inode.meta().len, Some(inode.meta().modified));
+            Some(Entry { name: name(path)?, kind: Kind::File, len, modified, link: None })
+        });
+        let dirs = self.dirs.iter().filter_map(|path| Some(Entry::mount(name(path)?)));
+        let mut entries: Vec<_> = files.chain(dirs).collect();
+        for (link, target) in LINKS.into_iter().filter(|_| linked && path.is_root()) {
+            let found = entries.iter().find(|entry| entry.name == target);
+            let link = found.map(|entry| Entry {
+                name: link.into(),
+                link: Some(std::path::Path::new(ROOT).join(target).into()),
+                ..entry.clone()
+            });
+            entries.extend(link);
+        }
+        Ok(entries)
+    }
+
+    /// Puts a file there as if it had always been there.
+    pub(crate) fn stock(&mut self, path: &str, content: Vec<u8>, now: SystemTime) -> Meta {
+        let path = RelPath::new(path).expect("the path of a file");
+        let mut above = path.parent();
+        while let Some(dir) = above.filter(|dir| !dir.is_root()) {
+            self.dirs.insert(dir.as_str().into());
+            above = dir.parent();
+        }
+        let inode = self.inode(content, None, now);
+        self.put(&path, inode, true).1
     }
 
     // ---- uploads ----

@@ -1,12 +1,13 @@
 //! What a GET is to be answered with, worked out the simple way.
 
-use httpout_proto::site::Multirange;
+use httpout_proto::{exchange::coding::Coding, site::Multirange};
 
 use crate::{
     model::{Feed, Version},
+    packer::Packed,
     reply::Reply,
     request::{Ask, Condition, Request, What},
-    world::Rules,
+    world::{Rules, World},
 };
 
 const VERY_LARGE: u64 = (1 << 53) - 1;
@@ -20,6 +21,10 @@ pub(crate) struct Expected {
     etag: Option<String>,
     content_range: Option<String>,
     media_type: Option<String>,
+    /// How it is compressed.
+    coding: Option<Coding>,
+    /// Another request might get it compressed.
+    varies: bool,
     /// The length must be announced, or must not be.
     length: Option<bool>,
     /// A whole body is there only if the upload ended well.
@@ -34,6 +39,8 @@ impl Expected {
             etag: None,
             content_range: None,
             media_type: None,
+            coding: None,
+            varies: false,
             length: Some(true),
             needs_end: false,
         }
@@ -61,12 +68,71 @@ impl Expected {
                 .is_none_or(|told| reply.field("content-type") == Some(told))
             && self.etag.as_deref() == reply.field("etag")
             && self.content_range.as_deref() == reply.field("content-range")
+            && self.coding.map(Coding::token) == reply.field("content-encoding")
+            && self.varies == reply.varies_by("Accept-Encoding")
             && self.length.is_none_or(|announced| announced == length.is_some())
     }
 }
 
-/// The answer out of a finished file.
-pub(crate) fn of_file(request: &Request, file: &Version, rules: &Rules, reply: &Reply) -> Expected {
+/// The answer out of a finished file. `packed`: what came of it where it was to be compressed for this request.
+pub(crate) fn of_file(
+    request: &Request,
+    file: &Version,
+    packed: Option<&Packed>,
+    rules: &Rules,
+    reply: &Reply,
+) -> Expected {
+    let What::Get { ranges, condition, .. } = &request.what else { return Expected::error(0) };
+    let varies = World::is_packable(rules.zmax, &file.media_type, file.content.len());
+    let coding = request.accept.and_then(|(_, coding)| coding);
+    let Some(coding) = coding.filter(|_| varies && ranges.is_empty()) else {
+        return plain(request, file, varies, rules, reply);
+    };
+    let tag = file.etag.strip_suffix('"').unwrap_or_default();
+    let tag = rules.validators.then(|| format!("{tag}-{}\"", coding.token()));
+    let same = |asked: &str| asked == "*" || Some(asked) == tag.as_deref();
+    let coded = Expected {
+        etag: tag.clone(),
+        coding: Some(coding),
+        varies,
+        media_type: Some(file.media_type.clone()),
+        ..Expected::error(200)
+    };
+    match condition {
+        Condition::NoneMatch(asked) if same(asked) => {
+            return Expected {
+                status: 304,
+                body: Some(Vec::new()),
+                coding: None,
+                media_type: None,
+                length: None,
+                ..coded
+            };
+        }
+        Condition::Match(asked) if !same(asked) => {
+            return plain(request, file, varies, rules, reply);
+        }
+        Condition::None | Condition::Match(_) | Condition::NoneMatch(_) => {}
+    }
+    // Nothing else may have been compressed in its place.
+    let Some(packed) = packed.filter(|packed| packed.etag == file.etag) else {
+        return Expected::error(0);
+    };
+    match packed.bytes.as_ref().filter(|bytes| bytes.len() < file.content.len()) {
+        Some(bytes) if packed.coding == coding => Expected { body: Some(bytes.to_vec()), ..coded },
+        Some(_) => Expected::error(0),
+        None => plain(request, file, varies, rules, reply),
+    }
+}
+
+/// The answer with the file as it is.
+fn plain(
+    request: &Request,
+    file: &Version,
+    varies: bool,
+    rules: &Rules,
+    reply: &Reply,
+) -> Expected {
     let What::Get { head, ranges, condition, if_range } = &request.what else {
         return Expected::error(0);
     };
@@ -77,7 +143,14 @@ pub(crate) fn of_file(request: &Request, file: &Version, rules: &Rules, reply: &
         Condition::Match(asked) if !same(asked) => return Expected::error(412),
         Condition::NoneMatch(asked) if same(asked) => {
             let body = Some(Vec::new());
-            return Expected { status: 304, body, etag, length: None, ..Expected::error(304) };
+            return Expected {
+                status: 304,
+                body,
+                etag,
+                varies,
+                length: None,
+                ..Expected::error(304)
+            };
         }
         Condition::None | Condition::Match(_) | Condition::NoneMatch(_) => {}
     }
@@ -88,6 +161,8 @@ pub(crate) fn of_file(request: &Request, file: &Version, rules: &Rules, reply: &
         etag: etag.clone(),
         content_range: None,
         media_type: Some(file.media_type.clone()),
+        coding: None,
+        varies,
         length: Some(true),
         needs_end: false,
     };
@@ -185,6 +260,8 @@ pub(crate) fn of_feed(request: &Request, feed: &Feed, rules: &Rules) -> Option<E
         etag: None,
         content_range,
         media_type: Some(feed.media_type.clone()),
+        coding: None,
+        varies: false,
         length: Some(false),
         needs_end: true,
     };

@@ -4,17 +4,25 @@ use std::{collections::BTreeMap, io, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use httpout_proto::{
-    Done, Effect, FileId, FsError, OpId, Session, Wait,
+    Client as Peer, Done, Effect, FileId, FsError, OpId, Session, Wait,
     effect::{Expect, Growth, Patch, RelPath},
+    exchange::{
+        coding::Coding,
+        conditional::etag,
+        listing::{Entry, Order},
+    },
     live::FeedId,
 };
 
 use crate::{
     client::{Client, Time},
     disk::{Inode, PartId},
+    guard::{self, Check},
     invariants::Watch,
     link::{End, Link},
+    listing::Listed,
     model::Who,
+    packer::Packed,
     world::World,
 };
 
@@ -38,6 +46,8 @@ pub(crate) struct Conn {
     /// The server cut it for a reason that no client can see.
     pub(crate) excused: bool,
     pub(crate) began: Time,
+    /// Where its client is.
+    pub(crate) from: Peer,
 }
 
 #[derive(Debug)]
@@ -96,6 +106,12 @@ pub(crate) enum Work {
     Commit(PartId, RelPath, Expect, bool),
     Patch(PartId, RelPath, (Expect, bool, bool), Vec<Patch>),
     Remove(RelPath, Expect),
+    Locate(RelPath, bool),
+    List(RelPath, Order, usize),
+    Encode(Rc<Inode>, Coding),
+    Check(Check),
+    /// What an operator wants to know.
+    Tell(Done),
 }
 
 impl Conn {
@@ -114,6 +130,7 @@ impl Conn {
             over: false,
             excused: false,
             began,
+            from: Peer::default(),
         }
     }
 
@@ -216,19 +233,37 @@ impl World<'_> {
                 }
             }
             Effect::Over(_) => {}
-            effect @ (Effect::Locate { .. }
-            | Effect::Verify { .. }
-            | Effect::List { .. }
-            | Effect::Encode { .. }
-            | Effect::Metrics { .. }
-            | Effect::Health { .. }
-            | Effect::Listen { .. }
+            Effect::Locate { op, place, last } => {
+                self.job(who, op, Work::Locate(place.path, last))?;
+            }
+            Effect::Verify { op, user, password, credential } => {
+                self.verify(who, op, (&user, &password), credential.as_ref())?;
+            }
+            Effect::List { op, place, order, most, .. } => {
+                let time = self.long();
+                self.job_after(time, who, op, Work::List(place.path, order, most))?;
+            }
+            Effect::Encode { op, file, coding, .. } => {
+                let handle = conn.files.get(&file).ok_or("asks for a file that is not open")?;
+                let inode = handle.inode().clone();
+                let time = self.long();
+                self.job_after(time, who, op, Work::Encode(inode, coding))?;
+            }
+            Effect::Metrics { op } => {
+                self.job(who, op, Work::Tell(Done::Text("requests 1\n".into())))?;
+            }
+            Effect::Health { op } => {
+                let well = self.dice.chance(70);
+                let done = if well { Done::Ok } else { Done::Text("the disk is full".into()) };
+                self.job(who, op, Work::Tell(done))?;
+            }
+            Effect::Begun { .. } => {}
+            effect @ (Effect::Listen { .. }
             | Effect::Take { .. }
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
-            | Effect::OffAir { .. }
-            | Effect::Begun { .. }) => return Err(format!("nobody asked for {effect:?}")),
+            | Effect::OffAir { .. }) => return Err(format!("nobody asked for {effect:?}")),
             Effect::ShutdownWrite => conn.link.down.finish(End::Fin, 0),
         }
         Ok(())
@@ -264,7 +299,22 @@ impl World<'_> {
     fn job(&mut self, who: Who, op: OpId, work: Work) -> Result<(), String> {
         let slow = *self.dice.pick(&[0, 1, 20, 300]);
         let slow = self.dice.delay(Duration::from_millis(slow).max(Duration::from_micros(1)));
-        let at = self.now + self.disk_time + slow;
+        self.job_after(slow, who, op, work)
+    }
+
+    /// How long it takes to read much, or to compress.
+    fn long(&mut self) -> Duration {
+        Duration::from_millis(*self.dice.pick(&[0, 0, 2, 50, 900]))
+    }
+
+    pub(crate) fn job_after(
+        &mut self,
+        time: Duration,
+        who: Who,
+        op: OpId,
+        work: Work,
+    ) -> Result<(), String> {
+        let at = self.now + self.disk_time + time;
         let job = Job { at, who, op, work };
         if at == self.now && self.dice.chance(30) {
             return self.do_job(job, true);
@@ -276,11 +326,20 @@ impl World<'_> {
     /// Does the work; `at_once`: the session is told before anything else happens.
     pub(crate) fn do_job(&mut self, job: Job, at_once: bool) -> Result<(), String> {
         let Job { who, op, work, .. } = job;
+        if let Work::Check(check) = work {
+            return self.checked(check);
+        }
         let looks = matches!(work, Work::Stat(_));
+        let locates = matches!(work, Work::Locate(..));
+        let packs = matches!(work, Work::Encode(..));
         let (result, handle) = match self.fault(&work) {
             Some(error) => {
                 if let Work::Commit(part, ..) | Work::Patch(part, ..) = &work {
                     self.disk.discard(*part);
+                }
+                if let Work::Encode(inode, coding) = &work {
+                    let packed = Packed { etag: etag(&inode.meta()), coding: *coding, bytes: None };
+                    self.records.entry(who).or_default().packed = Some(packed);
                 }
                 (Err(error), None)
             }
@@ -290,8 +349,15 @@ impl World<'_> {
             self.note_looked(who, !matches!(result, Ok(_) | Err(FsError::NotFound)));
         }
         self.trace(|| format!("[{}] {op:?} -> {result:?}", who.0));
-        if let Err(error) = &result {
-            self.records.entry(who).or_default().errors.push(*error);
+        if let Err(error) = &result
+            && !packs
+        {
+            let record = self.records.entry(who).or_default();
+            if locates {
+                record.lost = Some(*error);
+            } else {
+                record.errors.push(*error);
+            }
         }
         let (c, over) = (who.0, self.conns[who.0].over);
         if at_once && !over {
@@ -314,6 +380,9 @@ impl World<'_> {
             Work::Write(..) | Work::Commit(..) | Work::Patch(..) => {
                 *self.dice.pick(&[FsError::Full, broken])
             }
+            Work::Locate(..) => *self.dice.pick(&[broken, FsError::Outside, FsError::Denied]),
+            Work::List(..) => *self.dice.pick(&[broken, FsError::Exhausted, FsError::Denied]),
+            Work::Encode(..) | Work::Tell(_) | Work::Check(_) => broken,
         })
     }
 
@@ -356,7 +425,35 @@ impl World<'_> {
                 }
                 (done.map(|()| Done::Ok), None)
             }
+            Work::Locate(path, last) => (guard::locate(&path, last), None),
+            Work::List(path, order, most) => {
+                let listed = disk.list(&path, self.rights.is_some());
+                (listed.map(|entries| self.listed(who, entries, order, most)), None)
+            }
+            Work::Encode(inode, coding) => {
+                let content = inode.data().clone();
+                let bytes = self.packer.pack(content, coding, &mut self.dice);
+                let record = self.records.entry(who).or_default();
+                let (etag, bytes_too) = (etag(&inode.meta()), Some(bytes.clone()));
+                record.packed = Some(Packed { etag, coding, bytes: bytes_too });
+                (Ok(Done::Encoded(bytes)), None)
+            }
+            Work::Tell(done) => {
+                let text = if let Done::Text(text) = &done { Some(text.clone()) } else { None };
+                self.records.entry(who).or_default().text = text;
+                (Ok(done), None)
+            }
+            Work::Check(check) => return Err(format!("{check:?} is no work of the disk")),
         })
+    }
+
+    fn listed(&mut self, who: Who, mut entries: Vec<Entry>, order: Order, most: usize) -> Done {
+        order.sort(&mut entries);
+        let truncated = entries.len() > most;
+        entries.truncate(most);
+        let listed = Listed { entries: entries.clone(), truncated };
+        self.records.entry(who).or_default().listed = Some(listed);
+        Done::Listed { entries, truncated }
     }
 
     fn committed(
@@ -373,7 +470,7 @@ impl World<'_> {
 
     // ---- answers ----
 
-    fn answer(
+    pub(crate) fn answer(
         &mut self,
         c: usize,
         op: OpId,

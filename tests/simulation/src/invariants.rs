@@ -64,6 +64,11 @@ impl Watch {
         (self.answered, &mut self.trail)
     }
 
+    /// An effect with this id; false if it is not a new one.
+    pub(crate) fn next_op(&mut self, op: OpId) -> bool {
+        self.last_op.replace(op) < Some(op)
+    }
+
     fn begin(&mut self, op: OpId, write: Option<(FileId, u64)>) {
         self.under_way.insert(op, write);
         self.received_before.get_or_insert(self.received);
@@ -90,6 +95,10 @@ impl Watch {
 impl World<'_> {
     /// Is this effect what the request under way asks for?
     pub(crate) fn check_effect(&mut self, who: Who, effect: &Effect) -> Result<(), String> {
+        self.check_right(who, effect)?;
+        if self.check_asks(who, effect)? {
+            return Ok(());
+        }
         let window = self.site.config().limits.upload_window;
         let durable_wanted = self.site.config().durable;
         let conn = &mut self.conns[who.0];
@@ -98,15 +107,14 @@ impl World<'_> {
         let watch = &mut conn.watch;
         let asked = conn.client.asked.get(who.1);
         let wrong = |what: &str| Err(format!("[{}] {what}: {effect:?}", who.0));
-        let reads = |request: &Request| matches!(request.what, What::Get { .. });
+        let reads =
+            |request: &Request| matches!(request.what, What::Get { .. } | What::List { .. });
         let uploads =
             |request: &Request| matches!(request.what, What::Put { .. } | What::Fill { .. });
         let removes = |request: &Request| matches!(request.what, What::Delete { .. });
         let (op, place, fits): (_, _, fn(&Request) -> bool) = match effect {
             Effect::Open { op, place, .. } | Effect::Follow { op, place, .. } => (op, place, reads),
-            Effect::Stat { op, place } => {
-                (op, place, |request| !matches!(request.what, What::Get { .. }))
-            }
+            Effect::Stat { op, place } => (op, place, |request| request.writes()),
             Effect::Create { op, place, .. } => (op, place, uploads),
             Effect::Commit { op, place, .. } => {
                 (op, place, |request| matches!(request.what, What::Put { .. }))
@@ -137,7 +145,7 @@ impl World<'_> {
             Effect::Announce { file, place, .. } => {
                 let put = |asked: &crate::client::Asked| {
                     matches!(asked.request.what, What::Put { .. })
-                        && asked.request.path == place.path.as_str()
+                        && asked.request.place() == place.path.as_str()
                 };
                 let part = watch.parts.entry(*file).or_default();
                 if std::mem::replace(&mut part.announced, true) || !asked.is_some_and(put) {
@@ -184,9 +192,9 @@ impl World<'_> {
             | Effect::OffAir { .. }
             | Effect::Begun { .. } => return wrong("nobody asked for this"),
         };
-        if !asked
-            .is_some_and(|asked| fits(&asked.request) && asked.request.path == place.path.as_str())
-        {
+        if !asked.is_some_and(|asked| {
+            fits(&asked.request) && asked.request.place() == place.path.as_str()
+        }) {
             return wrong("nobody asked for this");
         }
         if watch.last_op >= Some(*op) {

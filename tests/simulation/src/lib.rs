@@ -8,17 +8,23 @@
 //! What must hold is checked after every step of a session (`invariants`), at every change of the disk and every answer that a
 //! client gets (`verdict`), and when nothing is left to happen. The first breach ends the world with an account of it.
 
+mod asks;
 mod choices;
 mod client;
 mod disk;
 mod expect;
+mod guard;
 mod host;
 mod invariants;
 mod link;
+mod listing;
 mod live;
 mod model;
+mod packer;
+mod refusal;
 mod reply;
 mod request;
+mod rights;
 mod run;
 mod script;
 mod serve;

@@ -21,6 +21,11 @@ impl Reply {
         self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
+    /// Another value of this field of a request could get another answer.
+    pub(crate) fn varies_by(&self, name: &str) -> bool {
+        self.field("vary").is_some_and(|names| names.split(", ").any(|other| other == name))
+    }
+
     /// The server says that this was its last answer.
     pub fn closes(&self) -> bool {
         self.field("connection") == Some("close")

@@ -2,6 +2,12 @@
 
 use std::{fmt::Write as _, rc::Rc};
 
+use crate::{
+    listing::Asking,
+    packer::Accept,
+    rights::{self, Login},
+};
+
 /// One request.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -16,6 +22,10 @@ pub struct Request {
     pub(crate) coding: Coding,
     /// `Content-Type`.
     pub(crate) media_type: Option<&'static str>,
+    /// `Accept-Encoding`.
+    pub(crate) accept: Option<Accept>,
+    /// `Authorization`.
+    pub(crate) login: Login,
 }
 
 #[derive(Clone, Debug)]
@@ -42,7 +52,14 @@ pub(crate) enum What {
         body: usize,
         condition: Condition,
     },
+    /// A directory.
+    List {
+        head: bool,
+        asking: Asking,
+    },
     Options,
+    /// What an operator asks on the admin address.
+    Own,
     /// What is to be refused, with one of these; and then the connection may have to be closed.
     Wrong {
         raw: Vec<u8>,
@@ -102,6 +119,8 @@ impl Request {
             expect: false,
             coding: Coding::Length,
             media_type: None,
+            accept: None,
+            login: Login::None,
         }
     }
 
@@ -160,7 +179,32 @@ impl Request {
     }
 
     pub(crate) fn is_head(&self) -> bool {
-        matches!(self.what, What::Get { head: true, .. })
+        matches!(self.what, What::Get { head: true, .. } | What::List { head: true, .. })
+    }
+
+    /// Is it for a file or a directory, if it may?
+    pub(crate) fn reaches_files(&self) -> bool {
+        match self.what {
+            What::Get { .. }
+            | What::Put { .. }
+            | What::Fill { .. }
+            | What::Delete { .. }
+            | What::List { .. } => true,
+            What::Wrong { .. } => !self.path.is_empty(),
+            What::Options | What::Own => false,
+        }
+    }
+
+    pub(crate) fn writes(&self) -> bool {
+        match self.what {
+            What::Put { .. } | What::Fill { .. } | What::Delete { .. } | What::Wrong { .. } => true,
+            What::Get { .. } | What::List { .. } | What::Options | What::Own => false,
+        }
+    }
+
+    /// Where on the disk its path really leads. Who removes a link removes no more than that.
+    pub(crate) fn place(&self) -> String {
+        rights::real(&self.path, !matches!(self.what, What::Delete { .. }))
     }
 
     pub(crate) fn condition(&self) -> &Condition {
@@ -169,7 +213,7 @@ impl Request {
             | What::Put { condition, .. }
             | What::Fill { condition, .. }
             | What::Delete { condition, .. } => condition,
-            What::Options | What::Wrong { .. } => &Condition::None,
+            What::List { .. } | What::Options | What::Own | What::Wrong { .. } => &Condition::None,
         }
     }
 
@@ -185,15 +229,27 @@ impl Request {
     pub(crate) fn encode(&self) -> (Vec<u8>, usize) {
         let method = match &self.what {
             What::Wrong { raw, .. } => return (raw.clone(), raw.len()),
-            What::Get { head: false, .. } => "GET",
-            What::Get { head: true, .. } => "HEAD",
+            What::Get { head: false, .. } | What::List { head: false, .. } | What::Own => "GET",
+            What::Get { head: true, .. } | What::List { head: true, .. } => "HEAD",
             What::Put { .. } => "PUT",
             What::Fill { form: Form::Message | Form::Multipart, .. } => "PATCH",
             What::Fill { .. } => "PUT",
             What::Delete { .. } => "DELETE",
             What::Options => "OPTIONS",
         };
-        let mut head = format!("{method} /{} HTTP/1.{}\r\nHost: sim\r\n", self.path, self.minor);
+        let (path, minor) = (&self.path, self.minor);
+        let rest = match &self.what {
+            What::List { asking, .. } if path.is_empty() => asking.query.to_owned(),
+            What::List { asking, .. } => format!("/{}", asking.query),
+            What::Get { .. }
+            | What::Put { .. }
+            | What::Fill { .. }
+            | What::Delete { .. }
+            | What::Options
+            | What::Own
+            | What::Wrong { .. } => String::new(),
+        };
+        let mut head = format!("{method} /{path}{rest} HTTP/1.{minor}\r\nHost: sim\r\n");
         let mut field = |name: &str, value: &str| {
             let _ = write!(head, "{name}: {value}\r\n");
         };
@@ -226,7 +282,22 @@ impl Request {
                     field("Content-Type", &value);
                 }
             },
-            What::Put { .. } | What::Delete { .. } | What::Options | What::Wrong { .. } => {}
+            What::List { asking, .. } => {
+                if let Some(accept) = asking.accept {
+                    field("Accept", accept);
+                }
+            }
+            What::Put { .. }
+            | What::Delete { .. }
+            | What::Options
+            | What::Own
+            | What::Wrong { .. } => {}
+        }
+        if let Some((accept, _)) = self.accept {
+            field("Accept-Encoding", accept);
+        }
+        if let Some(line) = self.login.line() {
+            field("Authorization", line);
         }
         if let Some(media_type) = self.media_type {
             field("Content-Type", media_type);
@@ -270,7 +341,11 @@ impl Request {
             What::Put { body, .. } => return body.to_vec(),
             What::Delete { body, .. } => return vec![b'x'; *body],
             What::Fill { runs, body, form, .. } => (runs, body, form),
-            What::Get { .. } | What::Options | What::Wrong { .. } => return Vec::new(),
+            What::Get { .. }
+            | What::List { .. }
+            | What::Options
+            | What::Own
+            | What::Wrong { .. } => return Vec::new(),
         };
         let mut rest = &data[..];
         let mut wire = Vec::new();

@@ -8,9 +8,10 @@ use std::{
 use httpout_proto::{Config, Limits, site::Multirange};
 
 use crate::{
-    choices::{Choices, Dice, Seeded},
+    choices::{Choices, Dice, Seeded, bytes},
     client::Time,
     disk::Disk,
+    rights::Rights,
     world::{Event, World},
 };
 
@@ -19,9 +20,9 @@ use crate::{
 /// # Errors
 /// What should not have happened.
 pub fn run(choices: &mut impl Choices) -> Result<u64, String> {
-    let config = config(&mut Dice(choices));
+    let (config, rights) = config(&mut Dice(choices));
     let mut world = World::new(config, choices);
-    prepare(&mut world);
+    prepare(&mut world, rights);
     world.finish().map(|()| world.steps())
 }
 
@@ -36,12 +37,12 @@ pub fn replay(seed: u64) -> Result<u64, String> {
     }
     // Once more, with an account. Most worlds need none, and it is what takes longest.
     let mut choices = Seeded::new(seed);
-    let config = config(&mut Dice(&mut choices));
+    let (config, rights) = config(&mut Dice(&mut choices));
     let settings = format!("{config:#?}");
     let mut world = World::new(config, &mut choices);
     world.tell();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        prepare(&mut world);
+        prepare(&mut world, rights);
         world.finish()
     }));
     let what = match outcome {
@@ -61,13 +62,19 @@ pub fn replay(seed: u64) -> Result<u64, String> {
 }
 
 /// Who comes, and what comes over them.
-fn prepare(world: &mut World<'_>) {
+fn prepare(world: &mut World<'_>, rights: Option<Rights>) {
     let millis = |world: &mut World<'_>, most| Time::from_millis(world.dice.below(most));
     world.faults = *world.dice.pick(&[0, 0, 0, 2, 12]);
     world.laziness = *world.dice.pick(&[0, 30, 90]);
     world.lore.paths = *world.dice.pick(&[usize::MAX, usize::MAX, 2, 1]);
+    world.lore.ruled = rights.is_some();
+    let besieged = rights.as_ref().is_some_and(|rights| rights.besieged);
+    world.lore.guesses = if besieged { 95 } else { *world.dice.pick(&[0, 0, 0, 40]) };
+    world.rights = rights;
     if world.dice.chance(10) {
         world.disk = Disk::new(500 + world.dice.below(4000));
+    } else {
+        stock(world);
     }
     for _ in 0..2 + world.dice.below(4) {
         let at = millis(world, 100);
@@ -95,7 +102,23 @@ fn prepare(world: &mut World<'_>) {
     }
 }
 
-fn config(dice: &mut Dice<'_>) -> Config {
+/// What is there before anybody comes.
+fn stock(world: &mut World<'_>) {
+    let ruled = ["secret/x.m4s", "secret/t.txt", "secret/open/y.txt", "inbox/x.m4s"];
+    let ruled = if world.lore.ruled { &ruled[..] } else { &[] };
+    for (number, path) in ruled.iter().enumerate() {
+        world.stock(path, bytes(u64::MAX - number as u64, 700));
+    }
+    // More than goes into one piece of a listing.
+    if world.site.config().dlist && world.dice.chance(6) {
+        world.lore.many = true;
+        for number in 0..200 + world.dice.below(400) {
+            world.stock(&format!("d/many/{number}.ts"), bytes(number, number as usize % 3));
+        }
+    }
+}
+
+fn config(dice: &mut Dice<'_>) -> (Config, Option<Rights>) {
     let mut config = Config::default();
     let often = |dice: &mut Dice<'_>, percent| dice.chance(percent);
     config.multirange = *dice.pick(&[Multirange::Concat, Multirange::Multipart, Multirange::Merge]);
@@ -105,8 +128,12 @@ fn config(dice: &mut Dice<'_>) -> Config {
     config.cte = !often(dice, 15);
     config.norange = often(dice, 5);
     config.cache_control = often(dice, 10).then(|| "none".into());
+    config.dlist = often(dice, 40);
+    config.zmax = *dice.pick(&[50_000, 0, 400]);
+    config.log_begin = often(dice, 10);
     config.limits = limits(dice);
-    config
+    let rights = dice.chance(35).then(|| Rights::draw(dice, &mut config));
+    (config, rights)
 }
 
 fn limits(dice: &mut Dice<'_>) -> Limits {
@@ -124,6 +151,8 @@ fn limits(dice: &mut Dice<'_>) -> Limits {
     limits.body_time = Duration::from_secs(3);
     limits.send_time = Duration::from_secs(3);
     limits.linger_time = Duration::from_secs(1);
+    limits.wrong_password_time = Duration::from_millis(*dice.pick(&[1000, 1000, 70, 0]));
+    limits.listed = *dice.pick(&[1000, 1000, 2]);
     if dice.chance(10) {
         limits.requests = 1 + dice.below(3) as u32;
     }

@@ -5,12 +5,32 @@ use std::{collections::BTreeMap, rc::Rc, time::Duration};
 use crate::{
     choices::{Dice, bytes},
     client::{How, Manner},
+    listing::ASKINGS,
+    packer::ACCEPTS,
     request::{Ask, Coding, Condition, Form, Request, What},
+    rights::Login,
 };
 
 /// Names that are fought over.
 const PATHS: [&str; 8] =
     ["a.m4s", "m.mpd", "a.m4s", "b.ts", "raw", "d/x.m4s", "d/e/y.m4s", "d/e/m.mpd"];
+
+/// Names that not everybody may use.
+const RULED: [&str; 9] = [
+    "secret/x.m4s",
+    "secret/t.txt",
+    "secret/open/y.txt",
+    "inbox/x.m4s",
+    "inbox/t.txt",
+    "via/x.m4s",
+    "via/t.txt",
+    "via/open/y.txt",
+    "up/x.m4s",
+];
+
+/// Directories, with rules and without.
+const DIRS: [&str; 4] = ["", "d", "d/e", "d/many"];
+const RULED_DIRS: [&str; 5] = ["secret", "inbox", "secret/open", "via", "via/open"];
 
 /// A body that must never be read as anything else.
 const DECOY: &str = "\r\n\r\nDELETE /a.m4s HTTP/1.1\r\nHost: sim\r\n\r\nGET /b.ts HTTP/1.1\r\n\r\n";
@@ -22,20 +42,41 @@ pub(crate) struct Lore {
     pub(crate) tags: BTreeMap<String, String>,
     /// How many of the names are used.
     pub(crate) paths: usize,
+    /// There are rules.
+    pub(crate) ruled: bool,
+    /// There is a large directory, and who lists it.
+    pub(crate) many: bool,
+    /// Of a hundred passwords so many are guessed.
+    pub(crate) guesses: u64,
     bodies: u64,
 }
 
 impl Default for Lore {
     fn default() -> Self {
-        Self { tags: BTreeMap::new(), paths: usize::MAX, bodies: 0 }
+        Self {
+            tags: BTreeMap::new(),
+            paths: usize::MAX,
+            ruled: false,
+            many: false,
+            guesses: 0,
+            bodies: 0,
+        }
     }
 }
 
 /// The next request of some client.
 pub(crate) fn request(dice: &mut Dice<'_>, lore: &mut Lore) -> Request {
+    if lore.many && dice.chance(50) {
+        let request = list(dice, lore);
+        return with_login(request, dice, lore);
+    }
     let path = match dice.below(40) {
         39 => "d",
         38 => "d/e",
+        37 if lore.ruled => "secret",
+        number if lore.ruled && number % 4 > 0 => {
+            RULED[number as usize % RULED.len().min(lore.paths)]
+        }
         number => PATHS[number as usize % PATHS.len().min(lore.paths)],
     };
     let mut request = match dice.below(100) {
@@ -51,6 +92,7 @@ pub(crate) fn request(dice: &mut Dice<'_>, lore: &mut Lore) -> Request {
             Request::of(path, What::Delete { body, condition })
         }
         91..93 => Request::of(path, What::Options),
+        93..96 => list(dice, lore),
         _ => return wrong(dice),
     };
     let uploads = matches!(request.what, What::Put { .. } | What::Fill { .. });
@@ -66,7 +108,12 @@ pub(crate) fn request(dice: &mut Dice<'_>, lore: &mut Lore) -> Request {
     let own_type = match &request.what {
         What::Fill { form, .. } => matches!(form, Form::Message | Form::Multipart),
         What::Put { .. } => false,
-        What::Get { .. } | What::Delete { .. } | What::Options | What::Wrong { .. } => true,
+        What::Get { .. }
+        | What::Delete { .. }
+        | What::List { .. }
+        | What::Options
+        | What::Own
+        | What::Wrong { .. } => true,
     };
     if !own_type {
         request.media_type =
@@ -74,7 +121,42 @@ pub(crate) fn request(dice: &mut Dice<'_>, lore: &mut Lore) -> Request {
     }
     request.close = dice.chance(5);
     request.expect = request.minor == 1 && uploads && dice.chance(20);
+    if matches!(request.what, What::Get { .. }) && dice.chance(40) {
+        request.accept = Some(*dice.pick(&ACCEPTS));
+    }
+    with_login(request, dice, lore)
+}
+
+fn with_login(mut request: Request, dice: &mut Dice<'_>, lore: &Lore) -> Request {
+    if lore.ruled {
+        let guesses = dice.chance(lore.guesses);
+        request.login = if guesses { Login::wrong(dice) } else { Login::draw(dice) };
+        // From outside, an answer of 400 does not show whether it knows that it is to a HEAD, and so has no body.
+        if request.is_head() && matches!(request.login, Login::Broken(_)) {
+            request.login = Login::None;
+        }
+    }
     request
+}
+
+/// What an operator asks.
+pub(crate) fn own(dice: &mut Dice<'_>) -> Request {
+    let path = *dice.pick(&["metrics", "readyz", "healthz", "a.m4s"]);
+    let mut request = Request::of(path, What::Own);
+    request.close = dice.chance(5);
+    request
+}
+
+fn list(dice: &mut Dice<'_>, lore: &Lore) -> Request {
+    let path = if lore.many && dice.chance(70) {
+        "d/many"
+    } else if lore.ruled && dice.chance(50) {
+        *dice.pick(&RULED_DIRS)
+    } else {
+        *dice.pick(&DIRS)
+    };
+    let asking = *dice.pick(&ASKINGS);
+    Request::of(path, What::List { head: dice.chance(20), asking })
 }
 
 fn get(path: &str, dice: &mut Dice<'_>, lore: &Lore) -> Request {
@@ -161,7 +243,8 @@ fn sizes(dice: &mut Dice<'_>) -> Vec<usize> {
 
 fn wrong(dice: &mut Dice<'_>) -> Request {
     const END: &str = "\r\nHost: sim\r\n\r\n";
-    let (raw, status, closes) = match dice.below(17) {
+    let number = dice.below(17);
+    let (raw, status, closes) = match number {
         0 => ("GET / HTTP/1.1\nHost: sim\n\n".into(), 400, true),
         1 => ("GET /a.m4s HTTP/1.1\r\n\r\n".into(), 400, true),
         2 => (format!("GET /a.m4s HTTP/2.0{END}"), 505, true),
@@ -196,7 +279,12 @@ fn wrong(dice: &mut Dice<'_>) -> Request {
         15 => (format!("GET / HTTP/1.1{}{END}", "\r\nX: y".repeat(101)), 431, true),
         _ => (format!("GET / HTTP/1.1\r\n folded: x{END}"), 400, true),
     };
-    Request::wrong(raw, status, closes)
+    let mut request = Request::wrong(raw, status, closes);
+    if matches!(number, 6 | 11) {
+        // Whose framing is right, and which is for a file.
+        request.path = "a.m4s".into();
+    }
+    request
 }
 
 /// How a client behaves. `times` are the limits of the server, shortest first.

@@ -180,11 +180,12 @@ impl World<'_> {
         self.trace(|| format!("[{c}] sends {} of {shown} bytes", bytes.len()));
         for (index, status) in statuses.into_iter().enumerate() {
             self.trace(|| format!("[{c}] has answered request {} with {status}", first + index));
+            self.check_penalty((c, first + index), status)?;
             if let Some(asked) = self.conns[c].client.asked.get(first + index)
                 && matches!(status, 200 | 201)
                 && self.site.config().durable
             {
-                let path = asked.request.path.clone();
+                let path = asked.request.place();
                 self.model.promise(&path, (c, first + index));
             }
         }

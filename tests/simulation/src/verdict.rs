@@ -2,15 +2,17 @@
 
 use httpout_proto::{
     FsError,
-    effect::{Meta, RelPath},
+    effect::{Meta, RelPath, Verified},
     exchange::{conditional::etag, media},
 };
 
 use crate::{
-    client::Asked,
+    client::{Asked, Time},
     expect::{self, Expected},
     link::End,
+    listing::Listed,
     model::{Feed, Version, Who},
+    packer::Packed,
     reply::Reply,
     request::{Coding, Condition, Form, Request, What},
     world::World,
@@ -25,6 +27,15 @@ pub(crate) struct Record {
     etag: String,
     /// What the session was told instead.
     pub(crate) errors: Vec<FsError>,
+    /// When its place was asked for, and why that is not known.
+    pub(crate) located: Option<Time>,
+    pub(crate) lost: Option<FsError>,
+    /// What came of its password.
+    pub(crate) verified: Option<Result<Verified, FsError>>,
+    pub(crate) listed: Option<Listed>,
+    pub(crate) packed: Option<Packed>,
+    /// What an operator is told.
+    pub(crate) text: Option<String>,
 }
 
 impl World<'_> {
@@ -57,8 +68,14 @@ impl World<'_> {
                     old.as_ref().map(|old| old.content.clone()).or_else(|| create.then(Vec::new));
                 old.and_then(|old| filled(old, runs, body))
             }
-            What::Get { .. } | What::Delete { .. } | What::Options | What::Wrong { .. } => None,
+            What::Get { .. }
+            | What::Delete { .. }
+            | What::List { .. }
+            | What::Options
+            | What::Own
+            | What::Wrong { .. } => None,
         };
+        self.check_granted(who)?;
         let is = self.disk.file(path).map(|inode| inode.data().clone()).unwrap_or_default();
         if content.as_ref() != Some(&is) {
             return Err(format!("{who:?} put in place what it was not asked to: {request:?}"));
@@ -83,6 +100,7 @@ impl World<'_> {
 
     pub(crate) fn note_removed(&mut self, who: Who, path: &RelPath) -> Result<(), String> {
         let old = self.model.current(path.as_str());
+        self.check_granted(who)?;
         let request = &self.conns[who.0].client.asked[who.1].request;
         if !holds(request.condition(), old.as_deref()) {
             return Err(format!("{who:?} removed what its condition protects: {request:?}"));
@@ -90,6 +108,15 @@ impl World<'_> {
         self.records.entry(who).or_default().removed = true;
         self.model.shows(path.as_str(), None, who);
         Ok(())
+    }
+
+    /// Nothing is changed for who may not.
+    fn check_granted(&self, who: Who) -> Result<(), String> {
+        let Some(right) = self.right(who) else { return Ok(()) };
+        if self.records.get(&who).is_some_and(|record| record.is_granted(right)) {
+            return Ok(());
+        }
+        Err(format!("{who:?} changed what it may not: {right:?}"))
     }
 
     // ---- answers ----
@@ -147,8 +174,15 @@ impl World<'_> {
             400 if !asked.is_whole() && conn.client.silent => return None,
             _ => {}
         }
+        match self.judge_right(who, asked, reply) {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(why) => return Some(why),
+        }
         let errors = record.map_or(&[][..], |record| &record.errors);
         match &asked.request.what {
+            What::List { .. } => self.wrong_listing(who, asked, reply, errors),
+            What::Own => self.wrong_text(asked, reply, record),
             What::Get { .. } => self.wrong_content(who, asked, reply, errors),
             What::Put { .. } | What::Fill { .. } => match (reply.status, record) {
                 (200 | 201, Some(record)) if record.committed == Some(reply.status == 201) => {
@@ -174,7 +208,8 @@ impl World<'_> {
             What::Options if reply.status == 200 && reply.field("allow").is_some() => None,
             What::Options => since("a wrong answer to OPTIONS"),
             What::Wrong { status, closes, .. } => {
-                let fine = reply.status == *status && (!closes || reply.closes());
+                let failed = errors.iter().any(|&error| get_status(error) == reply.status);
+                let fine = reply.status == *status && (!closes || reply.closes()) || failed;
                 if fine { None } else { Some(format!("is to be refused with {status}, {closes}")) }
             }
         }
@@ -198,8 +233,8 @@ impl World<'_> {
         if errors.iter().any(refused) {
             return None;
         }
-        let manifest = request.path.ends_with(".mpd");
-        let seen = self.model.seen(&request.path, manifest, asked.from, answered.head);
+        let manifest = media::is_manifest(&request.path);
+        let seen = self.model.seen(&request.place(), manifest, asked.from, answered.head);
         if reply.status == 404 {
             let waited = took >= self.site.config().wait_missing;
             return match (seen.versions.iter().any(Option::is_none), waited) {
@@ -210,15 +245,12 @@ impl World<'_> {
         }
         let to_head = request.is_head();
         let fits = |expected: &Expected| expected.fits(reply, to_head);
-        let cut_off = conn.client.left
-            || conn.excused
-            || took >= self.site.config().limits.send_time
-            || self.crashed;
-        let of_file = seen
-            .versions
-            .iter()
-            .flatten()
-            .any(|version| fits(&expect::of_file(request, version, &self.rules, reply)));
+        let cut_off = self.may_be_cut(who, asked);
+        let packed = self.records.get(&who).and_then(|record| record.packed.as_ref());
+        let of_file = seen.versions.iter().flatten().any(|version| {
+            let expected = expect::of_file(request, version, packed, &self.rules, reply);
+            fits(&expected) && self.is_decoded(version, reply, to_head)
+        });
         if of_file && (reply.whole || cut_off) {
             return None;
         }
@@ -252,18 +284,50 @@ impl World<'_> {
         ))
     }
 
+    /// Whoever decodes the answer has the file.
+    fn is_decoded(&self, version: &Version, reply: &Reply, to_head: bool) -> bool {
+        let Some(token) = reply.field("content-encoding") else { return true };
+        let unpacked = self.packer.unpack(&reply.body);
+        to_head
+            || !reply.whole
+            || unpacked.is_some_and(|(coding, content)| {
+                coding.token() == token && *content == version.content
+            })
+    }
+
+    /// What an operator is told.
+    fn wrong_text(&self, asked: &Asked, reply: &Reply, record: Option<&Record>) -> Option<String> {
+        let failed = record.is_some_and(|record| !record.errors.is_empty());
+        let text = record.and_then(|record| record.text.as_deref());
+        let (status, body) = match (asked.request.path.as_str(), text) {
+            ("metrics" | "readyz", _) if failed => (500, None),
+            ("metrics", text) => (200, text.map(str::to_owned)),
+            ("readyz", Some(problem)) => (503, Some(format!("{problem}\n"))),
+            ("readyz", None) => (200, Some("ready\n".into())),
+            ("healthz", _) => (200, Some("ok\n".into())),
+            _ => (404, None),
+        };
+        let fits = reply.status == status
+            && body.is_none_or(|body| !reply.whole || reply.body == body.as_bytes());
+        (!fits).then(|| format!("an operator is to be told {status}"))
+    }
+
     /// Is there a reason for this status in what was asked, and in what the path showed meanwhile?
     fn may_refuse(&self, who: Who, asked: &Asked, status: u16) -> bool {
         let limits = &self.site.config().limits;
         let request = &asked.request;
         let conn = &self.conns[who.0];
         let to = conn.client.answered[who.1].head;
-        let states = self.model.seen(&request.path, true, asked.from, to).versions;
+        let states = self.model.seen(&request.place(), true, asked.from, to).versions;
         let (body, fill) = match &request.what {
             What::Put { body, .. } => (body.len() as u64, None),
             What::Fill { runs, body, form, .. } => (body.len() as u64, Some((runs, body, *form))),
             What::Delete { .. } => (0, None),
-            What::Get { .. } | What::Options | What::Wrong { .. } => return false,
+            What::Get { .. }
+            | What::List { .. }
+            | What::Options
+            | What::Own
+            | What::Wrong { .. } => return false,
         };
         match (status, fill) {
             (412, _) => states.iter().any(|state| !holds(request.condition(), state.as_deref())),
@@ -309,7 +373,7 @@ impl World<'_> {
         }
         // Of an upload that is given up, the head of the answer may be cut too; and where that takes a reset, answers before it.
         let gives_up = |asked: &Asked| {
-            let seen = self.model.seen(&asked.request.path, false, asked.from, u64::MAX);
+            let seen = self.model.seen(&asked.request.place(), false, asked.from, u64::MAX);
             matches!(asked.request.what, What::Get { .. })
                 && seen.feeds.iter().any(|(_, ended)| *ended == Some(false))
         };
@@ -327,7 +391,9 @@ impl World<'_> {
 
 /// Does the condition of a change hold for this state?
 pub(crate) fn holds(condition: &Condition, state: Option<&Version>) -> bool {
-    let same = |tag: &str| state.is_some_and(|state| tag == "*" || tag == state.etag);
+    // Who read a file compressed writes the same file.
+    let plain = |tag: &str| tag.replace("-gzip\"", "\"").replace("-deflate\"", "\"");
+    let same = |tag: &str| state.is_some_and(|state| tag == "*" || plain(tag) == state.etag);
     match condition {
         Condition::None => true,
         Condition::Match(tag) => same(tag),
@@ -336,7 +402,7 @@ pub(crate) fn holds(condition: &Condition, state: Option<&Version>) -> bool {
 }
 
 /// The media type that is told of a file: by its name, by the file that it was made from, or by its upload.
-fn told(path: &str, given: Option<&str>, kept: Option<String>) -> String {
+pub(crate) fn told(path: &str, given: Option<&str>, kept: Option<String>) -> String {
     let by_name = media::media_type(path).map(str::to_owned);
     let given = given.filter(|given| *given != "*/*").unwrap_or(media::UNKNOWN);
     by_name.or(kept).unwrap_or_else(|| given.to_owned())
@@ -385,7 +451,7 @@ fn delete_status(error: FsError) -> u16 {
     if error == FsError::NotFound { 204 } else { get_status(error) }
 }
 
-fn get_status(error: FsError) -> u16 {
+pub(crate) fn get_status(error: FsError) -> u16 {
     match error {
         FsError::NotFound | FsError::NameTooLong => 404,
         FsError::Full => 507,

@@ -13,13 +13,16 @@ use crate::{
     choices::{Choices, Dice},
     client::{Client, Manner, Time},
     disk::{Disk, Inode},
+    guard::Guard,
     host::{Conn, Follower, Job},
     invariants::ONE_READ,
     link::{End, Link},
-    model::{Model, Who},
+    model::{Model, Version, Who},
+    packer::Packer,
     reply::Reply,
+    rights::{self, Rights},
     script::{self, Lore},
-    verdict::Record,
+    verdict::{Record, told},
 };
 
 /// A whole world. Nothing in it depends on anything but the choices.
@@ -31,6 +34,10 @@ pub struct World<'c> {
     wall: SystemTime,
     pub(crate) site: Arc<Site>,
     pub(crate) rules: Rules,
+    /// Who may do what, where the site has rules.
+    pub(crate) rights: Option<Rights>,
+    pub(crate) guard: Guard,
+    pub(crate) packer: Packer,
     pub(crate) hub: Hub<RelPath, std::rc::Rc<Inode>, Follower>,
     pub(crate) disk: Disk,
     pub(crate) model: Model,
@@ -58,6 +65,7 @@ pub(crate) struct Rules {
     pub(crate) norange: bool,
     pub(crate) ranges: usize,
     pub(crate) multirange: Multirange,
+    pub(crate) zmax: u64,
 }
 
 /// What comes over the world from outside.
@@ -97,8 +105,10 @@ impl<'c> World<'c> {
     /// # Panics
     /// If the configuration is refused.
     pub fn new(mut config: Config, choices: &'c mut dyn Choices) -> Self {
-        config.rdirs = vec!["/simulated".into()];
-        config.wdir = Some("/simulated".into());
+        if config.rules.is_empty() {
+            config.rdirs = vec![rights::ROOT.into()];
+            config.wdir = Some(rights::ROOT.into());
+        }
         let site = config.check().expect("a configuration with directories is fine");
         let config = site.config();
         let rules = Rules {
@@ -106,6 +116,7 @@ impl<'c> World<'c> {
             norange: config.norange,
             ranges: config.limits.ranges,
             multirange: config.multirange,
+            zmax: config.zmax,
         };
         Self {
             dice: Dice(choices),
@@ -114,6 +125,9 @@ impl<'c> World<'c> {
             wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
             site,
             rules,
+            rights: None,
+            guard: Guard::default(),
+            packer: Packer::default(),
             hub: Hub::default(),
             disk: Disk::new(1 << 30),
             model: Model::default(),
@@ -166,21 +180,40 @@ impl<'c> World<'c> {
         self.conns.len() - 1
     }
 
+    /// Puts a file there as if it had always been there.
+    pub(crate) fn stock(&mut self, path: &str, content: Vec<u8>) {
+        let wall = self.wall();
+        let meta = self.disk.stock(path, content.clone(), wall);
+        let etag = httpout_proto::exchange::conditional::etag(&meta);
+        let media_type = told(path, None, None);
+        let version = Version { content, etag, media_type };
+        self.model.shows(path, Some(version.into()), (usize::MAX, 0));
+    }
+
     /// Somebody connects, who has a mind of its own.
     fn connect(&mut self) {
         let limits = &self.site.config().limits;
         let times = [limits.linger_time, limits.head_time, limits.send_time];
         let rests = limits.idle_time.is_some();
-        let requests = 1 + self.dice.index(6);
+        let besieged = self.rights.as_ref().is_some_and(|rights| rights.besieged);
+        let requests = 1 + self.dice.index(if besieged { 20 } else { 6 });
         let mut manner = script::manner(&mut self.dice, requests, &times);
         // Somebody has to close the connection.
         manner.lingers &= rests;
         let room = *self.dice.pick(&[ONE_READ, 1000, 100, 16]);
         let turned_away = self.dice.chance(2);
         let site = self.site.clone();
-        let session = if turned_away { Session::overloaded(site) } else { Session::new(site) };
+        let operates = !turned_away && self.dice.chance(3);
+        let from = rights::client(&mut self.dice, besieged);
+        let session = match (turned_away, operates) {
+            (true, _) => Session::overloaded(site),
+            (false, true) => Session::admin(site),
+            (false, false) => Session::new(site).with_client(from.clone()),
+        };
         let c = self.open(session, Link::new(room), manner);
-        self.conns[c].client.turned_away = turned_away;
+        let conn = &mut self.conns[c];
+        conn.from = from;
+        (conn.client.turned_away, conn.client.operates) = (turned_away, operates);
     }
 
     /// Goes on until nothing is left to happen.
@@ -323,8 +356,10 @@ impl<'c> World<'c> {
         let (model, lore) = (&mut self.model, &mut self.lore);
         let conn = &mut self.conns[c];
         let (before, now) = (conn.client.asked.len(), self.now);
+        let operates = conn.client.operates;
         conn.client.write(now, &mut conn.link, &mut self.dice, |dice| {
-            (script::request(dice, lore), model.tick())
+            let request = if operates { script::own(dice) } else { script::request(dice, lore) };
+            (request, model.tick())
         });
         if conn.client.asked.len() > before {
             let summary = conn.client.asked[before].request.summary();
@@ -389,6 +424,7 @@ impl<'c> World<'c> {
             self.conns[c].mail.clear();
         }
         self.jobs.clear();
+        self.guard = Guard::default();
         let dice = &mut self.dice;
         self.disk.crash(power, || dice.chance(50));
         let paths: Vec<_> = self.model.paths().map(str::to_owned).collect();
