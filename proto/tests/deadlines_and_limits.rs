@@ -411,6 +411,26 @@ fn a_clock_that_is_set_ends_nothing() {
     assert!(rig.closed.is_none());
 }
 
+/// A sparse file may be of any length.
+#[test]
+fn a_connection_may_send_more_bytes_than_are_counted() {
+    let mut rig = Rig::new(|_| {});
+    rig.takes = false;
+    for _ in 0..3 {
+        rig.feed(GET);
+        rig.answer(follow, Ok(Done::NotGrowing));
+        let wait = rig.answer(open, Ok(Done::Opened(meta(i64::MAX as u64))));
+        assert!(wait.is_some_and(|wait| wait.write));
+        let pieces: Vec<_> = rig.session.transmit().into_iter().flatten().collect();
+        let Some(&Piece::File { len, .. }) = pieces.last() else { panic!("no file: {pieces:?}") };
+        assert_eq!(len, i64::MAX as u64);
+        // All of it, and no less than the head.
+        rig.session.handle_sent(len + 1000);
+        assert!(rig.run().is_some_and(|wait| !wait.write));
+    }
+    assert!(!rig.session.is_active());
+}
+
 #[test]
 fn after_the_end_everything_is_a_no_op() {
     let mut rig = Rig::new(|_| {});

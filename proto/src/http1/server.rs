@@ -195,7 +195,7 @@ impl Server {
     pub fn handle_sent(&mut self, sent: u64) {
         self.queue.advance(sent);
         self.sent_some |= sent > 0;
-        self.sent += sent;
+        self.sent = self.sent.saturating_add(sent);
     }
 
     /// Nothing can be sent any more. What the peer sent before is still read and obeyed: an encoder that ends without reading
@@ -300,7 +300,7 @@ impl Server {
             if head.status.has_no_content() { Announce::Nothing } else { Announce::Length(len) };
         let persistence = self.persistence();
         writer::head(&mut self.queue, head, announce, persistence, now.wall);
-        self.body_begins = self.sent + self.queue.len();
+        self.body_begins = self.sent.saturating_add(self.queue.len());
         if !self.current.head && !head.status.has_no_content() {
             for part in body {
                 self.queue.push(part);
@@ -335,7 +335,7 @@ impl Server {
         };
         let persistence = self.persistence();
         writer::head(&mut self.queue, head, announce, persistence, now.wall);
-        self.body_begins = self.sent + self.queue.len();
+        self.body_begins = self.sent.saturating_add(self.queue.len());
         let framing = if self.current.head { Framing::Muted } else { framing };
         self.writing = Writing::Live { framing, starved: false };
         self.give_up_if_silent();
