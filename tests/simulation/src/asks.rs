@@ -144,7 +144,7 @@ impl World<'_> {
         let conn = &self.conns[who.0];
         let asked = conn.client.asked.get(who.1)?;
         let rights = self.rights.as_ref().filter(|_| !conn.client.operates)?;
-        Some(rights.of(&asked.request, conn.from.clone()))
+        Some(rights.of(&asked.request, &conn.from))
     }
 
     /// Whether the file of this name and length is to be sent compressed, as far as that depends on the file.

@@ -41,8 +41,7 @@ pub(crate) struct Guard {
 const MOST_WRONG: u32 = 10;
 /// Checks of one peer that wait, before the next one is refused.
 const MOST_QUEUED: usize = 8;
-/// Wrong passwords of one peer within [`WINDOW`].
-const MOST_GUESSES: u32 = MOST_WRONG + MOST_QUEUED as u32;
+/// How long they count.
 const WINDOW: Duration = Duration::from_secs(60);
 
 impl World<'_> {
@@ -97,7 +96,9 @@ impl World<'_> {
             let peer = self.peer(check.who);
             let guesses = self.guard.guesses.entry(peer).or_default();
             *guesses += 1;
-            if *guesses > MOST_GUESSES && self.now < WINDOW {
+            // Each connection has one question at a time.
+            let most = MOST_WRONG + self.conns.len() as u32;
+            if *guesses > most && self.now < WINDOW {
                 return Err(format!("{peer} has guessed {guesses} times"));
             }
         }

@@ -112,7 +112,7 @@ impl Rights {
     }
 
     /// What the request is to come to.
-    pub(crate) fn of(&self, request: &Request, client: Client) -> Right {
+    pub(crate) fn of(&self, request: &Request, client: &Client) -> Right {
         if !request.reaches_files() {
             return Right::Granted;
         }

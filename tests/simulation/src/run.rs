@@ -12,6 +12,7 @@ use crate::{
     client::Time,
     disk::Disk,
     rights::Rights,
+    script,
     world::{Event, World},
 };
 
@@ -108,6 +109,11 @@ fn stock(world: &mut World<'_>) {
     let ruled = if world.lore.ruled { &ruled[..] } else { &[] };
     for (number, path) in ruled.iter().enumerate() {
         world.stock(path, bytes(u64::MAX - number as u64, 700));
+    }
+    world.lore.texts = world.site.config().zmax > 0 && world.dice.chance(8);
+    let texts: &[&str] = if world.lore.texts { &script::TEXTS } else { &[] };
+    for path in texts {
+        world.stock(path, bytes(path.len() as u64, 300));
     }
     // More than goes into one piece of a listing.
     if world.site.config().dlist && world.dice.chance(6) {

@@ -15,6 +15,9 @@ use crate::{
 const PATHS: [&str; 8] =
     ["a.m4s", "m.mpd", "a.m4s", "b.ts", "raw", "d/x.m4s", "d/e/y.m4s", "d/e/m.mpd"];
 
+/// Those that may be compressed.
+pub(crate) const TEXTS: [&str; 2] = ["m.mpd", "d/e/m.mpd"];
+
 /// Names that not everybody may use.
 const RULED: [&str; 9] = [
     "secret/x.m4s",
@@ -46,6 +49,8 @@ pub(crate) struct Lore {
     pub(crate) ruled: bool,
     /// There is a large directory, and who lists it.
     pub(crate) many: bool,
+    /// Most want texts, compressed, and many leave before they have them.
+    pub(crate) texts: bool,
     /// Of a hundred passwords so many are guessed.
     pub(crate) guesses: u64,
     bodies: u64,
@@ -58,6 +63,7 @@ impl Default for Lore {
             paths: usize::MAX,
             ruled: false,
             many: false,
+            texts: false,
             guesses: 0,
             bodies: 0,
         }
@@ -68,6 +74,11 @@ impl Default for Lore {
 pub(crate) fn request(dice: &mut Dice<'_>, lore: &mut Lore) -> Request {
     if lore.many && dice.chance(50) {
         let request = list(dice, lore);
+        return with_login(request, dice, lore);
+    }
+    if lore.texts && dice.chance(80) {
+        let mut request = get(TEXTS[dice.index(TEXTS.len())], dice, lore);
+        request.accept = Some(*dice.pick(&ACCEPTS));
         return with_login(request, dice, lore);
     }
     let path = match dice.below(40) {

@@ -11,7 +11,7 @@ use httpout_proto::{Config, Hub, Session, Site, effect::RelPath, site::Multirang
 
 use crate::{
     choices::{Choices, Dice},
-    client::{Client, Manner, Time},
+    client::{Client, How, Manner, Time},
     disk::{Disk, Inode},
     guard::Guard,
     host::{Conn, Follower, Job},
@@ -196,10 +196,13 @@ impl<'c> World<'c> {
         let times = [limits.linger_time, limits.head_time, limits.send_time];
         let rests = limits.idle_time.is_some();
         let besieged = self.rights.as_ref().is_some_and(|rights| rights.besieged);
-        let requests = 1 + self.dice.index(if besieged { 20 } else { 6 });
+        let requests = 1 + self.dice.index(if besieged { 50 } else { 6 });
         let mut manner = script::manner(&mut self.dice, requests, &times);
         // Somebody has to close the connection.
         manner.lingers &= rests;
+        if self.lore.texts && self.dice.chance(50) {
+            manner.leaves = Some((self.dice.index(200), How::Reset));
+        }
         let room = *self.dice.pick(&[ONE_READ, 1000, 100, 16]);
         let turned_away = self.dice.chance(2);
         let site = self.site.clone();
