@@ -66,6 +66,7 @@ impl Channels {
             Some(slot) if slot.over => {
                 slot.over = false;
                 slot.channel.describe(description);
+                lock(&slot.channel.broadcast).set_options(options.broadcast);
                 Some(slot.channel.clone())
             }
             Some(_) => None,
@@ -77,19 +78,18 @@ impl Channels {
         }
     }
 
-    /// A live resource is over. To be `reopen`ed: who asks for it from now on waits in the channel that is returned.
+    /// A live resource is over. To be `reopen`ed: who asks for it from now on waits until it begins again.
     pub(crate) fn end(
         &self,
         path: &RelPath,
         channel: &Channel,
         complete: bool,
-        mut options: LiveOptions,
+        options: LiveOptions,
     ) {
         {
             let mut channels = lock(&self.channels);
             channels.remove(path);
             if options.reopen {
-                options.broadcast.hold = true;
                 let description = channel.description().as_ref().clone();
                 let channel = Arc::new(Channel::new(description, options));
                 channels.insert(path.clone(), Slot { channel, over: true });
@@ -260,4 +260,28 @@ fn tell(mut waiters: Vec<Waiting>) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_again_is_held_only_if_that_is_wanted() {
+        let channels = Channels::default();
+        let path = RelPath::new("live.mp3").unwrap();
+        let options = LiveOptions { reopen: true, ..LiveOptions::default() };
+        let held = BroadcastOptions { hold: true, ..options.broadcast };
+        for (broadcast, has_room) in [(options.broadcast, true), (held, false)] {
+            let again = LiveOptions { broadcast, ..options };
+            let channel = channels.begin(&path, Description::default(), again).unwrap();
+            assert_eq!(lock(&channel.broadcast).has_room(), has_room);
+            assert!(channels.begin(&path, Description::default(), again).is_none(), "it is taken");
+            channels.end(&path, &channel, true, options);
+            assert!(channels.listen(&path).is_some(), "who asks waits");
+        }
+        let last = channels.begin(&path, Description::default(), options).unwrap();
+        channels.end(&path, &last, true, LiveOptions::default());
+        assert!(channels.listen(&path).is_none());
+    }
 }

@@ -122,6 +122,11 @@ impl<W> Broadcast<W> {
         self.options
     }
 
+    /// Listeners are treated so from now on.
+    pub fn set_options(&mut self, options: BroadcastOptions) {
+        self.options = options;
+    }
+
     // ---- the input ----
 
     /// May more come? If not, whoever brings it waits until [`take`](Self::take) or [`leave`](Self::leave) has changed that.
@@ -255,15 +260,16 @@ impl<W> Broadcast<W> {
         let mut useless = self.groups.iter().take_while(|kept| is_too_old(kept)).count();
         if self.options.blockio {
             let needed = self.listeners.values().filter_map(|listener| listener.next).min();
-            useless = needed.map_or(useless, |next| useless.min((next - self.first) as usize));
+            useless = needed
+                .map_or(useless, |next| useless.min(next.saturating_sub(self.first) as usize));
         }
         self.groups.drain(..useless);
         self.first += useless as u64;
     }
 
-    /// Nothing is dropped from under it: see [`trim`](Self::trim).
     fn is_late(&self, listener: &Listener<W>) -> bool {
-        let next = listener.next.and_then(|next| self.groups.get((next - self.first) as usize));
+        let at = listener.next.and_then(|next| next.checked_sub(self.first));
+        let next = at.and_then(|at| self.groups.get(at as usize));
         next.is_some_and(|kept| self.end - kept.end > self.options.max_async_buf)
     }
 }
@@ -367,6 +373,19 @@ mod tests {
         assert!(!live.has_room());
         assert_eq!(take(&mut live, slow).unwrap(), "aaaabbccdddddddd");
         assert!(live.has_room());
+    }
+
+    #[test]
+    fn who_lagged_before_blockio_is_dropped_still() {
+        let mut live = Broadcast::new(options(4, 0));
+        let slow = live.join();
+        for data in ["aaaa", "bbbb", "cccc"] {
+            live.push(group(data, Some("")), |_: u8| {});
+        }
+        live.set_options(BroadcastOptions { blockio: true, ..options(4, 0) });
+        assert!(live.has_room());
+        live.push(group("dddd", None), |_| {});
+        assert_eq!(take(&mut live, slow).unwrap(), "Lagging");
     }
 
     #[test]

@@ -78,11 +78,14 @@ pub(crate) async fn feed<S: Future<Output = ()>>(
 async fn broadcast<S: Future<Output = ()>>(
     shared: &Arc<Shared>,
     input: &Input,
-    mut announced: Option<OnAir>,
+    announced: Option<OnAir>,
     sleep: &impl Fn(Instant) -> S,
 ) -> Result<(), Stopped> {
+    // Read again when somebody asks.
+    let mut again = input.clone();
+    again.options.broadcast.hold = true;
+    let mut on_air = announced.or_else(|| announce(shared, input)).ok_or(Stopped::Taken)?;
     loop {
-        let on_air = announced.take().or_else(|| announce(shared, input)).ok_or(Stopped::Taken)?;
         let stopped = async {
             shared.stopped().await;
             Ok(())
@@ -95,6 +98,7 @@ async fn broadcast<S: Future<Output = ()>>(
         if !input.options.reopen || shared.is_stopping() {
             return Ok(());
         }
+        on_air = announce(shared, &again).ok_or(Stopped::Taken)?;
     }
 }
 
