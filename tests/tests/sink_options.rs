@@ -422,6 +422,7 @@ fn seed_options_that_cannot_be_obeyed(kind: Kind) {
         (&["-i", &a, "-o", "ftp://127.0.0.1/x"], 1, "dst", "ftp:// is not spoken"),
         (&["-i", "", "-o", url], 2, "--input", "value"),
         (&["-i", &a, "--max_async_buf", "much"], 2, "max_async_buf", "no unit"),
+        (&["-i", &a, "--mime", "a/b\r\nx: y"], 1, "mime", "no media type"),
         (&["-i", &a, "--burst", "1x"], 2, "burst", "no unit"),
         (&["-i", &a, "--hold=perhaps"], 2, "hold", "true or false"),
     ];

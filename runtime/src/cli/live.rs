@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, builder::NonEmptyStringValueParser};
 use httpout_proto::{
     ConfigError,
     effect::RelPath,
+    exchange::media::is_media_type,
     live::{BroadcastOptions, Description, LiveOptions, framing::Format},
 };
 
@@ -111,6 +112,11 @@ impl Live {
                     format!("{} and {} are both /{path}", other.source.name(), source.name());
                 let help = "give one of them another path with its -o";
                 return Err(ConfigError { option: "input", problem, help });
+            }
+            if let Some(mime) = self.mime.as_ref().filter(|mime| !is_media_type(mime.as_bytes())) {
+                let problem = format!("{mime:?} is no media type");
+                let help = "write, say, --mime video/mp2t";
+                return Err(ConfigError { option: "mime", problem, help });
             }
             let mut description = Description::new(self.mime.clone().unwrap_or_default());
             for property in self.prop.iter().map(String::as_str).chain(words) {
