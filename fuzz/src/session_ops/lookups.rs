@@ -69,9 +69,9 @@ fn entry(at: usize, value: u8) -> Entry {
     let link = ["/media/l/x", "/media/p", "/media/q", "/etc"][at / 4 % 4];
     Entry {
         name: format!("{}{at}", NAMES[at % 4]),
-        kind: if at % 3 == 0 { Kind::Directory } else { Kind::File },
+        kind: if at.is_multiple_of(3) { Kind::Directory } else { Kind::File },
         len: u64::from(value) << (at % 50),
-        modified: (at % 5 > 0).then(|| UNIX_EPOCH + Duration::from_secs(at as u64)),
+        modified: (!at.is_multiple_of(5)).then(|| UNIX_EPOCH + Duration::from_secs(at as u64)),
         link: (at % 2 == 1).then(|| PathBuf::from(link).into()),
     }
 }
