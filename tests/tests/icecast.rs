@@ -29,6 +29,7 @@ both! {
     with_blockio_and_hold_nothing_is_lost,
     with_reopen_listeners_wait_for_the_next_source,
     sources_end_with_the_server,
+    behind_a_refused_source_comes_no_request,
 }
 
 #[track_caller]
@@ -492,4 +493,12 @@ fn sources_end_with_the_server(kind: Kind) {
     assert_eq!(waiting.rest(), Ok(Vec::new()));
     let exit = server.exit();
     assert_eq!(exit.code, Some(0), "{exit:?}");
+}
+
+fn behind_a_refused_source_comes_no_request(kind: Kind) {
+    let server = server(kind, &[]);
+    let mut source = server.client();
+    source.send("SOURCE /a/../b HTTP/1.1\r\nHost: a\r\n\r\nGET /c HTTP/1.1\r\nHost: a\r\n\r\n");
+    source.response("SOURCE").status_is(400);
+    source.closed_in_order();
 }

@@ -118,7 +118,8 @@ impl Server {
             id: exchange.id,
             head: head.method == Method::Head,
             minor: head.minor,
-            keep_alive: head.keep_alive && !self.last_request,
+            // What comes behind the head of a SOURCE that is refused is its stream, and no request.
+            keep_alive: head.keep_alive && !self.last_request && head.method != Method::Source,
             expect: head.expect_continue,
             until_close: false,
             obeyed: !matches!(head.method, Method::Get | Method::Head | Method::Options),
