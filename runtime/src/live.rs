@@ -20,6 +20,9 @@ use httpout_proto::{
 
 use crate::server::{Follower, wait_for};
 
+/// Resources that are over and kept because they may begin again.
+const MOST_OVER: usize = 256;
+
 /// The live resources of a server, by their paths.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
@@ -78,7 +81,7 @@ impl Channels {
         }
     }
 
-    /// A live resource is over. To be `reopen`ed: who asks for it from now on waits until it begins again.
+    /// A live resource is over. To be `reopen`ed: who asks for it from now on waits until it begins again, if not too many are waited for.
     pub(crate) fn end(
         &self,
         path: &RelPath,
@@ -89,7 +92,9 @@ impl Channels {
         {
             let mut channels = lock(&self.channels);
             channels.remove(path);
-            if options.reopen {
+            // Whoever may send could make any number of them.
+            let over = || channels.values().filter(|slot| slot.over).count();
+            if options.reopen && over() < MOST_OVER {
                 let description = channel.description().as_ref().clone();
                 let channel = Arc::new(Channel::new(description, options));
                 channels.insert(path.clone(), Slot { channel, over: true });
@@ -280,6 +285,12 @@ mod tests {
             channels.end(&path, &channel, true, options);
             assert!(channels.listen(&path).is_some(), "who asks waits");
         }
+        for number in 0..MOST_OVER {
+            let path = RelPath::new(&number.to_string()).unwrap();
+            let channel = channels.begin(&path, Description::default(), options).unwrap();
+            channels.end(&path, &channel, true, options);
+        }
+        assert_eq!(channels.counts().0, MOST_OVER);
         let last = channels.begin(&path, Description::default(), options).unwrap();
         channels.end(&path, &last, true, LiveOptions::default());
         assert!(channels.listen(&path).is_none());

@@ -82,7 +82,11 @@ impl Recording {
     /// Those of the file system; then nothing is left of it.
     pub(crate) async fn end(mut self) -> Result<(), FsError> {
         let part = self.part.take().and_then(Arc::into_inner);
-        let Some(part) = part else { return Err(FsError::NotFound) };
+        let Some(part) = part else {
+            // A write that was given up is still under way.
+            self.shared.ended(self.feed, false);
+            return Err(FsError::NotFound);
+        };
         let (place, durable) = (self.place.clone(), self.offer.site.config().durable);
         let is_in_memory = part.is_in_memory();
         let done = perform(is_in_memory, move || part.commit(&place, Expect::Any, durable)).await;
