@@ -294,6 +294,11 @@ fn passing(kind: Kind, how: &str, args: &[&str]) -> Command {
     let server = Server::command(kind, args);
     let mut command = Command::new("python3");
     command.args(["-c", &launcher]).arg(server.get_program()).args(server.get_args());
+    // Those that the server is not to see.
+    let unset = server.get_envs().filter(|(_, value)| value.is_none());
+    unset.for_each(|(name, _)| {
+        command.env_remove(name);
+    });
     command
 }
 
