@@ -28,7 +28,6 @@ const LEAD: Duration = Duration::from_millis(500);
 const MOST_P50: f64 = 0.5;
 const MOST_P50_IN_MEMORY: f64 = 0.3;
 const MOST_P99: f64 = 5.0;
-const NAME: &str = "live.m4s";
 
 /// Milliseconds.
 #[derive(Debug)]
@@ -69,9 +68,11 @@ fn compare(plan: &Plan, what: &str, servers: Vec<Server>, most_p50: f64) -> Resu
         &["server", "p50, ms", "p99, ms", "max, ms"],
     );
     let mut samples: Vec<Vec<Sample>> = servers.iter().map(|_| Vec::new()).collect();
-    for _ in 0..plan.rounds {
+    for round in 0..plan.rounds {
+        // A name of its own: of an upload that has not begun, readers would get the one before.
+        let path = format!("/live{round}.m4s");
         for (server, samples) in servers.iter().zip(&mut samples) {
-            let sample = sample(server, plan.seconds).context(server.kind.name())?;
+            let sample = sample(server, &path, plan.seconds).context(server.kind.name())?;
             samples.push(sample);
         }
     }
@@ -88,14 +89,14 @@ fn compare(plan: &Plan, what: &str, servers: Vec<Server>, most_p50: f64) -> Resu
 }
 
 /// One upload, from its first chunk to its end.
-fn sample(server: &Server, seconds: Duration) -> Result<Sample> {
+fn sample(server: &Server, path: &str, seconds: Duration) -> Result<Sample> {
     let chunks = ((seconds + LEAD).as_millis() / PERIOD.as_millis()) as usize;
     let start = Instant::now();
     // When each chunk was sent, in nanoseconds since the start; 0 as long as it was not.
     let sent: Vec<AtomicU64> = (0..chunks).map(|_| AtomicU64::new(0)).collect();
     let (readers, first) = thread::scope(|scope| {
-        let uploader = scope.spawn(|| upload(server, start, &sent));
-        let readers = read(server, start, &sent);
+        let uploader = scope.spawn(|| upload(server, path, start, &sent));
+        let readers = read(server, path, start, &sent);
         let uploaded = uploader.join().map_err(|_| Error::new("the uploader panicked"))?;
         uploaded.context("upload")?;
         readers
@@ -107,7 +108,7 @@ fn sample(server: &Server, seconds: Duration) -> Result<Sample> {
         for (chunk, sent) in sent.iter().enumerate().skip(first) {
             let received = reader.time_of(body.raw_offset((chunk + 1) * CHUNK - 1)?)?;
             let sent = Duration::from_nanos(sent.load(Ordering::Relaxed));
-            latencies.push(received.saturating_sub(sent).as_secs_f64() * 1e3);
+            latencies.push((received.as_secs_f64() - sent.as_secs_f64()) * 1e3);
         }
     }
     Ok(Sample {
@@ -117,10 +118,10 @@ fn sample(server: &Server, seconds: Duration) -> Result<Sample> {
     })
 }
 
-fn upload(server: &Server, start: Instant, sent: &[AtomicU64]) -> Result<()> {
+fn upload(server: &Server, path: &str, start: Instant, sent: &[AtomicU64]) -> Result<()> {
     let mut client = Client::connect(server.addr)?;
     let head = format!(
-        "PUT /{NAME} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        "PUT {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     );
     client.send(head.as_bytes())?;
     for (at, sent) in sent.iter().enumerate() {
@@ -136,7 +137,7 @@ fn upload(server: &Server, start: Instant, sent: &[AtomicU64]) -> Result<()> {
     let (head, _) = client.read_head(&mut vec![0; 16 << 10])?;
     match head.status {
         200 | 201 => Ok(()),
-        status => Err(Error::new(format!("PUT /{NAME}: status {status}"))),
+        status => Err(Error::new(format!("PUT {path}: status {status}"))),
     }
 }
 
@@ -158,10 +159,10 @@ struct Reader {
 
 impl Reader {
     /// `None` if there is nothing to read yet.
-    fn join(server: &Server, start: Instant) -> Result<Option<Self>> {
+    fn join(server: &Server, path: &str, start: Instant) -> Result<Option<Self>> {
         let mut client = Client::connect(server.addr)?;
         client.send(
-            format!("GET /{NAME} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 .as_bytes(),
         )?;
         let mut raw = vec![0; 1 << 20];
@@ -170,7 +171,7 @@ impl Reader {
         match head.status {
             200 => {}
             404 => return Ok(None),
-            status => return Err(Error::new(format!("GET /{NAME}: status {status}"))),
+            status => return Err(Error::new(format!("GET {path}: status {status}"))),
         }
         client.0.set_nonblocking(true).context("reader")?;
         Ok(Some(Self { client, raw, marks: vec![(have, start.elapsed())], ended: false }))
@@ -197,13 +198,18 @@ impl Reader {
 }
 
 /// Reads with all readers until all are through. Also gives the first chunk that was sent when all were there.
-fn read(server: &Server, start: Instant, sent: &[AtomicU64]) -> Result<(Vec<Reader>, usize)> {
+fn read(
+    server: &Server,
+    path: &str,
+    start: Instant,
+    sent: &[AtomicU64],
+) -> Result<(Vec<Reader>, usize)> {
     let mut readers = Vec::with_capacity(READERS);
     while readers.len() < READERS {
         if start.elapsed() > LEAD {
             return Err(Error::new("the upload is not to be read while it grows"));
         }
-        match Reader::join(server, start)? {
+        match Reader::join(server, path, start)? {
             Some(reader) => readers.push(reader),
             None => thread::sleep(Duration::from_millis(2)),
         }
