@@ -108,6 +108,8 @@ struct File {
     more: bool,
     /// What was begun is another file, or has another content.
     stale: bool,
+    /// A whole file took its name while it was begun, and it was whole itself.
+    succeeded: bool,
     gone: bool,
     found: bool,
     length: u64,
@@ -165,14 +167,21 @@ impl Directory {
             FileEvent::Created => file.begin_anew(Writer::Unknown(None)),
             FileEvent::MovedHere(cookie) => {
                 let open = moved == Some(cookie);
-                file.begin_anew(if open { Writer::Unknown(None) } else { Writer::Closed });
+                if !open && file.is_begun_whole() {
+                    *file = File { succeeded: true, gone: false, ..*file };
+                } else {
+                    file.begin_anew(if open { Writer::Unknown(None) } else { Writer::Closed });
+                }
             }
             FileEvent::Modified => {
                 if file.writer == Writer::Closed && file.served == Served::Refused {
                     file.served = Served::Not;
                 }
                 let writes = file.writes + 1;
-                *file = File { writer: Writer::Open, more: true, found: false, writes, ..*file };
+                // Which of the two is written to is not known.
+                let stale = file.stale || file.succeeded;
+                let writer = Writer::Open;
+                *file = File { writer, more: true, found: false, writes, stale, ..*file };
             }
             FileEvent::Closed => {
                 file.more |= !known || file.writer != Writer::Closed;
@@ -256,16 +265,21 @@ impl Directory {
 
     /// It is served whole, under its name.
     pub fn handle_whole(&mut self, path: &RelPath) {
-        if let Some(file) = self.files.get_mut(path) {
-            *file =
-                File { served: Served::Whole, stands: true, more: false, found: false, ..*file };
+        let Some(file) = self.files.get_mut(path) else { return };
+        *file = File { served: Served::Whole, stands: true, more: false, found: false, ..*file };
+        if std::mem::take(&mut file.succeeded) {
+            file.begin_anew(Writer::Closed);
+            self.go_on(path);
         }
     }
 
     /// It is not there, or no file, or cannot be served; nothing is left of what was begun.
     pub fn handle_failed(&mut self, path: &RelPath) {
         if let Some(file) = self.files.get_mut(path) {
-            *file = File { served: Served::Refused, stale: false, found: false, ..*file };
+            let again = std::mem::take(&mut file.succeeded);
+            let served = if again { Served::Not } else { Served::Refused };
+            let more = file.more || again;
+            *file = File { served, more, stale: false, found: false, ..*file };
             self.go_on(path);
         }
     }
@@ -370,6 +384,7 @@ impl File {
             stands: false,
             more: false,
             stale: false,
+            succeeded: false,
             gone: false,
             found: false,
             length: 0,
@@ -388,6 +403,13 @@ impl File {
         *self = Self { writer, more: true, gone: false, found: false, ..*self };
     }
 
+    /// It was whole when it was begun, and nobody has written to it since: its readers are given the rest of it, even if another file takes its
+    /// name.
+    fn is_begun_whole(&self) -> bool {
+        let rests = self.writer == Writer::Closed && self.writes == 0;
+        self.served == Served::Begun && rests && !self.stale && !self.found
+    }
+
     /// It is there, and what happened meanwhile is not known.
     fn find(&mut self, known: bool) {
         if known && self.served == Served::Whole && self.writer == Writer::Closed {
@@ -398,7 +420,8 @@ impl File {
         if self.served == Served::Refused {
             self.served = Served::Not;
         }
-        *self = Self { more: true, gone: false, ..*self };
+        let stale = self.stale || self.succeeded;
+        *self = Self { more: true, gone: false, stale, ..*self };
     }
 
     fn until(&self) -> Option<Instant> {
@@ -412,7 +435,8 @@ impl File {
         let closed = self.writer == Writer::Closed;
         if self.served == Served::Begun {
             if self.gone || self.stale {
-                *self = Self { served: Served::Not, stale: false, more: true, ..*self };
+                let (served, more) = (Served::Not, true);
+                *self = Self { served, more, stale: false, succeeded: false, ..*self };
                 return Some(DirectoryAction::Abandon(path.clone()));
             }
             if self.more {

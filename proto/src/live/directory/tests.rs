@@ -12,9 +12,12 @@ fn path(path: &str) -> RelPath {
 struct World {
     directory: Directory,
     now: Instant,
+    /// The number of the file that bears the name.
+    files: BTreeMap<RelPath, usize>,
     /// Content, and whether somebody writes to it.
-    files: BTreeMap<RelPath, (Vec<u8>, bool)>,
-    begun: BTreeMap<RelPath, Vec<u8>>,
+    contents: Vec<(Vec<u8>, bool)>,
+    /// Which file, and what was copied of it.
+    begun: BTreeMap<RelPath, (usize, Vec<u8>)>,
     served: BTreeMap<RelPath, Vec<u8>>,
     cookie: u32,
     told: Vec<String>,
@@ -28,6 +31,7 @@ impl World {
             directory: Directory::new(),
             now: Instant::now(),
             files: BTreeMap::new(),
+            contents: Vec::new(),
             begun: BTreeMap::new(),
             served: BTreeMap::new(),
             cookie: 0,
@@ -42,16 +46,31 @@ impl World {
 
     // ---- the encoder ----
 
+    fn file(&mut self, name: &str) -> Option<&mut (Vec<u8>, bool)> {
+        self.contents.get_mut(*self.files.get(&path(name))?)
+    }
+
+    fn make(&mut self, name: &str, content: &[u8], open: bool) {
+        self.files.insert(path(name), self.contents.len());
+        self.contents.push((content.to_vec(), open));
+    }
+
     fn create(&mut self, name: &str) {
-        let event = match self.files.insert(path(name), (Vec::new(), true)) {
-            None => FileEvent::Created,
-            Some(_) => FileEvent::Modified,
+        let event = match self.file(name) {
+            None => {
+                self.make(name, b"", true);
+                FileEvent::Created
+            }
+            Some(file) => {
+                *file = (Vec::new(), true);
+                FileEvent::Modified
+            }
         };
         self.tell(name, event);
     }
 
     fn append(&mut self, name: &str, data: &[u8]) {
-        if let Some((content, true)) = self.files.get_mut(&path(name)) {
+        if let Some((content, true)) = self.file(name) {
             content.extend_from_slice(data);
             self.tell(name, FileEvent::Modified);
         }
@@ -59,7 +78,7 @@ impl World {
 
     /// Writes over what is there.
     fn patch(&mut self, name: &str) {
-        if let Some((content, true)) = self.files.get_mut(&path(name))
+        if let Some((content, true)) = self.file(name)
             && let Some(first) = content.first_mut()
         {
             *first = first.wrapping_add(1);
@@ -68,7 +87,7 @@ impl World {
     }
 
     fn close(&mut self, name: &str) {
-        if let Some((_, open @ true)) = self.files.get_mut(&path(name)) {
+        if let Some((_, open @ true)) = self.file(name) {
             *open = false;
             self.tell(name, FileEvent::Closed);
         }
@@ -124,18 +143,17 @@ impl World {
             DirectoryAction::Begin { path, whole, .. } => {
                 self.told.push(format!("begin {path}{}", if whole { " whole" } else { "" }));
                 assert!(!self.begun.contains_key(&path), "{path} is begun already");
-                if self.full || !self.files.contains_key(&path) {
-                    return self.directory.handle_failed(&path);
+                match self.files.get(&path) {
+                    Some(file) if !self.full => {
+                        self.begun.insert(path.clone(), (*file, Vec::new()));
+                        self.directory.handle_begun(&path);
+                    }
+                    Some(_) | None => self.directory.handle_failed(&path),
                 }
-                self.begun.insert(path.clone(), Vec::new());
-                self.directory.handle_begun(&path);
             }
             DirectoryAction::Copy { path, last, writes } => {
-                let copy = self.begun.get_mut(&path).expect("it is begun");
-                let Some((content, _)) = self.files.get(&path) else {
-                    self.begun.remove(&path);
-                    return self.directory.handle_failed(&path);
-                };
+                let (file, copy) = self.begun.get_mut(&path).expect("it is begun");
+                let (content, _) = &self.contents[*file];
                 let copied = if copy.len() > content.len() {
                     Copied::Changed
                 } else if copy.len() < content.len() {
@@ -152,7 +170,7 @@ impl World {
             }
             DirectoryAction::End(path) => {
                 self.told.push(format!("end {path}"));
-                let copy = self.begun.remove(&path).expect("it is begun");
+                let (_, copy) = self.begun.remove(&path).expect("it is begun");
                 self.served.insert(path.clone(), copy);
                 self.directory.handle_whole(&path);
             }
@@ -180,7 +198,7 @@ fn a_file_is_served_while_it_grows_and_ends_when_it_is_closed() {
     assert_eq!(world.take(), ["begin a.m4s"]);
     world.append("a.m4s", b"abc");
     assert_eq!(world.run(), None, "its writer was seen");
-    assert_eq!(world.begun[&path("a.m4s")], b"abc");
+    assert_eq!(world.begun[&path("a.m4s")].1, b"abc");
     world.close("a.m4s");
     assert_eq!(world.run(), None);
     assert_eq!(world.take(), ["end a.m4s"]);
@@ -261,6 +279,50 @@ fn what_is_written_again_is_a_new_version() {
 }
 
 #[test]
+fn what_is_whole_is_ended_before_a_whole_file_that_takes_its_name_is_begun() {
+    let begun = || {
+        let mut world = World::new();
+        world.write("new.tmp", b"first");
+        world.rename("new.tmp", "a.mpd");
+        for _ in 0..2 {
+            let DirectoryStep::Do(action) = world.directory.poll(world.now) else {
+                panic!("{:?}", world.told)
+            };
+            world.act(action);
+        }
+        assert_eq!(world.begun[&path("a.mpd")].1, b"fi");
+        world
+    };
+    let replace = |world: &mut World, content: &[u8]| {
+        world.write("new.tmp", content);
+        world.rename("new.tmp", "a.mpd");
+    };
+    let mut world = begun();
+    replace(&mut world, b"second");
+    replace(&mut world, b"third");
+    world.run();
+    assert_eq!(world.take(), ["begin a.mpd whole", "end a.mpd", "begin a.mpd whole", "end a.mpd"]);
+    assert_eq!(world.served[&path("a.mpd")], b"third");
+    // It may be the new one that was begun, and that is not whole.
+    let mut world = begun();
+    replace(&mut world, b"second");
+    world.create("a.mpd");
+    world.append("a.mpd", b"third");
+    world.close("a.mpd");
+    world.run();
+    assert_eq!(
+        world.take(),
+        ["begin a.mpd whole", "abandon a.mpd", "begin a.mpd whole", "end a.mpd"]
+    );
+    assert_eq!(world.served[&path("a.mpd")], b"third");
+    let mut world = begun();
+    world.remove("a.mpd");
+    world.create("a.mpd");
+    world.run();
+    assert_eq!(world.take(), ["begin a.mpd whole", "abandon a.mpd", "begin a.mpd"]);
+}
+
+#[test]
 fn a_removal_is_passed_on() {
     let mut world = World::new();
     world.write("a", b"one");
@@ -285,7 +347,7 @@ fn a_removal_is_passed_on() {
 #[test]
 fn a_file_whose_writer_was_not_seen_is_whole_when_it_rests() {
     let mut world = World::new();
-    world.files.insert(path("d/a"), (b"12".to_vec(), true));
+    world.make("d/a", b"12", true);
     world.tell("d/a", FileEvent::Found);
     let until = world.run().expect("it may be over");
     assert_eq!(world.take(), ["begin d/a"]);
@@ -298,7 +360,7 @@ fn a_file_whose_writer_was_not_seen_is_whole_when_it_rests() {
     world.run();
     assert_eq!(world.take(), ["end d/a"]);
     // A link to a file that was written elsewhere.
-    world.files.insert(path("link"), (b"123".to_vec(), false));
+    world.make("link", b"123", false);
     world.tell("link", FileEvent::Created);
     world.now = world.run().unwrap();
     assert_eq!(world.run(), None);
@@ -309,7 +371,7 @@ fn a_file_whose_writer_was_not_seen_is_whole_when_it_rests() {
 fn what_was_there_before_is_served_one_at_a_time_behind_what_is_being_written() {
     let mut world = World::new();
     for name in ["old1", "old2", "old3"] {
-        world.files.insert(path(name), (b"12345".to_vec(), false));
+        world.make(name, b"12345", false);
         world.tell(name, FileEvent::FoundFirst);
     }
     let DirectoryStep::Do(action) = world.directory.poll(world.now) else { panic!() };
@@ -402,16 +464,17 @@ proptest! {
         let begun: Vec<_> = world.begun.keys().cloned().collect();
         prop_assert_eq!(world.directory.in_progress(), begun);
         // What is empty may still be being written, if that it was closed was not heard.
-        prop_assert!(world.begun.values().all(Vec::is_empty), "{:?}", world.told);
+        prop_assert!(world.begun.values().all(|(_, copy)| copy.is_empty()), "{:?}", world.told);
         for path in world.begun.keys() {
-            prop_assert_eq!(&world.files.remove(path).unwrap().0, b"");
+            let file = world.files.remove(path).unwrap();
+            prop_assert_eq!(&world.contents[file].0, b"");
             world.served.remove(path);
         }
         let there: BTreeMap<_, _> = world
             .files
             .iter()
             .filter(|(path, _)| is_published(path))
-            .map(|(path, (content, _))| (path.clone(), content.clone()))
+            .map(|(path, file)| (path.clone(), world.contents[*file].0.clone()))
             .collect();
         prop_assert_eq!(&world.served, &there, "{:?}", world.told);
     }
@@ -421,6 +484,10 @@ proptest! {
 fn hear(world: &mut World, heard: &mut Option<Directory>) {
     let Some(directory) = heard.take() else { return };
     world.directory = directory;
+    // That another file took the name of one that is begun is not noticed.
+    for (path, (begun, _)) in &mut world.begun {
+        *begun = world.files.get(path).copied().unwrap_or(*begun);
+    }
     world.directory.handle_lost();
     for path in world.files.keys().cloned().collect::<Vec<_>>() {
         world.directory.handle(&path, FileEvent::Found);
