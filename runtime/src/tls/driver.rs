@@ -23,6 +23,8 @@ pub struct Driver {
     begun: bool,
     /// The client has said that it sends no more.
     closed: bool,
+    /// Why nothing more is taken; told when the content before it was taken.
+    fault: Option<rustls::Error>,
     /// Bytes that were sealed and that [`Driver::send`] has not told of.
     sealed: u64,
     /// Bytes that were sealed since everything was sent before; up to [`QUICK`].
@@ -52,7 +54,8 @@ impl Driver {
         let mut connection = ServerConnection::new(config)?;
         // Whoever seals sends it before sealing more.
         connection.set_buffer_limit(None);
-        Ok(Self { connection, begun: false, closed: false, sealed: 0, burst: 0 })
+        let (begun, closed, fault) = (false, false, None);
+        Ok(Self { connection, begun, closed, fault, sealed: 0, burst: 0 })
     }
 
     /// True until both sides know each other.
@@ -69,7 +72,7 @@ impl Driver {
     /// the end of the handshake is given by the next call, for which `received` may be empty.
     ///
     /// # Errors
-    /// The connection cannot go on.
+    /// The connection cannot go on. What came before that is content.
     pub fn receive(&mut self, mut received: &[u8], content: &mut [u8]) -> Result<Received, Fault> {
         if !self.begun
             && let Some(first) = received.first()
@@ -80,19 +83,31 @@ impl Driver {
             self.begun = true;
         }
         let mut len = self.read(content);
-        while !received.is_empty() {
-            let broken = |error: io::Error| Fault::Tls(rustls::Error::General(error.to_string()));
-            // Nothing is taken once the client has said that it sends no more.
-            if self.connection.read_tls(&mut received).map_err(broken)? == 0 {
-                break;
+        while self.fault.is_none() && !received.is_empty() {
+            match self.take(&mut received) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(why) => self.fault = Some(why),
             }
-            let state = self.connection.process_new_packets().map_err(Fault::Tls)?;
-            self.closed = state.peer_has_closed();
             if !self.is_handshaking() {
                 len += self.read(&mut content[len..]);
             }
         }
-        Ok(Received { len, closed: self.closed })
+        match &self.fault {
+            Some(why) if len == 0 => Err(Fault::Tls(why.clone())),
+            Some(_) | None => Ok(Received { len, closed: self.closed }),
+        }
+    }
+
+    /// Takes bytes off the front; none once the client has said that it sends no more.
+    fn take(&mut self, received: &mut &[u8]) -> Result<usize, rustls::Error> {
+        let broken = |error: io::Error| rustls::Error::General(error.to_string());
+        let taken = self.connection.read_tls(received).map_err(broken)?;
+        if taken > 0 {
+            let state = self.connection.process_new_packets()?;
+            self.closed = state.peer_has_closed();
+        }
+        Ok(taken)
     }
 
     /// Content, as far as it has come and there is room.

@@ -146,6 +146,22 @@ fn content_that_comes_with_the_end_of_the_handshake_is_kept() {
 }
 
 #[test]
+fn content_before_a_fault_is_given_first() {
+    for version in [&TLS12, &TLS13] {
+        let mut pair = Pair::shaken(version);
+        pair.client.writer().write_all(b"last").unwrap();
+        let said = [pair.said(), b"\x17\x03\x03\x00\x04abcd".to_vec()].concat();
+        let mut room = [0; 9];
+        let received = pair.driver.receive(&said, &mut room).unwrap();
+        assert_eq!((received.len, &room[..4]), (4, &b"last"[..]));
+        for more in [&b""[..], b"\x17\x03\x03\x00\x04abcd"] {
+            let broken = pair.driver.receive(more, &mut room);
+            assert!(matches!(broken, Err(Fault::Tls(_))), "{broken:?}");
+        }
+    }
+}
+
+#[test]
 fn the_first_records_of_a_burst_are_small() {
     let mut pair = Pair::shaken(&TLS13);
     let sizes = |pair: &mut Pair| {
