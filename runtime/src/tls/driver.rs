@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, server::danger::ClientCertVerifier};
+use rustls_pki_types::UnixTime;
 
 use super::names;
 
@@ -19,8 +20,11 @@ const QUICK: usize = 12 << 10;
 #[derive(Debug)]
 pub struct Driver {
     connection: ServerConnection,
+    verifier: Arc<dyn ClientCertVerifier>,
     /// Something was received.
     begun: bool,
+    /// Both sides know each other.
+    open: bool,
     /// The client has said that it sends no more.
     closed: bool,
     /// Why nothing more is taken; told when the content before it was taken.
@@ -50,17 +54,21 @@ pub enum Fault {
 }
 
 impl Driver {
-    pub(super) fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+    /// `verifier` is that of the clients' certificates in `config`.
+    pub(super) fn new(
+        config: Arc<ServerConfig>,
+        verifier: Arc<dyn ClientCertVerifier>,
+    ) -> Result<Self, rustls::Error> {
         let mut connection = ServerConnection::new(config)?;
         // Whoever seals sends it before sealing more.
         connection.set_buffer_limit(None);
-        let (begun, closed, fault) = (false, false, None);
-        Ok(Self { connection, begun, closed, fault, sealed: 0, burst: 0 })
+        let (begun, open, closed, fault) = (false, false, false, None);
+        Ok(Self { connection, verifier, begun, open, closed, fault, sealed: 0, burst: 0 })
     }
 
     /// True until both sides know each other.
     pub fn is_handshaking(&self) -> bool {
-        self.connection.is_handshaking()
+        !self.open
     }
 
     /// Whose certificate the client has shown, if it has a name that rules can name.
@@ -89,9 +97,7 @@ impl Driver {
                 Ok(_) => {}
                 Err(why) => self.fault = Some(why),
             }
-            if !self.is_handshaking() {
-                len += self.read(&mut content[len..]);
-            }
+            len += self.read(&mut content[len..]);
         }
         match &self.fault {
             Some(why) if len == 0 => Err(Fault::Tls(why.clone())),
@@ -106,12 +112,30 @@ impl Driver {
         if taken > 0 {
             let state = self.connection.process_new_packets()?;
             self.closed = state.peer_has_closed();
+            if !self.open && !self.connection.is_handshaking() {
+                self.verify_resumed()?;
+                self.open = true;
+            }
         }
         Ok(taken)
     }
 
+    /// A resumed session brings the certificate that was verified when it began, which may have expired since.
+    fn verify_resumed(&self) -> Result<(), rustls::Error> {
+        let resumed = self.connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        match self.connection.peer_certificates() {
+            Some([own, others @ ..]) if resumed => {
+                self.verifier.verify_client_cert(own, others, UnixTime::now()).map(|_| ())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Content, as far as it has come and there is room.
     fn read(&mut self, content: &mut [u8]) -> usize {
+        if !self.open {
+            return 0;
+        }
         let mut len = 0;
         // An error says that there is no more, at least for now.
         while let Ok(more @ 1..) = self.connection.reader().read(&mut content[len..]) {

@@ -33,6 +33,7 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 #[derive(Debug)]
 pub struct Setup {
     config: Arc<ServerConfig>,
+    verifier: Arc<dyn ClientCertVerifier>,
     pair: Pair,
 }
 
@@ -63,18 +64,18 @@ impl Setup {
         let versions = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|why| unusable(format!("TLS cannot be set up: {why}")))?;
-        let clients = match &options.client_ca {
-            Some(file) => verifier(file, options.client_auth, provider)?,
+        let verifier = match &options.client_ca {
+            Some(file) => verifier_of(file, options.client_auth, provider)?,
             None => WebPkiClientVerifier::no_client_auth(),
         };
         let mut config = versions
-            .with_client_cert_verifier(clients)
+            .with_client_cert_verifier(verifier.clone())
             .with_cert_resolver(Arc::new(SingleCertAndKey::from((*pair.key).clone())));
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         config.ticketer = ring::Ticketer::new()
             .map_err(|why| unusable(format!("the system gives no random bytes: {why}")))?;
-        Ok(Self { config: Arc::new(config), pair })
+        Ok(Self { config: Arc::new(config), verifier, pair })
     }
 
     /// The server's side of a new connection.
@@ -82,7 +83,7 @@ impl Setup {
     /// # Errors
     /// The system gives no random bytes.
     pub fn driver(&self) -> Result<Driver, rustls::Error> {
-        Driver::new(self.config.clone())
+        Driver::new(self.config.clone(), self.verifier.clone())
     }
 
     /// The server's own certificate.
@@ -97,7 +98,7 @@ impl Setup {
     }
 }
 
-fn verifier(
+fn verifier_of(
     file: &Path,
     auth: ClientAuth,
     provider: Arc<CryptoProvider>,

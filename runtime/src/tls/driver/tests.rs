@@ -1,11 +1,22 @@
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
 use proptest::prelude::*;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, DigitallySignedStruct, DistinguishedName, RootCertStore,
+    SignatureScheme, SupportedProtocolVersion,
+    client::danger::HandshakeSignatureValid,
     crypto::ring,
+    server::{WebPkiClientVerifier, danger::ClientCertVerified},
     version::{TLS12, TLS13},
 };
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 use crate::tls::{Setup, TlsOptions};
@@ -158,6 +169,122 @@ fn content_before_a_fault_is_given_first() {
             let broken = pair.driver.receive(more, &mut room);
             assert!(matches!(broken, Err(Fault::Tls(_))), "{broken:?}");
         }
+    }
+}
+
+/// Verifies as if it was so many seconds later.
+#[derive(Debug)]
+struct Later(Arc<dyn ClientCertVerifier>, AtomicU64);
+
+impl ClientCertVerifier for Later {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let later = now.as_secs() + self.1.load(Ordering::SeqCst);
+        let later = UnixTime::since_unix_epoch(Duration::from_secs(later));
+        self.0.verify_client_cert(own, others, later)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, own, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, own, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// The settings of a server that asks for certificates, which expire in an hour, and of a client that has one.
+fn mutual(
+    version: &'static SupportedProtocolVersion,
+) -> (Arc<ServerConfig>, Arc<Later>, ClientConfig) {
+    let provider = Arc::new(ring::default_provider());
+    let key = || KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, key()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).unwrap();
+    let roots = Arc::new(roots);
+    let issue = |name: &str| {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.not_after = (SystemTime::now() + Duration::from_secs(3600)).into();
+        let key = key();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        (vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+    };
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+    let verifier = Arc::new(Later(verifier.build().unwrap(), AtomicU64::new(0)));
+    let (chain, key) = issue("localhost");
+    let mut server = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_client_cert_verifier(verifier.clone())
+        .with_single_cert(chain, key)
+        .unwrap();
+    server.ticketer = ring::Ticketer::new().unwrap();
+    let (chain, key) = issue("client.example");
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .unwrap();
+    (Arc::new(server), verifier, client)
+}
+
+#[test]
+fn a_resumed_session_needs_a_certificate_that_is_still_valid() {
+    for version in [&TLS12, &TLS13] {
+        let (server, verifier, client) = mutual(version);
+        let client = Arc::new(client);
+        let mut room = [0; 9];
+        let mut shake = || {
+            let name = "localhost".try_into().unwrap();
+            let mut pair = Pair {
+                client: ClientConnection::new(client.clone(), name).unwrap(),
+                driver: Driver::new(server.clone(), verifier.clone()).unwrap(),
+            };
+            pair.client.writer().write_all(b"early").unwrap();
+            while pair.client.is_handshaking() || pair.driver.is_handshaking() {
+                let said = pair.said();
+                pair.driver.receive(&said, &mut room)?;
+                pair.answer(usize::MAX);
+            }
+            let kind = pair.driver.connection.handshake_kind();
+            Ok::<_, Fault>((kind.unwrap(), pair.driver.client_name()))
+        };
+        let name = Some("client.example".to_owned());
+        assert_eq!(shake().unwrap().0, HandshakeKind::Full);
+        assert_eq!(shake().unwrap(), (HandshakeKind::Resumed, name));
+        verifier.1.store(7200, Ordering::SeqCst);
+        let expired = shake();
+        assert!(
+            matches!(expired, Err(Fault::Tls(rustls::Error::InvalidCertificate(_)))),
+            "{expired:?}"
+        );
     }
 }
 
