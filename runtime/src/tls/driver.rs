@@ -188,9 +188,24 @@ impl Driver {
         self.burst = 0;
     }
 
+    /// Nothing more is there to be received for now: gives memory back that a peer's large records took.
+    pub fn idle(&mut self) {
+        // rustls does that where it begins to read, which may be much later.
+        let _ = self.connection.read_tls(&mut Nothing);
+    }
+
     /// Says that no more is sent (close_notify). Without this, the end of the connection tells the client that something is missing.
     pub fn close(&mut self) {
         self.connection.send_close_notify();
+    }
+}
+
+/// Has nothing, at least for now.
+struct Nothing;
+
+impl io::Read for Nothing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 

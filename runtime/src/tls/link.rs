@@ -178,10 +178,14 @@ impl Tls {
                     return Poll::Ready(done);
                 }
                 if read < READS {
-                    received = ready!(transport.poll_read(cx, room))?;
-                    if received == 0 {
-                        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                    }
+                    received = match transport.poll_read(cx, room) {
+                        Poll::Ready(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+                        Poll::Ready(received) => received,
+                        Poll::Pending => {
+                            self.driver.idle();
+                            return Poll::Pending;
+                        }
+                    }?;
                 }
             }
             cx.waker().wake_by_ref();
