@@ -1,5 +1,7 @@
 //! Certificates and keys (SPEC §10): what is refused at the start and why, and how they are read anew.
 
+use std::fs;
+
 use httpout_tests::authority::{Authority, Subject};
 use httpout_tests::{Client, Exit, Kind, Ruled, Server, Tree, both, get, run};
 use rcgen::PKCS_ED25519;
@@ -11,8 +13,31 @@ both! {
     spec10_a_new_pair_is_read_on_sighup,
     spec10_a_broken_pair_changes_nothing,
     spec10_a_certificate_that_expires_soon_is_warned_of,
+    spec10_a_byte_order_mark_is_passed_over,
     spec10_a_certificate_for_development_is_made,
 }
+
+/// Of X.509 version 1, as `openssl x509 -req` makes them without extensions; valid until 2120.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBETCBtwICEAEwCgYIKoZIzj0EAwIwEjEQMA4GA1UEAwwHVGVzdCBDQTAgFw0y
+MDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFowFDESMBAGA1UEAwwJbG9jYWxo
+b3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEmIqOn+Zw/Kcy2NrcIL2pxo0f
+MnwyQBd+3/0GWPW6csehyOt1O3dXUFLDtxzspxSF+pK9OKIFYwqTlOgN7IpKXjAK
+BggqhkjOPQQDAgNJADBGAiEAjExVBBg/q0SfWryesAleq8brTsCHSm9eUikQgE7E
+eaYCIQCUHFL8AfDKAtEFO0XzF043dccH00wKgA/6bvrGfpwHWg==
+-----END CERTIFICATE-----
+";
+
+/// An encrypted key as OpenSSL wrote them of old.
+const OLD_ENCRYPTED_KEY: &str = "\
+-----BEGIN RSA PRIVATE KEY-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-128-CBC,0123456789ABCDEF0123456789ABCDEF
+
+MIIB
+-----END RSA PRIVATE KEY-----
+";
 
 /// A tree with good and bad files: what is `NAME` is in `NAME.pem`.
 fn files() -> Tree {
@@ -35,6 +60,8 @@ fn files() -> Tree {
     tree.write("torn.pem", &good[..good.len() / 2]);
     tree.write("damaged.pem", good.replace("MII", "%%%"));
     tree.write("torn-key.pem", &key[..key.len() / 2]);
+    tree.write("version-1.pem", VERSION_1);
+    tree.write("old-encrypted-key.pem", OLD_ENCRYPTED_KEY);
     tree.write("empty.pem", "");
     tree.write("binary.pem", [0xff; 300]);
     tree.write("large.pem", vec![b'\n'; 2 << 20]);
@@ -78,7 +105,9 @@ fn spec10_what_clients_would_refuse_is_refused_at_the_start(kind: Kind) {
         ("good", "empty", "pkey", "holds no private key"),
         ("good", "good", "pkey", "holds no private key"),
         ("good", "torn-key", "pkey", "is broken"),
+        ("version-1", "good-key", "cert", "version 3"),
         ("good", "encrypted-key", "pkey", "is encrypted"),
+        ("good", "old-encrypted-key", "pkey", "is encrypted"),
         ("good", "other-key", "pkey", "is not that of the certificate"),
         ("good", "another-key", "pkey", "is not that of the certificate"),
         ("wrong-order", "good-key", "pkey", "comes first"),
@@ -174,6 +203,17 @@ fn spec10_a_certificate_that_expires_soon_is_warned_of(kind: Kind) {
         let exit = Server::start(kind, &args).stop();
         assert_eq!(exit.stderr.contains("expires in"), warned, "{}", exit.stderr);
     }
+}
+
+fn spec10_a_byte_order_mark_is_passed_over(kind: Kind) {
+    let tree = files();
+    let [cert, key] = ["good.pem", "good-key.pem"].map(|name| {
+        let text = tree.read(name).expect("it was made");
+        tree.write("marked.pem", [b"\xef\xbb\xbf", &text[..]].concat());
+        fs::rename(tree.path("marked.pem"), tree.path(name)).expect("it can be renamed");
+        tree.arg(name)
+    });
+    Server::start(kind, &["--rdirs", &tree.arg(""), "--cert", &cert, "--pkey", &key]).stop();
 }
 
 fn spec10_a_certificate_for_development_is_made(kind: Kind) {

@@ -15,8 +15,10 @@ use x509_cert::{
 
 /// No PEM file of ours is larger, in bytes.
 const LARGEST: u64 = 1 << 20;
-/// How the block of an encrypted key begins.
-const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+/// What stands in the file of an encrypted key, as of today and as of old.
+const ENCRYPTED: [&str; 2] = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED"];
+/// Some editors put this in front of a text; no PEM block would begin there.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A certificate with its key.
 #[derive(Clone, Debug)]
@@ -54,6 +56,11 @@ impl Pair {
         let key_file = pkey.unwrap_or(cert).display();
         let other_key = Error::InconsistentKeys(InconsistentKeys::KeyMismatch);
         let key = CertifiedKey::from_der(chain, key, provider).map_err(|why| {
+            if let Error::InvalidCertificate(why) = why {
+                let problem = format!("the certificate in {shown} cannot be used: {why}");
+                let help = "make it anew as X.509 version 3: `openssl x509 -req` needs -extfile for that";
+                return error(problem, help);
+            }
             let (problem, help) = if why == other_key {
                 (
                     format!("the key in {key_file} is not that of the certificate in {shown}"),
@@ -96,13 +103,14 @@ fn read_key(cert: &Path, pkey: Option<&Path>) -> Result<PrivateKeyDer<'static>, 
     let shown = pkey.unwrap_or(cert).display();
     let error = |problem: String, help| ConfigError { option: "pkey", problem, help };
     PrivateKeyDer::from_pem_slice(&text).map_err(|why| {
-        if !matches!(why, pem::Error::NoItemsFound) {
-            error(format!("{shown} is broken: {why}"), "make it anew")
-        } else if String::from_utf8_lossy(&text).contains(ENCRYPTED) {
+        let shows = String::from_utf8_lossy(&text);
+        if ENCRYPTED.iter().any(|sign| shows.contains(sign)) {
             error(
                 format!("the key in {shown} is encrypted"),
                 "decrypt it: openssl pkey -in FILE -out KEY, and let nobody else read that",
             )
+        } else if !matches!(why, pem::Error::NoItemsFound) {
+            error(format!("{shown} is broken: {why}"), "make it anew")
         } else if pkey.is_none() {
             error(
                 format!("there is no private key in {shown}"),
@@ -128,7 +136,12 @@ fn read(option: &'static str, file: &Path) -> Result<Vec<u8>, ConfigError> {
         Ok(_) if text.len() as u64 > LARGEST => {
             (format!("{shown} is too large"), "name a PEM file")
         }
-        Ok(_) => return Ok(text),
+        Ok(_) => {
+            if text.starts_with(BYTE_ORDER_MARK) {
+                text.drain(..BYTE_ORDER_MARK.len());
+            }
+            return Ok(text);
+        }
     };
     Err(ConfigError { option, problem, help })
 }
