@@ -317,6 +317,16 @@ impl Directory {
         }
     }
 
+    /// True if [`DirectoryAction::End`] is still what is to be done with a file, after what was told since. If it is not, what is to be done
+    /// instead comes next.
+    pub fn is_to_end(&self, path: &RelPath) -> bool {
+        self.files.get(path).is_some_and(|file| {
+            file.served == Served::Begun
+                && file.writer == Writer::Closed
+                && !(file.gone || file.stale || file.more)
+        })
+    }
+
     /// Files that are begun and neither ended nor abandoned.
     pub fn in_progress(&self) -> Vec<RelPath> {
         self.sorted(|_, file| file.served == Served::Begun)

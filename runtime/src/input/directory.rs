@@ -143,6 +143,20 @@ async fn serve_in<O: Future<Output = ()>, S: Future<Output = ()>>(
             news.into_iter().for_each(|news| tell(directory, news));
         }
         match directory.poll(Instant::now()) {
+            DirectoryStep::Do(DirectoryAction::End(path)) => {
+                // It may be being written anew already, and half of that is what was copied. What has happened by now is told in two
+                // pieces of news: one that is on its way, and the next.
+                for _ in 0..2 {
+                    if !watch.is_behind() {
+                        break;
+                    }
+                    future::or(over(), watch.wait()).await;
+                    watch.come().into_iter().for_each(|news| tell(directory, news));
+                }
+                if directory.is_to_end(&path) {
+                    act(directory, sink, DirectoryAction::End(path)).await;
+                }
+            }
             DirectoryStep::Do(action) => act(directory, sink, action).await,
             DirectoryStep::Wait(None) => future::or(over(), watch.wait()).await,
             DirectoryStep::Wait(Some(until)) => {

@@ -22,4 +22,12 @@ impl Watch {
     pub(super) async fn wait(&mut self) {
         match *self {}
     }
+
+    pub(super) fn is_behind(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn come(&mut self) -> Vec<News> {
+        match *self {}
+    }
 }

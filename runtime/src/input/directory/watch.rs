@@ -5,6 +5,10 @@ use std::{
     fs, io,
     mem::MaybeUninit,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use blocking::Task;
@@ -13,7 +17,7 @@ use httpout_proto::{
     live::{FileEvent, is_published},
 };
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     fd::OwnedFd,
     fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
     io::Errno,
@@ -43,6 +47,9 @@ pub(super) struct Watch {
     reading: Task<(Tree, Heard)>,
     /// What has come and was not taken; `None`: nothing.
     ready: Option<Heard>,
+    inotify: Arc<OwnedFd>,
+    /// Something is read that has not come yet.
+    coming: Arc<AtomicBool>,
     /// Who waits is woken when this is dropped.
     _stop: OwnedFd,
 }
@@ -59,14 +66,17 @@ impl Watch {
             let inotify = inotify.map_err(|why| limit("instances", why))?;
             let (stopped, stop) =
                 pipe_with(PipeFlags::CLOEXEC).map_err(|why| FollowError(why.to_string()))?;
-            let mut tree = Tree { dir, inotify, stopped, watched: HashMap::new(), gone: false };
+            let (inotify, coming) = (Arc::new(inotify), Arc::default());
+            let watched = HashMap::new();
+            let mut tree = Tree { dir, inotify, coming, stopped, watched, gone: false };
             let mut news = Vec::new();
             tree.watch(&RelPath::root())?;
             tree.look(RelPath::root(), FileEvent::FoundFirst, &mut news)?;
             Ok((tree, news, stop))
         });
         let (tree, news, stop) = begun.await?;
-        Ok(Self { reading: tree.read(), ready: Some(Ok(Some(news))), _stop: stop })
+        let (inotify, coming) = (tree.inotify.clone(), tree.coming.clone());
+        Ok(Self { reading: tree.read(), ready: Some(Ok(Some(news))), inotify, coming, _stop: stop })
     }
 
     /// What has happened; `None` when the directory is gone.
@@ -78,11 +88,32 @@ impl Watch {
         self.ready.take().unwrap_or(Ok(None))
     }
 
+    /// True if something has happened that has not come yet.
+    pub(super) fn is_behind(&self) -> bool {
+        // First what is not read: what is read meanwhile is on its way.
+        let mut fds = [PollFd::new(&self.inotify, PollFlags::IN)];
+        let unread = poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        unread || self.ready.is_some() || self.coming.load(Ordering::SeqCst)
+    }
+
+    /// The news that has come; the end stays for [`Self::next`].
+    pub(super) fn come(&mut self) -> Vec<News> {
+        match &mut self.ready {
+            Some(Ok(Some(news))) => {
+                let news = std::mem::take(news);
+                self.ready = None;
+                news
+            }
+            Some(Ok(None) | Err(_)) | None => Vec::new(),
+        }
+    }
+
     /// Resolves when something has happened.
     pub(super) async fn wait(&mut self) {
         if self.ready.is_none() {
             let (tree, news) = (&mut self.reading).await;
             self.ready = Some(news);
+            tree.coming.store(false, Ordering::SeqCst);
             self.reading = tree.read();
         }
     }
@@ -92,7 +123,8 @@ impl Watch {
 #[derive(Debug)]
 struct Tree {
     dir: PathBuf,
-    inotify: OwnedFd,
+    inotify: Arc<OwnedFd>,
+    coming: Arc<AtomicBool>,
     stopped: OwnedFd,
     /// Watched directories, by what the kernel calls them.
     watched: HashMap<i32, RelPath>,
@@ -136,26 +168,29 @@ impl Tree {
         let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
         let mut reader = Reader::new(&self.inotify, &mut buffer);
         loop {
-            match reader.next() {
-                Ok(event) => {
-                    let name = event.file_name().map(|name| name.to_string_lossy().into_owned());
-                    let (watch, what, cookie) = (event.wd(), event.events(), event.cookie());
-                    events.push(Event { watch, what, cookie, name });
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    let mut fds =
-                        [&self.inotify, &self.stopped].map(|fd| PollFd::new(fd, PollFlags::IN));
-                    rustix::io::retry_on_intr(|| poll(&mut fds, None))?;
-                    if !fds[1].revents().is_empty() {
-                        return Ok(events);
-                    }
-                }
-                Err(why) => return Err(why.into()),
-            }
-            if !events.is_empty() && reader.is_buffer_empty() {
+            let mut fds = [&*self.inotify, &self.stopped].map(|fd| PollFd::new(fd, PollFlags::IN));
+            rustix::io::retry_on_intr(|| poll(&mut fds, None))?;
+            if !fds[1].revents().is_empty() {
                 return Ok(events);
             }
+            self.coming.store(true, Ordering::SeqCst);
+            while events.is_empty() || !reader.is_buffer_empty() {
+                match reader.next() {
+                    Ok(event) => {
+                        let name =
+                            event.file_name().map(|name| name.to_string_lossy().into_owned());
+                        let (watch, what, cookie) = (event.wd(), event.events(), event.cookie());
+                        events.push(Event { watch, what, cookie, name });
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(Errno::AGAIN) => break,
+                    Err(why) => return Err(why.into()),
+                }
+            }
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            self.coming.store(false, Ordering::SeqCst);
         }
     }
 
