@@ -7,7 +7,7 @@ use std::{
 
 use crate::effect::RelPath;
 
-/// A file whose writer was not seen, and that has not grown for this time, is whole.
+/// A file whose writer was not seen, and that has not grown for this time, is whole. So is an empty one in place of another.
 const QUIET: Duration = Duration::from_secs(1);
 /// How the names end that encoders give to what they are going to rename.
 const TEMPORARY: [&str; 2] = [".tmp", ".part"];
@@ -115,6 +115,8 @@ struct File {
     length: u64,
     /// Writes since it was begun.
     writes: u64,
+    /// It was looked at again, and nobody had written to it since.
+    rested: bool,
     queued: Queued,
     look: u64,
 }
@@ -247,6 +249,11 @@ impl Directory {
             Copied::Changed => file.stale = true,
             Copied::All(length) => {
                 file.more = false;
+                // Who writes it anew has cut it, perhaps, and that was not told yet.
+                if length == 0 && file.writer == Writer::Closed && file.stands && !file.rested {
+                    file.writer = Writer::Unknown(Some(now + QUIET));
+                    self.quiet.push(path.clone());
+                }
                 // What is empty was opened by somebody who has nothing to write yet.
                 if let Writer::Unknown(until) = &mut file.writer
                     && length > 0
@@ -345,6 +352,7 @@ impl Directory {
             if until <= now {
                 file.writer = Writer::Closed;
                 file.more = true;
+                file.rested = true;
                 file.queued = Queued::Soon;
                 soon.push_back(path.clone());
             }
@@ -399,6 +407,7 @@ impl File {
             found: false,
             length: 0,
             writes: 0,
+            rested: false,
             queued: Queued::No,
             look,
         }
@@ -459,6 +468,7 @@ impl File {
             return self.stands.then(|| DirectoryAction::Remove(path.clone()));
         }
         let wanted = self.more && self.served != Served::Refused && is_published(path);
+        self.rested = false;
         // Who writes to it may already have written what is going to be served first.
         self.writes = u64::from(!closed);
         wanted.then(|| DirectoryAction::Begin {

@@ -323,6 +323,30 @@ fn what_is_whole_is_ended_before_a_whole_file_that_takes_its_name_is_begun() {
 }
 
 #[test]
+fn an_empty_version_is_taken_for_whole_when_it_rests() {
+    let mut world = World::new();
+    world.write("a", b"one");
+    world.run();
+    // It was cut, which is not told yet.
+    world.tell("a", FileEvent::Modified);
+    world.tell("a", FileEvent::Closed);
+    *world.file("a").unwrap() = (Vec::new(), true);
+    let until = world.run().expect("it is looked at again");
+    assert_eq!(world.served[&path("a")], b"one");
+    world.tell("a", FileEvent::Modified);
+    world.append("a", b"two");
+    world.close("a");
+    assert_eq!(world.run(), None);
+    assert_eq!(world.served[&path("a")], b"two");
+    world.now = until;
+    // It stays empty.
+    world.create("a");
+    world.close("a");
+    world.settle();
+    assert_eq!(world.served[&path("a")], b"");
+}
+
+#[test]
 fn a_removal_is_passed_on() {
     let mut world = World::new();
     world.write("a", b"one");
