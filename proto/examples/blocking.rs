@@ -308,10 +308,14 @@ impl Connection {
             | Effect::Take { op, .. }
             | Effect::Air { op, .. }
             | Effect::Send { op, .. }
+            | Effect::Deliver { op, .. }
+            | Effect::Give { op, .. }
+            | Effect::Given { op, .. }
             | Effect::Metrics { op }
             | Effect::Health { op } => (op, Err(io::ErrorKind::Unsupported.into())),
             Effect::Leave { .. }
             | Effect::OffAir { .. }
+            | Effect::Withdraw { .. }
             | Effect::Begun { .. }
             | Effect::Over(_) => return,
             Effect::ShutdownWrite => {

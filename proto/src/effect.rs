@@ -1,5 +1,7 @@
 //! What a [`Session`](crate::Session) asks of its runtime, and what the runtime answers.
 
+mod delivery;
+
 use std::{
     fmt,
     path::PathBuf,
@@ -8,6 +10,8 @@ use std::{
 };
 
 use bytes::Bytes;
+
+pub use delivery::{Delivery, Refusal};
 
 use crate::{
     auth::{Credential, Secret},
@@ -378,6 +382,37 @@ pub enum Effect {
         /// It came to its end.
         complete: bool,
     },
+    /// An upload comes that is not stored but handed on to somebody. Answer: [`Done::Ok`] when it is taken, which may wait until others are
+    /// over; or [`Done::Refused`], or an error. No byte of it is asked for before.
+    Deliver {
+        /// To be answered. Names the delivery from then on.
+        op: OpId,
+        /// What is known of it.
+        delivery: Box<Delivery>,
+    },
+    /// More of a delivery's body: never empty, and not before the last was answered. Answer: [`Done::Ok`] when there is room for more; or
+    /// [`Done::Refused`], or an error, with which the delivery is over: [`Effect::Withdraw`] comes.
+    Give {
+        /// To be answered.
+        op: OpId,
+        /// The effect that began it.
+        to: OpId,
+        /// The bytes, one after the other.
+        data: Vec<Bytes>,
+    },
+    /// A delivery is whole: all of it was given, and taken. Answer: [`Done::Delivered`] or [`Done::Ok`] when it is dealt with; or
+    /// [`Done::Refused`], or an error. It is over then, whatever the answer; the answer may come to nobody.
+    Given {
+        /// To be answered.
+        op: OpId,
+        /// The effect that began it.
+        to: OpId,
+    },
+    /// A delivery is broken off: it must not pass for whole. What is under way of it needs no answer any more.
+    Withdraw {
+        /// The effect that began it.
+        to: OpId,
+    },
     /// The server's counters, in the text format of Prometheus. Answer: [`Done::Text`].
     Metrics {
         /// To be answered.
@@ -450,6 +485,13 @@ pub enum Done {
     Encoded(Bytes),
     /// A text.
     Text(String),
+    /// What was handed on has arrived.
+    Delivered {
+        /// There is something of that name now, and was not before.
+        created: bool,
+    },
+    /// What was to be handed on is not taken.
+    Refused(Refusal),
 }
 
 /// What came of checking a password.

@@ -48,6 +48,8 @@ pub struct Limits {
     pub wrong_password_time: Duration,
     /// Most entries of a listing; the rest is left out, and the listing says so.
     pub listed: usize,
+    /// How long an upload that is handed on waits for somebody to take it; beyond: 503.
+    pub take_time: Duration,
     /// Bytes of an upload that may wait to be written before reading stops.
     pub upload_window: u64,
     /// Bytes of pipelined requests that are held while one is answered.
@@ -83,6 +85,7 @@ impl Default for Limits {
             client_errors: 20,
             wrong_password_time: Duration::from_secs(1),
             listed: 200_000,
+            take_time: Duration::from_secs(30),
             upload_window: 1 << 20,
             pipelined: 64 << 10,
         }

@@ -32,6 +32,8 @@ pub enum Timer {
     Missing,
     /// A wrong password was given: the answer is held back.
     Penalty,
+    /// An upload waits to be taken.
+    Take,
 }
 
 impl fmt::Display for Timer {
@@ -44,6 +46,7 @@ impl fmt::Display for Timer {
             Self::Linger => "linger",
             Self::Missing => "wait-missing",
             Self::Penalty => "wrong password",
+            Self::Take => "take",
         })
     }
 }

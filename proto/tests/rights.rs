@@ -478,6 +478,10 @@ fn answer(effect: &Effect) -> Option<(OpId, Result<Done, FsError>)> {
         | Effect::Air { .. }
         | Effect::Send { .. }
         | Effect::OffAir { .. }
+        | Effect::Deliver { .. }
+        | Effect::Give { .. }
+        | Effect::Given { .. }
+        | Effect::Withdraw { .. }
         | Effect::Metrics { .. }
         | Effect::Health { .. } => panic!("{effect:?} where nothing can be opened or made"),
     }

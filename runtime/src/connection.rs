@@ -546,6 +546,11 @@ impl<T: Transport> Connection<T> {
                     on_air.end();
                 }
             }
+            // Until somebody takes them.
+            Effect::Deliver { op, .. } | Effect::Give { op, .. } | Effect::Given { op, .. } => {
+                self.session.handle_done(op, Err(FsError::Other(io::ErrorKind::Unsupported)));
+            }
+            Effect::Withdraw { .. } => {}
             Effect::Metrics { op } => {
                 let text = self.shared().metrics_text();
                 self.session.handle_done(op, Ok(Done::Text(text)));

@@ -6,6 +6,7 @@ use super::{
     cast::{self, Cast},
     conditional::Validators,
     delete::Delete,
+    deliver::Deliver,
     get::Get,
     list::List,
     listen::Listen,
@@ -80,6 +81,7 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
     if role == Role::Admin {
         return Admin::start(&head, &target, cx).map(Task::Admin);
     }
+    let source = cx.site.config.source;
     let casts = cx.site.config.icecast && cast::is_source(&head);
     let resolved = match head.method {
         // Without rules, a source's path need not lead to a directory.
@@ -94,6 +96,11 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
         }
         Method::Get | Method::Head if own::is_clock(&target) => {
             own::tell_time(&target, cx);
+            return None;
+        }
+        Method::Get | Method::Head | Method::Patch | Method::Delete if source => {
+            let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", UPLOADS);
+            say(cx, head, "uploads are taken here and handed on: nothing is kept");
             return None;
         }
         Method::Get | Method::Head if target.is_reserved() => {
@@ -113,6 +120,9 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
 pub(super) fn begin(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
     if cx.site.config.icecast && cast::is_source(&request.head) {
         return Cast::start(&request, cx);
+    }
+    if cx.site.config.source && request.action() == Action::Write {
+        return Deliver::start(&request.head, &request.target, cx);
     }
     let reads = matches!(request.head.method, Method::Get | Method::Head);
     if cx.site.config.live && reads && !request.target.directory {
@@ -170,8 +180,17 @@ const DEEPEST: usize = 64;
 
 /// Where a request that changes something leads; `None` if it was refused.
 fn resolve_write(target: &Target, cx: &mut Cx<'_>) -> Option<Resolved> {
-    let resolved = cx.site.mounts.resolve_write(&target.path);
-    if resolved == Resolved::Nothing {
+    let source = cx.site.config.source;
+    let resolved = if source {
+        cx.site.mounts.resolve_delivery(&target.path)
+    } else {
+        cx.site.mounts.resolve_write(&target.path)
+    };
+    if source && cx.site.mounts.has_rules() && resolved == Resolved::Nothing {
+        refuse(cx, Status::FORBIDDEN, "no rule gives a right to that");
+        return None;
+    }
+    if !source && resolved == Resolved::Nothing {
         let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", READ_ONLY);
         say(cx, head, "nothing can be written here: the server has no write directory");
         return None;
@@ -187,6 +206,7 @@ fn resolve_write(target: &Target, cx: &mut Cx<'_>) -> Option<Resolved> {
     Some(resolved)
 }
 
+const UPLOADS: &str = "PUT, POST, OPTIONS";
 const READ_ONLY: &str = "GET, HEAD, OPTIONS";
 const ALL: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
 
@@ -200,7 +220,11 @@ fn options(request: &RequestHead, cx: &mut Cx<'_>) {
         || cx.site.mounts.take_uploads(),
         |target| cx.site.mounts.resolve_write(&target.path) != Resolved::Nothing,
     );
-    let allow = if writable { ALL } else { READ_ONLY };
+    let allow = match cx.site.config.source {
+        true => UPLOADS,
+        false if writable => ALL,
+        false => READ_ONLY,
+    };
     let mut head = head(cx.site, Status::OK).field("Allow", allow);
     let cors = cx.site.config.cors.applies(cx.about.cross_origin);
     if let Some(names) = cors::preflight(&request.fields).filter(|_| cors) {

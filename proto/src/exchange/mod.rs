@@ -18,6 +18,7 @@ mod admission;
 mod answer;
 mod cast;
 mod delete;
+mod deliver;
 mod get;
 mod list;
 mod listen;
@@ -156,6 +157,8 @@ pub(crate) enum Task {
     Listen(Box<listen::Listen>),
     /// A live resource that the client sends.
     Cast(Box<cast::Cast>),
+    /// PUT and POST of what is handed on.
+    Deliver(Box<deliver::Deliver>),
     /// GET and HEAD on the admin address.
     Admin(own::Admin),
 }
@@ -167,6 +170,7 @@ impl Task {
             Self::Upload(upload) => upload.on_data(data, cx),
             Self::Delete(delete) => delete.on_data(&data, cx),
             Self::Cast(cast) => cast.on_data(data, cx),
+            Self::Deliver(deliver) => deliver.on_data(data, cx),
             Self::Get(_)
             | Self::Admission(_)
             | Self::List(_)
@@ -182,6 +186,7 @@ impl Task {
             Self::Delete(delete) => delete.on_end(cx),
             Self::Admission(admission) => admission.on_end(),
             Self::Cast(cast) => cast.on_end(cx),
+            Self::Deliver(deliver) => deliver.on_end(cx),
             Self::Get(_) | Self::List(_) | Self::Listen(_) | Self::Admin(_) => {}
         }
     }
@@ -204,6 +209,7 @@ impl Task {
                 }
             }
             Self::Cast(cast) => cast.on_done(op, result, cx),
+            Self::Deliver(deliver) => deliver.on_done(op, result, cx),
             Self::Admin(admin) => admin.on_done(op, result, cx),
         }
     }
@@ -218,6 +224,7 @@ impl Task {
             | Self::List(_)
             | Self::Listen(_)
             | Self::Cast(_)
+            | Self::Deliver(_)
             | Self::Admin(_) => {}
         }
     }
@@ -232,6 +239,7 @@ impl Task {
             | Self::Delete(_)
             | Self::Admission(_)
             | Self::Cast(_)
+            | Self::Deliver(_)
             | Self::Admin(_) => {}
         }
     }
@@ -241,6 +249,7 @@ impl Task {
         match self {
             Self::Get(get) => get.on_deadline(cx),
             Self::Admission(admission) => admission.on_deadline(cx),
+            Self::Deliver(deliver) => deliver.on_deadline(cx),
             Self::Upload(_)
             | Self::Delete(_)
             | Self::List(_)
@@ -259,6 +268,7 @@ impl Task {
             Self::List(list) => list.give_up(),
             Self::Listen(listen) => listen.leave(cx),
             Self::Cast(cast) => cast.give_up(cx),
+            Self::Deliver(deliver) => deliver.give_up(cx),
             Self::Delete(_) | Self::Admin(_) => {}
         }
     }
@@ -273,6 +283,7 @@ impl Task {
             | Self::Admission(_)
             | Self::List(_)
             | Self::Listen(_)
+            | Self::Deliver(_)
             | Self::Admin(_) => {}
         }
     }
@@ -287,6 +298,7 @@ impl Task {
             | Self::Delete(_)
             | Self::Admission(_)
             | Self::List(_)
+            | Self::Deliver(_)
             | Self::Admin(_) => {}
         }
     }
@@ -296,6 +308,7 @@ impl Task {
         match self {
             Self::Get(get) => get.deadline().map(|at| (at, Timer::Missing)),
             Self::Admission(admission) => admission.deadline().map(|at| (at, Timer::Penalty)),
+            Self::Deliver(deliver) => deliver.deadline().map(|at| (at, Timer::Take)),
             Self::Upload(_)
             | Self::Delete(_)
             | Self::List(_)
@@ -315,6 +328,7 @@ impl Task {
             | Self::List(_)
             | Self::Listen(_)
             | Self::Cast(_)
+            | Self::Deliver(_)
             | Self::Admin(_) => false,
         }
     }

@@ -434,7 +434,7 @@ fn media_type(request: &RequestHead, target: &Target) -> Option<String> {
 }
 
 /// What pieces take of the window: many small ones take more memory than their bytes.
-fn weight(pieces: &[Bytes], len: u64) -> u64 {
+pub(super) fn weight(pieces: &[Bytes], len: u64) -> u64 {
     len + pieces.len() as u64 * PIECE
 }
 
@@ -540,7 +540,8 @@ fn fill(mut patches: Vec<Patch>, received: u64) -> Result<Vec<Patch>, &'static s
     Ok(patches)
 }
 
-fn refuse_upload(error: FsError, cx: &mut Cx<'_>) {
+/// Tells the peer why its upload failed.
+pub(super) fn refuse_upload(error: FsError, cx: &mut Cx<'_>) {
     match error {
         FsError::Hole(len) => {
             let head = error_head(cx.site, Status::RANGE_NOT_SATISFIABLE)

@@ -59,6 +59,9 @@ pub struct Config {
     /// Clients may send live resources as Icecast's source clients do: PUT without a length, or SOURCE, until the connection ends. Where there
     /// are rules, these say who may.
     pub icecast: bool,
+    /// Uploads are handed on, each to whoever takes it, instead of being stored, and nothing is served (the server source): PUT and POST alone
+    /// are answered. Where there are rules, they say who may upload.
+    pub source: bool,
     /// Inputs are written to the first of `rdirs`, and served while they are (the file sink).
     pub record: bool,
     /// Answers with a live resource say what it is (`ice`): `icy-…` and `ice-…` fields, and titles inside the stream for who wants them.
@@ -126,6 +129,7 @@ impl Default for Config {
             cors: Cors::default(),
             live: false,
             icecast: false,
+            source: false,
             record: false,
             ice: false,
             hdrs: Vec::new(),
@@ -148,6 +152,17 @@ impl Config {
         self.cache_control.as_deref() != Some("none")
     }
 
+    /// An option that a source has no use for.
+    fn not_for_a_source(&self) -> Option<&'static str> {
+        let given = [
+            ("rdirs", !self.rdirs.is_empty()),
+            ("wdir", self.wdir.is_some()),
+            ("input", self.live || self.record),
+            ("icecast", self.icecast),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+
     /// Checks the options and makes of them what sessions share.
     ///
     /// # Errors
@@ -155,9 +170,15 @@ impl Config {
     pub fn check(mut self) -> Result<Arc<Site>, ConfigError> {
         let error = |option, problem, help| Err(ConfigError { option, problem, help });
         let stores = !self.rdirs.is_empty() || self.wdir.is_some() || !self.rules.is_empty();
-        if !stores && !self.live && !self.icecast {
+        if !stores && !self.live && !self.icecast && !self.source {
             let problem = "neither a read nor a write directory is given".into();
             return error("rdirs", problem, "name one with --rdirs DIR or --wdir DIR");
+        }
+        if self.source
+            && let Some(option) = self.not_for_a_source()
+        {
+            let problem = "does not go with hmode source, which neither stores nor serves".into();
+            return error(option, problem, "leave one of them out");
         }
         if self.record && self.rdirs.is_empty() {
             let problem = "inputs cannot be written to what a rule file names".into();

@@ -204,6 +204,19 @@ impl Mounts {
         ruled(false).or_else(wdir).or_else(|| ruled(true)).unwrap_or(Resolved::Nothing)
     }
 
+    /// What a path means to an upload that is handed on: of what rule files name, only the rights count. As a virtual service, with the rule
+    /// that holds for the path.
+    pub(crate) fn resolve_delivery(&self, path: &RelPath) -> Resolved {
+        let ruled = self.mounts.iter().filter(|mount| mount.rule.is_some());
+        match ruled.filter_map(|mount| mount.lookup(path)).next() {
+            Some(Resolved::Place(place)) => {
+                let real = self.roots[place.root.index()].join(place.path.as_str());
+                self.rule(&real).map_or(Resolved::Nothing, Resolved::Virtual)
+            }
+            found => found.unwrap_or(Resolved::Nothing),
+        }
+    }
+
     /// The next segments of the mounts below a path.
     pub(crate) fn below(&self, path: &RelPath) -> Vec<String> {
         let mut names: Vec<String> = self

@@ -47,6 +47,10 @@ impl World<'_> {
             | Effect::Air { .. }
             | Effect::Send { .. }
             | Effect::OffAir { .. }
+            | Effect::Deliver { .. }
+            | Effect::Give { .. }
+            | Effect::Given { .. }
+            | Effect::Withdraw { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite => return Ok(false),
         };
@@ -115,6 +119,10 @@ impl World<'_> {
             | Effect::Air { .. }
             | Effect::Send { .. }
             | Effect::OffAir { .. }
+            | Effect::Deliver { .. }
+            | Effect::Give { .. }
+            | Effect::Given { .. }
+            | Effect::Withdraw { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite
             | Effect::Begun { .. } => false,
@@ -194,6 +202,10 @@ fn touched(effect: &Effect) -> Option<&RelPath> {
         | Effect::Air { .. }
         | Effect::Send { .. }
         | Effect::OffAir { .. }
+        | Effect::Deliver { .. }
+        | Effect::Give { .. }
+        | Effect::Given { .. }
+        | Effect::Withdraw { .. }
         | Effect::Metrics { .. }
         | Effect::Health { .. }
         | Effect::Begun { .. }

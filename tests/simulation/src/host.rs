@@ -263,7 +263,11 @@ impl World<'_> {
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
-            | Effect::OffAir { .. }) => return Err(format!("nobody asked for {effect:?}")),
+            | Effect::OffAir { .. }
+            | Effect::Deliver { .. }
+            | Effect::Give { .. }
+            | Effect::Given { .. }
+            | Effect::Withdraw { .. }) => return Err(format!("nobody asked for {effect:?}")),
             Effect::ShutdownWrite => conn.link.down.finish(End::Fin, 0),
         }
         Ok(())

@@ -190,6 +190,10 @@ impl World<'_> {
             | Effect::Air { .. }
             | Effect::Send { .. }
             | Effect::OffAir { .. }
+            | Effect::Deliver { .. }
+            | Effect::Give { .. }
+            | Effect::Given { .. }
+            | Effect::Withdraw { .. }
             | Effect::Begun { .. } => return wrong("nobody asked for this"),
         };
         if !asked.is_some_and(|asked| {
@@ -245,6 +249,10 @@ impl World<'_> {
             | Effect::Air { .. }
             | Effect::Send { .. }
             | Effect::OffAir { .. }
+            | Effect::Deliver { .. }
+            | Effect::Give { .. }
+            | Effect::Given { .. }
+            | Effect::Withdraw { .. }
             | Effect::Begun { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite => {}

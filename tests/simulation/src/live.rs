@@ -354,6 +354,10 @@ impl World<'_> {
             | Effect::Encode { .. }
             | Effect::Metrics { .. }
             | Effect::Health { .. }
+            | Effect::Deliver { .. }
+            | Effect::Give { .. }
+            | Effect::Given { .. }
+            | Effect::Withdraw { .. }
             | Effect::Begun { .. }) => return Err(format!("nobody asked for {other:?}")),
         }
         Ok(())

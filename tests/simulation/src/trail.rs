@@ -72,6 +72,10 @@ impl World<'_> {
             | Effect::Air { .. }
             | Effect::Send { .. }
             | Effect::OffAir { .. }
+            | Effect::Deliver { .. }
+            | Effect::Give { .. }
+            | Effect::Given { .. }
+            | Effect::Withdraw { .. }
             | Effect::Begun { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite => return (c, trail.at),

@@ -38,7 +38,9 @@ impl Server {
             Timer::Send if self.sent_some => {}
             Timer::RequestBody => self.abort_body(PeerError::Timeout(timer)),
             Timer::Send => self.cut(PeerError::Timeout(timer)),
-            Timer::Idle | Timer::Linger | Timer::Missing | Timer::Penalty => self.close(),
+            Timer::Idle | Timer::Linger | Timer::Missing | Timer::Penalty | Timer::Take => {
+                self.close();
+            }
         }
     }
 

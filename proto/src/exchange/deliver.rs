@@ -1,0 +1,247 @@
+//! PUT and POST whose body is handed on to somebody instead of being stored. Who takes it slowly slows its sender down.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{
+    Answer, Cx, Task,
+    answer::{error_head, head, refuse, refuse_last, say},
+    conditional::{self, Verdict},
+    media,
+    target::Target,
+    upload::{refuse_upload, weight},
+};
+use crate::{
+    effect::{Delivery, Done, Effect, OpId, Refusal},
+    error::{FsError, PeerError},
+    http1::{Incoming, RequestHead, Status},
+};
+
+/// ```text
+///  Offering --> Receiving <--> Giving
+///     |             |  \--------/ \--> Ending --> Over
+///     +-------------+---------- failure ---------> Over
+/// ```
+#[derive(Debug)]
+pub(crate) struct Deliver {
+    /// The effect that began it.
+    id: OpId,
+    /// In the URL, encoded.
+    location: String,
+    state: State,
+    /// Received and not yet being given.
+    pending: Vec<Bytes>,
+    pending_len: u64,
+    received: u64,
+    body_is_whole: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Will somebody take it?
+    Offering { until: Instant },
+    /// The body comes in; `giving` holds what is being given.
+    Receiving { giving: Option<Giving> },
+    /// It was told to be whole.
+    Ending { op: OpId },
+    /// Answered, or given up.
+    Over,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Giving {
+    op: OpId,
+    /// What it takes of the window.
+    weight: u64,
+}
+
+impl Deliver {
+    /// `None` if it was refused.
+    pub(super) fn start(request: &RequestHead, target: &Target, cx: &mut Cx<'_>) -> Option<Task> {
+        let len = match request.body {
+            Incoming::None => {
+                // Who sends no length may yet send a body, which must not be read as requests.
+                refuse_last(cx, Status::LENGTH_REQUIRED, &PeerError::LengthRequired.to_string());
+                return None;
+            }
+            Incoming::Length(len) => Some(len),
+            Incoming::Chunked => None,
+        };
+        if let (Some(len), Some(most)) = (len, cx.site.config.limits.upload)
+            && len > most
+        {
+            refuse(cx, Status::CONTENT_TOO_LARGE, &too_large(most));
+            return None;
+        }
+        let fields = &request.fields;
+        if ["range", "content-range"].iter().any(|name| fields.get(name).is_some()) {
+            let head =
+                error_head(cx.site, Status::RANGE_NOT_SATISFIABLE).field("Accept-Ranges", "none");
+            say(
+                cx,
+                head,
+                "uploads are taken whole here: there is no file whose ranges could be replaced",
+            );
+            return None;
+        }
+        // There is nothing of that name, whatever was sent before.
+        if conditional::is_conditional(fields)
+            && conditional::evaluate(fields, false, None) != Verdict::Go
+        {
+            refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
+            return None;
+        }
+        let media_type = fields.get("content-type").filter(|given| media::is_media_type(given));
+        let delivery = Delivery {
+            method: request.method,
+            path: target.path.clone(),
+            directory: target.directory,
+            query: target.query.clone(),
+            media_type: media_type.map(|given| String::from_utf8_lossy(given).into_owned()),
+            len,
+            client: cx.about.client.clone(),
+            user: cx.about.user.clone(),
+        };
+        let (id, location) = (cx.op(), delivery.url_path());
+        cx.effect(Effect::Deliver { op: id, delivery: Box::new(delivery) });
+        let until = cx.now.mono + cx.site.config.limits.take_time;
+        Some(Task::Deliver(Box::new(Self {
+            id,
+            location,
+            state: State::Offering { until },
+            pending: Vec::new(),
+            pending_len: 0,
+            received: 0,
+            body_is_whole: false,
+        })))
+    }
+
+    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Offering { .. } if self.id == done => {
+                self.state = State::Receiving { giving: None };
+                self.go_on_if(result, cx);
+            }
+            State::Receiving { giving: Some(Giving { op, .. }) } if op == done => {
+                self.state = State::Receiving { giving: None };
+                self.go_on_if(result, cx);
+            }
+            State::Ending { op } if op == done => {
+                self.state = State::Over;
+                if let Some(done) = accepted(result, cx) {
+                    let created = matches!(done, Done::Delivered { created: true });
+                    let status = if created { Status::CREATED } else { Status::OK };
+                    let location = std::mem::take(&mut self.location);
+                    let head = head(cx.site, status).field("Content-Location", location);
+                    cx.answer(Answer::Whole(head, Vec::new()));
+                }
+            }
+            State::Offering { .. }
+            | State::Receiving { .. }
+            | State::Ending { .. }
+            | State::Over => {}
+        }
+    }
+
+    fn go_on_if(&mut self, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        if accepted(result, cx).is_some() {
+            self.go_on(cx);
+        } else {
+            self.give_up(cx);
+        }
+    }
+
+    pub(super) fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+        let State::Receiving { .. } = self.state else { return };
+        self.received += data.len() as u64;
+        if let Some(most) = cx.site.config.limits.upload
+            && self.received > most
+        {
+            self.give_up(cx);
+            return refuse_last(cx, Status::CONTENT_TOO_LARGE, &too_large(most));
+        }
+        self.pending_len += data.len() as u64;
+        self.pending.push(data);
+        self.go_on(cx);
+    }
+
+    pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) {
+        self.body_is_whole = true;
+        self.go_on(cx);
+    }
+
+    /// Gives what has come, one piece of work at a time, lets more come, and ends when all is given.
+    fn go_on(&mut self, cx: &mut Cx<'_>) {
+        let State::Receiving { giving } = &mut self.state else { return };
+        if giving.is_none() && self.pending_len > 0 {
+            let op = cx.op();
+            let weight = weight(&self.pending, std::mem::take(&mut self.pending_len));
+            let data = std::mem::take(&mut self.pending);
+            cx.effect(Effect::Give { op, to: self.id, data });
+            *giving = Some(Giving { op, weight });
+        }
+        match (self.body_is_whole, giving) {
+            (false, giving) => {
+                let under_way = giving.map_or(0, |giving| giving.weight);
+                let waiting = weight(&self.pending, self.pending_len);
+                let window = cx.site.config.limits.upload_window;
+                cx.answer(Answer::Grant(window.saturating_sub(under_way + waiting)));
+            }
+            (true, None) => {
+                let op = cx.op();
+                cx.effect(Effect::Given { op, to: self.id });
+                self.state = State::Ending { op };
+            }
+            (true, Some(_)) => {}
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Offering { until } => Some(until),
+            State::Receiving { .. } | State::Ending { .. } | State::Over => None,
+        }
+    }
+
+    /// Nobody took it in time.
+    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+        if let State::Offering { .. } = self.state {
+            self.give_up(cx);
+            let busy = "another upload is being taken; only one is at a time";
+            refuse_by(Refusal::new(Status::SERVICE_UNAVAILABLE, busy), cx);
+        }
+    }
+
+    /// Nothing will come of it. What was told to be whole is whole.
+    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>) {
+        self.pending = Vec::new();
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Offering { .. } | State::Receiving { .. } => {
+                cx.effect(Effect::Withdraw { to: self.id });
+            }
+            State::Ending { .. } | State::Over => {}
+        }
+    }
+}
+
+/// What was done; `None` if it failed, of which the peer is told.
+fn accepted(result: Result<Done, FsError>, cx: &mut Cx<'_>) -> Option<Done> {
+    match result {
+        Ok(Done::Refused(refusal)) => refuse_by(refusal, cx),
+        Ok(done) => return Some(done),
+        Err(error) => refuse_upload(error, cx),
+    }
+    None
+}
+
+fn refuse_by(Refusal { status, why }: Refusal, cx: &mut Cx<'_>) {
+    let status = if status.is_error() { status } else { Status::INTERNAL_SERVER_ERROR };
+    let later = status == Status::SERVICE_UNAVAILABLE;
+    let head = error_head(cx.site, status).field_opt("Retry-After", later.then_some("1"));
+    say(cx, head, &why);
+}
+
+fn too_large(most: u64) -> String {
+    format!("an upload may have {most} bytes")
+}
