@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     Answer, Cx, Task,
     answer::{error_head, head, refuse, refuse_last, say},
+    byteranges,
     conditional::{self, Verdict},
     media,
     target::Target,
@@ -76,12 +77,13 @@ impl Deliver {
         }
         let fields = &request.fields;
         if ["range", "content-range"].iter().any(|name| fields.get(name).is_some()) {
-            let head =
-                error_head(cx.site, Status::RANGE_NOT_SATISFIABLE).field("Accept-Ranges", "none");
+            // RFC 9110 §15.5.17 wants the length of what is there, and there is nothing.
+            let head = error_head(cx.site, Status::RANGE_NOT_SATISFIABLE)
+                .field("Content-Range", byteranges::unsatisfied(0));
             say(
                 cx,
                 head,
-                "uploads are taken whole here: there is no file whose ranges could be replaced",
+                "uploads are taken whole here, and no file is kept whose ranges could be replaced",
             );
             return None;
         }

@@ -157,8 +157,8 @@ impl Config {
         let given = [
             ("rdirs", !self.rdirs.is_empty()),
             ("wdir", self.wdir.is_some()),
-            ("input", self.live || self.record),
             ("icecast", self.icecast),
+            ("input", self.live || self.record),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
