@@ -5,6 +5,7 @@ mod complete;
 mod file;
 mod live;
 mod man;
+mod mode;
 mod places;
 mod sources;
 mod tasks;
@@ -46,6 +47,7 @@ use crate::{
     version,
     override_usage = "httpout --rdirs DIR[,DIR]... [--wdir DIR] [OPTIONS]\n       \
                       httpout -i FILE|- -o http://localhost:8080/live.mp3 [OPTIONS]\n       \
+                      httpout --hmode source -o DIR/|-|exec:COMMAND [OPTIONS]\n       \
                       httpout 'rdirs=DIR:wdir=DIR:port=8080'",
     after_help = "Names may be written with _ or with -. BOOL is true or false; without it, true.\n\
                   Options are also read in the form NAME=VALUE:NAME:NAME=VALUE, as GPAC writes them;\n\
@@ -79,8 +81,8 @@ pub struct Options {
     dlist: bool,
 
     /// Where to listen: the port, and the address if the host is one or localhost; and the path of an input's resource. One for each
-    /// -i; all inputs are found at each of these addresses
-    #[arg(short = 'o', long, value_name = "URL", value_parser = destination, help_heading = "Listening")]
+    /// -i; all inputs are found at each of these addresses. Or, with --hmode source, where uploads go
+    #[arg(short = 'o', long, value_name = "URL|DIR/|-|exec:COMMAND", value_parser = destination, help_heading = "Listening")]
     dst: Vec<Destination>,
 
     /// Port to listen on; auto: any free one; 0: as dst says, else 80, or 443 with a certificate
@@ -304,6 +306,9 @@ pub struct Options {
     log_format: LogFormat,
 
     #[command(flatten)]
+    mode: mode::Mode,
+
+    #[command(flatten)]
     live: live::Live,
 
     #[arg(skip)]
@@ -426,6 +431,10 @@ impl Options {
         let has_inputs = !self.live.input.is_empty();
         config.live = has_inputs && self.rdirs.is_empty() || self.live.icecast;
         config.record = has_inputs && !self.rdirs.is_empty();
+        config.source = self.is_source();
+        if config.source {
+            config.rdirs.clear();
+        }
         config.icecast = self.live.icecast;
         config.ice = self.live.ice;
         config.durable = self.durable;
@@ -493,7 +502,7 @@ impl Options {
     /// Which of the options that say where to listen are given.
     pub fn where_to_listen(&self) -> Vec<&'static str> {
         let all = [
-            ("dst", !self.dst.is_empty()),
+            ("dst", self.urls().next().is_some()),
             ("port", self.port.is_some()),
             ("ifce", self.ifce.is_some()),
         ];
@@ -519,7 +528,8 @@ impl Options {
     pub fn warnings(&self) -> Vec<String> {
         let idle = self.live.idle();
         let idle = idle.iter().map(|name| format!("{name} is not used: there is no input (-i)"));
-        self.sources.warnings.iter().cloned().chain(idle).collect()
+        let unused = self.unused_by_source();
+        self.sources.warnings.iter().cloned().chain(idle).chain(unused).collect()
     }
 
     /// The error as text, with the source of its option first if that is not the command line.

@@ -37,6 +37,7 @@ use crate::{
     output::{self, Sent, Source, Warm},
     publisher::OnAir,
     server::{Admission, Follower, Following, Offer, Shared},
+    source::Under,
     tls::Tls,
     verify::Outcome,
 };
@@ -92,6 +93,8 @@ pub struct Connection<T> {
     listening: Option<Listening>,
     /// The live resource that comes in.
     airing: Option<Airing>,
+    /// The upload that is handed on.
+    taking: Option<Under>,
     /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for nothing.
     timer: Option<Instant>,
     /// A cold span is on its way into the page cache.
@@ -153,6 +156,7 @@ impl<T: Transport> Connection<T> {
             followings: Vec::new(),
             listening: None,
             airing: None,
+            taking: None,
             timer: None,
             fetching: false,
             warm: Warm::default(),
@@ -546,11 +550,20 @@ impl<T: Transport> Connection<T> {
                     on_air.end();
                 }
             }
-            // Until somebody takes them.
-            Effect::Deliver { op, .. } | Effect::Give { op, .. } | Effect::Given { op, .. } => {
-                self.session.handle_done(op, Err(FsError::Other(io::ErrorKind::Unsupported)));
+            Effect::Deliver { op, delivery } => {
+                self.taking = Some(Under::begin(op, *delivery, &self.mailbox, &self.admission));
             }
-            Effect::Withdraw { .. } => {}
+            Effect::Give { op, to, data } => {
+                match self.taking.as_mut().filter(|taking| taking.id == to) {
+                    Some(taking) => taking.give(op, data, &self.mailbox),
+                    None => self.session.handle_done(op, Err(FsError::NotFound)),
+                }
+            }
+            Effect::Given { op, to } => match self.taking.take_if(|taking| taking.id == to) {
+                Some(taking) => taking.finish(op, &self.mailbox),
+                None => self.session.handle_done(op, Err(FsError::NotFound)),
+            },
+            Effect::Withdraw { to } => drop(self.taking.take_if(|taking| taking.id == to)),
             Effect::Metrics { op } => {
                 let text = self.shared().metrics_text();
                 self.session.handle_done(op, Ok(Done::Text(text)));

@@ -22,6 +22,7 @@ use crate::{
     listen::{self, Port},
     log, notify,
     serve::{Handle, Server},
+    source::Sink,
 };
 
 /// Reads the options, binds, prints the banner and calls `serve`, which returns when the server has ended. The exit status
@@ -44,12 +45,23 @@ pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
     match bind(&options) {
         Ok(bound) => {
             let started = start(&bound, &options);
+            let handle = bound.handle();
             match started.and_then(|()| serve(bound)) {
-                Ok(()) => ExitCode::SUCCESS,
+                Ok(()) => delivered(&handle),
                 Err(error) => fail(&format!("cannot serve: {error}")),
             }
         }
         Err(error) => fail(&options.explain(&error)),
+    }
+}
+
+/// All uploads have arrived that were to be handed on?
+fn delivered(handle: &Handle) -> ExitCode {
+    match handle.deliveries() {
+        (begun, delivered) if begun == delivered => ExitCode::SUCCESS,
+        (begun, delivered) => {
+            fail(&format!("{} of {begun} uploads were not delivered", begun - delivered))
+        }
     }
 }
 
@@ -109,6 +121,9 @@ fn bind(options: &Options) -> Result<Server, ConfigError> {
     if options.tls().is_on() {
         server = server.with_tls(secure, &options.tls())?;
     }
+    if let Some(sink) = options.sink() {
+        server = server.with_sink(sink)?;
+    }
     server.with_admin(admin.into_iter().collect()).with_inputs(inputs)
 }
 
@@ -130,12 +145,27 @@ fn start(bound: &Server, options: &Options) -> io::Result<()> {
     let mut urls = listen::urls("http", bound.listeners());
     urls.extend(listen::urls("https", bound.secure_listeners()));
     let admin = listen::urls("http", bound.admin_listeners());
-    let banner = cli::banner(&urls, &admin, &bound.site(), bound.inputs());
+    let mut banner = cli::banner(&urls, &admin, &bound.site(), bound.inputs());
     // A closed standard output is no reason not to serve.
-    let _ = io::stdout().lock().write_all(banner.as_bytes());
-    let _ = io::stdout().lock().flush();
+    let _ = match options.sink() {
+        Some(sink) => {
+            banner += &format!("hands uploads on to {sink}\n");
+            if *sink == Sink::Stdout {
+                io::stderr().lock().write_all(banner.as_bytes())
+            } else {
+                show(&banner)
+            }
+        }
+        None => show(&banner),
+    };
     notify::ready();
     Ok(())
+}
+
+fn show(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }
 
 /// SIGHUP reads rules, users and certificates anew. The first other signal lets requests finish, for so long; the second one does not.

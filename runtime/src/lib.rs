@@ -22,12 +22,15 @@ mod request_log;
 mod rights;
 mod serve;
 mod server;
+mod source;
 pub mod tls;
 mod verify;
 
 pub use connection::{Connection, Transport};
 pub use httpout_proto::{
     Config, ConfigError, Limits,
+    effect::{Delivery, Refusal},
+    http1::Status,
     live::{BroadcastOptions, Description, LiveOptions},
     site::{Cors, Multirange},
 };
@@ -36,4 +39,5 @@ pub use publisher::{Publication, PublishError, Publisher};
 pub use request_log::{Format as AccessLogFormat, LogOptions, ReqLog};
 pub use serve::{Acceptor, Handle, Parts, Server, accept, feed};
 pub use server::{Admission, Door, Options, Shared};
+pub use source::{Broken, IncomingUpload, Sink, Uploads};
 pub use tls::{ClientAuth, TlsOptions};

@@ -19,6 +19,7 @@ use crate::{
     input::{self, Input},
     publisher::Publisher,
     server::{Admission, Door, Options, Shared},
+    source::{Deliveries, Sink, Uploads},
     tls::TlsOptions,
 };
 
@@ -110,6 +111,26 @@ impl Server {
         Ok(self)
     }
 
+    /// Hands uploads on to there; for [`Config::source`](crate::Config::source).
+    ///
+    /// # Errors
+    /// What cannot be written to; or they go elsewhere already.
+    pub fn with_sink(self, sink: &Sink) -> Result<Self, ConfigError> {
+        let taker = Deliveries::open(sink, &self.shared)?;
+        self.shared.deliveries.set_taker(taker)?;
+        Ok(self)
+    }
+
+    /// Hands uploads on to the program; for [`Config::source`](crate::Config::source).
+    ///
+    /// # Errors
+    /// They go elsewhere already.
+    pub fn uploads(&self) -> Result<Uploads, ConfigError> {
+        let (taker, uploads) = Deliveries::queue(&self.shared);
+        self.shared.deliveries.set_taker(taker)?;
+        Ok(uploads)
+    }
+
     /// The addresses it is bound to.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         let all = self.listeners.iter().chain(&self.secure);
@@ -193,6 +214,11 @@ impl Handle {
     /// Opens the access log's file anew, which was renamed, say.
     pub fn reopen_logs(&self) {
         self.0.logs.reopen();
+    }
+
+    /// Number of uploads that were to be handed on, and of those that were: all of each.
+    pub fn deliveries(&self) -> (u64, u64) {
+        self.0.deliveries.counts()
     }
 
     /// Number of connections there are.

@@ -27,6 +27,7 @@ use crate::{
     mailbox::{Mailbox, Message},
     metrics::{Gauges, Metrics},
     request_log::{LogOptions, Logs},
+    source::Deliveries,
     tls::{Setup, Tls, TlsOptions},
     verify::{Verifier, Waiter},
 };
@@ -87,6 +88,7 @@ pub struct Shared {
     numbered: AtomicU64,
     pub(crate) channels: Channels,
     pub(crate) held: Held,
+    pub(crate) deliveries: Deliveries,
     hub: Mutex<Feeds>,
     /// Uploads in progress, so that a request need not take the lock where there is none.
     feeds: AtomicUsize,
@@ -212,6 +214,7 @@ impl Shared {
             numbered: AtomicU64::new(0),
             channels: Channels::default(),
             held: Held::default(),
+            deliveries: Deliveries::default(),
             hub: Mutex::default(),
             feeds: AtomicUsize::new(0),
             clients: Mutex::default(),
@@ -325,6 +328,7 @@ impl Shared {
 
     /// Cuts the connections that are left.
     pub fn abort(&self) {
+        self.deliveries.abort();
         for mailbox in lock(&self.clients).open.values() {
             mailbox.post(Message::Abort);
         }

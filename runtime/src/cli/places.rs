@@ -25,9 +25,10 @@ impl Options {
     /// destination of that scheme, the others are for plain HTTP.
     pub fn places(&self) -> Vec<Place<'_>> {
         let is_https = |scheme: &Scheme| matches!(scheme, Scheme::Https);
-        let has_own = self.tls_port.is_some() || self.dst.iter().any(|dst| is_https(&dst.scheme));
+        let has_own = self.tls_port.is_some() || self.urls().any(|dst| is_https(&dst.scheme));
         let (mut plain, mut all) = (Vec::new(), Vec::new());
-        for dst in self.dst.iter().map(Some).chain(self.dst.is_empty().then_some(None)) {
+        let none = self.urls().next().is_none().then_some(None);
+        for dst in self.urls().map(Some).chain(none) {
             let named = dst.is_some_and(|dst| is_https(&dst.scheme));
             let secure = self.tls().is_on() && (named || !has_own);
             let port = match self.port {
@@ -59,6 +60,7 @@ impl Options {
     /// # Errors
     /// HTTPS without a certificate; a port for two things.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_mode()?;
         let tls: TlsOptions = self.tls();
         let no_certificate = |option, problem: &str| {
             let help = "name one with --cert FILE and --pkey FILE, or make one with --self-signed";

@@ -51,6 +51,7 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("cte", "false", "cte: false"),
     ("norange", "true", "norange: true"),
     ("quit", "true", "quit: true"),
+    ("hmode", "source", "source: true"),
     ("multirange", "merge", "multirange: Merge"),
     ("wait-missing", "1.5", "wait_missing: 1.5s"),
     ("durable", "true", "durable: true"),

@@ -4,7 +4,8 @@ use std::{net::IpAddr, time::Duration};
 
 use httpout_proto::{effect::RelPath, exchange::target};
 
-use crate::listen::Port;
+use super::mode;
+use crate::{listen::Port, source::Sink};
 
 /// No deadline is further away, so that none overflows a clock: 31 years.
 const FOREVER: f64 = 1e9;
@@ -18,6 +19,8 @@ pub(super) struct Destination {
     pub(super) scheme: Scheme,
     /// The path of an input's resource; `None`: the root.
     pub(super) path: Option<RelPath>,
+    /// No URL: where uploads go.
+    pub(super) sink: Option<Sink>,
 }
 
 /// Of a URL.
@@ -29,9 +32,13 @@ pub(super) enum Scheme {
     Other(String),
 }
 
-/// `http://HOST:PORT/…`
+/// `http://HOST:PORT/…`, or a sink.
 pub(super) fn destination(text: &str) -> Result<Destination, String> {
-    let (scheme, rest) = text.split_once("://").ok_or("write http://HOST:PORT/")?;
+    if let Some(sink) = mode::sink(text) {
+        return Ok(Destination { sink: Some(sink?), ..Destination::default() });
+    }
+    let (scheme, rest) =
+        text.split_once("://").ok_or("write http://HOST:PORT/; DIR/ with a slash at its end")?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let path = if path.starts_with('/') { path } else { "/" };
     let path = target::decode(path).map_err(str::to_owned)?.path;
@@ -61,7 +68,7 @@ pub(super) fn destination(text: &str) -> Result<Destination, String> {
         other => Scheme::Other(other.to_owned()),
     };
     let path = (!path.is_root()).then_some(path);
-    Ok(Destination { ifce: is_local.then_some(host), port, scheme, path })
+    Ok(Destination { ifce: is_local.then_some(host), port, scheme, path, sink: None })
 }
 
 /// A port number, or `auto`.
