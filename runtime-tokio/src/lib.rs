@@ -21,8 +21,9 @@ mod net;
 use std::io;
 
 pub use httpout_runtime::{
-    BroadcastOptions, ClientAuth, Config, ConfigError, Description, Handle, Limits, LiveOptions,
-    Multirange, Options, Publication, PublishError, Publisher, Server, TlsOptions,
+    BroadcastOptions, Broken, ClientAuth, Config, ConfigError, Delivery, Description, Handle,
+    IncomingUpload, Limits, LiveOptions, Multirange, Options, Publication, PublishError, Publisher,
+    Refusal, Server, Sink, Status, TlsOptions, Uploads,
 };
 use httpout_runtime::{Connection, Parts, accept, feed};
 use tokio::runtime;
