@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::{env, fs};
 
@@ -76,9 +76,29 @@ impl Server {
         (server, input)
     }
 
+    /// As [`start`](Self::start), with the server's standard output, which the banner is not written to.
+    #[track_caller]
+    pub fn pouring(kind: Kind, args: &[&str]) -> (Self, ChildStdout) {
+        let own = ["--port", "auto", "--ifce", "127.0.0.1"];
+        let mut command = Self::command(kind, &[&own[..], args].concat());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("start {command:?}: {e}"));
+        let stdout = child.stdout.take().expect("piped");
+        let stderr = child.stderr.take().expect("piped");
+        let (found, urls) = mpsc::channel();
+        let stderr = thread::spawn(move || read_lines(stderr, &found));
+        let outputs = Outputs { urls, stdout: thread::spawn(String::new), stderr };
+        (Self::greeted(&command, child, outputs), stdout)
+    }
+
     #[track_caller]
     fn run_reading(mut command: Command, stdin: Stdio) -> Self {
-        let (mut child, outputs) = spawn(&mut command, stdin);
+        let (child, outputs) = spawn(&mut command, stdin);
+        Self::greeted(&command, child, outputs)
+    }
+
+    #[track_caller]
+    fn greeted(command: &Command, mut child: Child, outputs: Outputs) -> Self {
         let Some(address) = outputs.address() else {
             let _ = child.kill();
             let _ = child.wait();
@@ -308,23 +328,26 @@ fn spawn(command: &mut Command, stdin: Stdio) -> (Child, Outputs) {
     let stdout = child.stdout.take().expect("piped");
     let mut stderr = child.stderr.take().expect("piped");
     let (found, urls) = mpsc::channel();
-    let stdout = thread::spawn(move || {
-        let mut all = String::new();
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if let Some(address) = url_address(&line) {
-                let _ = found.send(address);
-            }
-            all.push_str(&line);
-            all.push('\n');
-        }
-        all
-    });
+    let stdout = thread::spawn(move || read_lines(stdout, &found));
     let stderr = thread::spawn(move || {
         let mut all = Vec::new();
         let _ = stderr.read_to_end(&mut all);
         String::from_utf8_lossy(&all).into_owned()
     });
     (child, Outputs { urls, stdout, stderr })
+}
+
+/// Reads to the end, and tells of the URLs in it.
+fn read_lines(output: impl Read, found: &Sender<SocketAddr>) -> String {
+    let mut all = String::new();
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        if let Some(address) = url_address(&line) {
+            let _ = found.send(address);
+        }
+        all.push_str(&line);
+        all.push('\n');
+    }
+    all
 }
 
 /// The address in a line such as `  http://127.0.0.1:8080/`.
