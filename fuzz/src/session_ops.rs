@@ -86,6 +86,11 @@ fn site([flags, more]: [u8; 2]) -> Arc<Site> {
         config.users = Users::parse(USERS).expect("they are well-formed");
         config.insecure_auth = true;
     }
+    if more & 3 == 1 {
+        config.source = true;
+        config.rdirs.clear();
+        config.wdir = None;
+    }
     config.dlist = more & 0x10 != 0;
     config.log_begin = config.dlist;
     config.check().expect("it is well-formed")

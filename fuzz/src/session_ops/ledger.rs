@@ -8,7 +8,8 @@ use std::{
 
 use httpout_proto::{
     Done, Effect, FileId, FsError, OpId,
-    effect::{Growth, GrowthState, Meta, Verified},
+    effect::{Growth, GrowthState, Meta, Refusal, Verified},
+    http1::Status,
 };
 
 use super::{
@@ -38,6 +39,8 @@ pub(super) struct Ledger {
     pub(super) committed: usize,
     /// Removals that were.
     pub(super) removed: usize,
+    /// The upload that is handed on: its first effect, and what was given of it.
+    delivery: Option<(OpId, Vec<u8>)>,
     /// Where there are rules: the request under way may go on.
     let_in: Option<bool>,
 }
@@ -52,6 +55,9 @@ enum Asked {
     Commit,
     Remove,
     MediaType,
+    Deliver,
+    Give,
+    Given,
     Follow { file: FileId, wait: bool },
     Lookup(Lookup),
 }
@@ -157,21 +163,49 @@ impl Ledger {
             Effect::Metrics { op } => self.begin(op, Asked::Lookup(Lookup::Metrics)),
             Effect::Health { op } => self.begin(op, Asked::Lookup(Lookup::Health)),
             Effect::Begun { .. } => {}
+            Effect::Deliver { op, .. } => {
+                assert!(self.delivery.replace((op, Vec::new())).is_none(), "two at a time");
+                self.begin(op, Asked::Deliver);
+            }
+            Effect::Give { op, to, data } => {
+                let data = data.concat();
+                assert!((1..=window).contains(&(data.len() as u64)), "{} at once", data.len());
+                assert!(!self.is_delivering(), "given before the last was taken");
+                let (id, given) = self.delivery.as_mut().expect("a delivery is under way");
+                assert_eq!(*id, to);
+                given.extend(data);
+                self.begin(op, Asked::Give);
+            }
+            Effect::Given { op, to } => {
+                assert!(!self.is_delivering(), "told to be whole before it was taken");
+                let (id, given) = self.delivery.take().expect("a delivery is under way");
+                assert_eq!(id, to);
+                self.begin(op, Asked::Given);
+                return Some(given);
+            }
+            Effect::Withdraw { to } => {
+                let (id, _) = self.delivery.take().expect("a delivery is under way");
+                assert_eq!(id, to);
+                // No answer is waited for.
+                let over = |asked: &Asked| matches!(asked, Asked::Deliver | Asked::Give);
+                let dropped = self.pending.extract_if(.., |(_, asked)| over(asked));
+                self.settled.extend(dropped.map(|(op, _)| op));
+            }
             effect @ (Effect::Listen { .. }
             | Effect::Take { .. }
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
-            | Effect::OffAir { .. }
-            | Effect::Deliver { .. }
-            | Effect::Give { .. }
-            | Effect::Given { .. }
-            | Effect::Withdraw { .. }) => panic!("nobody asked for {effect:?}"),
+            | Effect::OffAir { .. }) => panic!("nobody asked for {effect:?}"),
             Effect::ShutdownWrite => {
                 assert!(!std::mem::replace(&mut self.shut_down, true), "shut down twice");
             }
         }
         None
+    }
+
+    fn is_delivering(&self) -> bool {
+        self.pending.iter().any(|(_, asked)| matches!(asked, Asked::Deliver | Asked::Give))
     }
 
     fn begin(&mut self, op: OpId, asked: Asked) {
@@ -217,13 +251,22 @@ impl Ledger {
         // Answers that make no sense count as failures, but these are the right ones.
         let result = match (&asked, result) {
             (Asked::Stat, Ok(Done::NotGrowing)) => Err(FsError::Denied),
-            (Asked::Create(_) | Asked::Write(_) | Asked::Remove, Ok(_)) => {
+            (
+                Asked::Create(_)
+                | Asked::Write(_)
+                | Asked::Remove
+                | Asked::Deliver
+                | Asked::Give
+                | Asked::Given,
+                Ok(_),
+            ) => {
                 self.succeed(op, &asked, value)
             }
             (_, result) => result,
         };
         match (&asked, &result) {
             (Asked::Commit, Ok(Done::Committed { .. })) => self.committed += 1,
+            (Asked::Given, Ok(Done::Ok | Done::Delivered { .. })) => self.committed += 1,
             (Asked::Remove, Ok(_)) => self.removed += 1,
             (Asked::Lookup(lookup), Ok(done)) if lookup.lets_in(done) => self.let_in = Some(true),
             _ => {}
@@ -244,6 +287,12 @@ impl Ledger {
                 Done::Ok
             }
             Asked::Write(_) | Asked::Remove => Done::Ok,
+            Asked::Deliver | Asked::Give | Asked::Given if value % 8 == 7 => {
+                let status = if value & 8 == 0 { Status::SERVICE_UNAVAILABLE } else { Status::OK };
+                Done::Refused(Refusal::new(status, "no"))
+            }
+            Asked::Given if value & 1 == 0 => Done::Delivered { created: value & 2 == 0 },
+            Asked::Deliver | Asked::Give | Asked::Given => Done::Ok,
             Asked::MediaType => Done::MediaType(match value % 4 {
                 0 | 1 => None,
                 2 => Some("text/x".into()),
@@ -344,9 +393,17 @@ impl Ledger {
     pub(super) fn assert_settled(&self) {
         assert!(self.files.is_empty(), "files stay open: {self:?}");
         assert!(self.announced.is_empty(), "uploads stay announced: {self:?}");
+        assert!(self.delivery.is_none(), "an upload is neither whole nor withdrawn: {self:?}");
         assert!(self.followings.is_empty(), "uploads stay followed: {self:?}");
         let harmless = |asked: &Asked| {
-            matches!(asked, Asked::Stat | Asked::Remove | Asked::MediaType | Asked::Lookup(_))
+            matches!(
+                asked,
+                Asked::Stat
+                    | Asked::Remove
+                    | Asked::MediaType
+                    | Asked::Lookup(_)
+                    | Asked::Given
+            )
         };
         assert!(self.pending.iter().all(|(_, asked)| harmless(asked)), "under way: {self:?}");
     }

@@ -11,6 +11,7 @@
 mod asks;
 mod choices;
 mod client;
+mod deliver;
 mod disk;
 mod expect;
 mod guard;
@@ -34,6 +35,7 @@ mod verdict;
 mod world;
 
 pub use choices::{Calm, Choices, Recorded, Seeded};
+pub use deliver::deliver;
 pub use link::End;
 pub use live::listen;
 pub use reply::Reply;
