@@ -55,7 +55,7 @@ fn take(mut stream: TcpStream, file: &Path, block: &mut [u8]) -> Result<()> {
         .context("write")
 }
 
-fn content_length(head: &[u8]) -> Option<u64> {
+pub(crate) fn content_length(head: &[u8]) -> Option<u64> {
     const NAME: &[u8] = b"content-length:";
     let mut lines = head.split(|&byte| byte == b'\n');
     let value = lines.find_map(|line| {

@@ -11,6 +11,7 @@ mod error;
 mod fanout;
 mod floor;
 mod floor_live;
+mod floor_source;
 mod get;
 mod icecast;
 mod idle;
@@ -21,6 +22,7 @@ mod peers;
 mod put;
 mod report;
 mod rights;
+mod source;
 mod tap;
 mod tls;
 
@@ -77,6 +79,8 @@ enum What {
     Memory,
     /// What rules, passwords and compression cost
     Rights,
+    /// Uploads handed on to standard output: bytes per second, beside a copy from socket to pipe
+    Source,
     /// TLS: downloads, full handshakes, and connections that rest, beside nginx
     Tls,
     /// All of them
@@ -90,6 +94,9 @@ enum What {
     /// Be the floor server of live streams
     #[command(hide = true)]
     FloorLive,
+    /// Be the floor server of uploads that are handed on
+    #[command(hide = true)]
+    FloorSource,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -145,6 +152,10 @@ fn run(args: &Args) -> Result<bool> {
             floor_live::serve()?;
             return Ok(true);
         }
+        What::FloorSource => {
+            floor_source::serve()?;
+            return Ok(true);
+        }
         What::Get => &[get::run],
         What::Put => &[put::run],
         What::Live => &[live::run],
@@ -153,6 +164,7 @@ fn run(args: &Args) -> Result<bool> {
         What::Idle => &[idle::run],
         What::Memory => &[memory::run],
         What::Rights => &[rights::run],
+        What::Source => &[source::run],
         What::Tls => &[tls::run],
         What::All => &[
             get::run,
@@ -163,6 +175,7 @@ fn run(args: &Args) -> Result<bool> {
             idle::run,
             memory::run,
             rights::run,
+            source::run,
             tls::run,
         ],
     };

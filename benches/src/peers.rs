@@ -300,7 +300,7 @@ fn start_ours(command: &mut Command, log: &Path) -> Result<(Child, SocketAddr)> 
     }
 }
 
-fn banner_address(line: &str) -> Option<SocketAddr> {
+pub(crate) fn banner_address(line: &str) -> Option<SocketAddr> {
     let (_, address) = line.split_once("://").filter(|(_, rest)| rest.starts_with("127.0.0.1:"))?;
     address.split(['/', '\n']).next()?.parse().ok()
 }
