@@ -15,6 +15,7 @@ mod floor_source;
 mod get;
 mod icecast;
 mod idle;
+mod js;
 mod live;
 mod measure;
 mod memory;
@@ -81,6 +82,8 @@ enum What {
     Rights,
     /// Uploads handed on to standard output: bytes per second, beside a copy from socket to pipe
     Source,
+    /// What a script costs that is asked about each request
+    Js,
     /// TLS: downloads, full handshakes, and connections that rest, beside nginx
     Tls,
     /// All of them
@@ -165,6 +168,7 @@ fn run(args: &Args) -> Result<bool> {
         What::Memory => &[memory::run],
         What::Rights => &[rights::run],
         What::Source => &[source::run],
+        What::Js => &[js::run],
         What::Tls => &[tls::run],
         What::All => &[
             get::run,
@@ -176,6 +180,7 @@ fn run(args: &Args) -> Result<bool> {
             memory::run,
             rights::run,
             source::run,
+            js::run,
             tls::run,
         ],
     };

@@ -311,11 +311,15 @@ impl Connection {
             | Effect::Deliver { op, .. }
             | Effect::Give { op, .. }
             | Effect::Given { op, .. }
+            | Effect::Ask { op, .. }
+            | Effect::Pull { op, .. }
+            | Effect::Pace { op, .. }
             | Effect::Metrics { op }
             | Effect::Health { op } => (op, Err(io::ErrorKind::Unsupported.into())),
             Effect::Leave { .. }
             | Effect::OffAir { .. }
             | Effect::Withdraw { .. }
+            | Effect::Dismiss { .. }
             | Effect::Begun { .. }
             | Effect::Over(_) => return,
             Effect::ShutdownWrite => {

@@ -19,6 +19,7 @@ use crate::{
         coding::Coding,
         listing::{Entry, Order},
     },
+    hook::{Pace, Piece, Question, Verdict},
     http1::Method,
     live::{Description, Group, News, framing::Audio},
     report::{Asked, Report},
@@ -413,6 +414,40 @@ pub enum Effect {
         /// The effect that began it.
         to: OpId,
     },
+    /// What is to become of this request? Asked once of each, where [`Config::hook`](crate::Config::hook) is set; a verdict that comes too
+    /// late is ignored. Answer: [`Done::Verdict`], or an error: 503 for [`FsError::Exhausted`](crate::FsError::Exhausted), else 500.
+    Ask {
+        /// To be answered. Names the request to the hook until it is [dismissed](Effect::Dismiss).
+        op: OpId,
+        /// The request.
+        question: Box<Question>,
+    },
+    /// More of the answer that the hook [gives piece by piece](crate::hook::Verdict::read). Answer: [`Done::Pulled`], or an error, which
+    /// cuts the answer.
+    Pull {
+        /// To be answered.
+        op: OpId,
+        /// The effect that asked for the verdict.
+        hook: OpId,
+    },
+    /// When may more of a [throttled](crate::hook::Verdict::throttled) answer go out? Answer: [`Done::Paced`]; after an error, all of it.
+    Pace {
+        /// To be answered.
+        op: OpId,
+        /// The effect that asked for the verdict.
+        hook: OpId,
+        /// Bytes of the answer's body that are with the socket.
+        done: u64,
+        /// Bytes that the body has in all, where that is known.
+        total: Option<u64>,
+    },
+    /// A request that was asked about is over: the last that its hook hears of it, whether it gave a verdict or not.
+    Dismiss {
+        /// The effect that asked for the verdict.
+        hook: OpId,
+        /// The answer went out to its last byte.
+        complete: bool,
+    },
     /// The server's counters, in the text format of Prometheus. Answer: [`Done::Text`].
     Metrics {
         /// To be answered.
@@ -492,6 +527,12 @@ pub enum Done {
     },
     /// What was to be handed on is not taken.
     Refused(Refusal),
+    /// What is to become of the request.
+    Verdict(Box<Verdict>),
+    /// What the hook has.
+    Pulled(Piece),
+    /// When more may go out.
+    Paced(Pace),
 }
 
 /// What came of checking a password.

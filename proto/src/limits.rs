@@ -46,6 +46,8 @@ pub struct Limits {
     pub client_errors: u32,
     /// How long the answer to a wrong password takes, so that it cannot be guessed by trying.
     pub wrong_password_time: Duration,
+    /// How long a hook may take for its verdict (503), for a piece of its answer (the connection is cut), and to allow a piece (it is sent).
+    pub hook_time: Duration,
     /// Most entries of a listing; the rest is left out, and the listing says so.
     pub listed: usize,
     /// How long an upload that is handed on waits for somebody to take it; beyond: 503.
@@ -84,6 +86,7 @@ impl Default for Limits {
             age: Duration::from_secs(3600),
             client_errors: 20,
             wrong_password_time: Duration::from_secs(1),
+            hook_time: Duration::from_secs(30),
             listed: 200_000,
             take_time: Duration::from_secs(30),
             upload_window: 1 << 20,

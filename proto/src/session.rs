@@ -14,9 +14,11 @@ use crate::{
     error::{FsError, PeerError},
     exchange::{self, About, Answer, Client, Cx, Ids, Role, Task},
     http1::{
-        self, Event, Exchange, ExchangeId, Live, Method, RequestHead, Status, Target, Transmit,
+        self, Event, Exchange, ExchangeId, Live, Method, Part, RequestHead, Status, Target,
+        Transmit,
     },
     limits::Limits,
+    pacing::Pacing,
     report::{Asked, Report},
     site::Site,
     step::{Closed, Step, Wait},
@@ -59,6 +61,8 @@ struct Active {
     turn: Turn,
     task: Option<Task>,
     about: About,
+    /// Where the answer is throttled.
+    pacing: Option<Box<Pacing>>,
     /// What will be reported.
     so_far: SoFar,
 }
@@ -229,12 +233,16 @@ impl Session {
                 self.on_input(input, now);
                 continue;
             }
+            if self.pace(now) {
+                continue;
+            }
             if self.deadline().is_some_and(|(deadline, _)| deadline <= now.mono) {
                 self.ask(now, |task, cx| task.on_deadline(cx));
                 continue;
             }
             match self.wire.poll(now) {
                 Step::Do(event) => self.on_event(event, now),
+                Step::Wait(_) if self.pace(now) => {}
                 Step::Wait(wait) => {
                     // What is empty holds no memory: connections that rest are many, and so may listeners be.
                     if self.active.as_ref().is_none_or(Active::is_endless) {
@@ -252,7 +260,30 @@ impl Session {
     }
 
     fn deadline(&self) -> Option<(Instant, Timer)> {
-        self.active.as_ref()?.task.as_ref()?.deadline()
+        let active = self.active.as_ref()?;
+        let task = active.task.as_ref().and_then(Task::deadline);
+        let pacing = active.pacing.as_ref().and_then(|pacing| pacing.deadline());
+        task.into_iter().chain(pacing.map(|at| (at, Timer::Pace))).min()
+    }
+
+    /// Lets more of a throttled answer go out, or asks when it may; true if something changed.
+    fn pace(&mut self, now: Now) -> bool {
+        let Self { active: Some(Active { id, pacing: Some(pacing), about, .. }), wire, .. } = self
+        else {
+            return false;
+        };
+        let done = wire.body_sent();
+        if let Some(bytes) = pacing.allow(now.mono) {
+            wire.pace(*id, done.saturating_add(bytes));
+            return true;
+        }
+        let Some(hook) = about.hook.filter(|_| pacing.is_free() && wire.is_paced()) else {
+            return false;
+        };
+        let op = self.ids.op();
+        pacing.ask(op, now.mono + self.site.config.limits.hook_time);
+        self.effects.push_back(Effect::Pace { op, hook, done, total: pacing.total });
+        true
     }
 
     fn wait(&self, wait: Wait) -> Wait {
@@ -285,6 +316,15 @@ impl Session {
                         task.on_done(op, result.clone(), &mut cx);
                     }
                     leaving.retain(Task::is_busy);
+                }
+                if let Some(pacing) = self.active.as_mut().and_then(|it| it.pacing.as_mut())
+                    && pacing.waits_for(op)
+                {
+                    let pace = match result {
+                        Ok(Done::Paced(pace)) => Some(pace),
+                        Ok(_) | Err(_) => None,
+                    };
+                    return pacing.answered(pace, now.mono);
                 }
                 self.ask(now, |task, cx| task.on_done(op, result, cx));
             }
@@ -348,7 +388,7 @@ impl Session {
         let about = About {
             client: self.client.clone(),
             cross_origin: head.is_some_and(|head| head.fields.get("origin").is_some()),
-            user: None,
+            ..About::default()
         };
         let so_far = SoFar {
             began: now.mono,
@@ -358,7 +398,7 @@ impl Session {
             asked,
         };
         let (id, turn) = (exchange.id(), Turn::Due(exchange));
-        self.active = Some(Active { id, turn, task: None, about, so_far });
+        self.active = Some(Active { id, turn, task: None, about, pacing: None, so_far });
     }
 
     fn is_current(&self, id: ExchangeId) -> bool {
@@ -384,6 +424,9 @@ impl Session {
     fn retire(&mut self, complete: bool, now: Now) {
         let Some(Active { task, about, so_far, .. }) = self.active.take() else { return };
         self.leaving.extend(task.filter(Task::is_busy));
+        if let Some(hook) = about.hook {
+            self.effects.push_back(Effect::Dismiss { hook, complete });
+        }
         if self.role == Role::Admin {
             return;
         }
@@ -426,6 +469,11 @@ impl Session {
     fn say(&mut self, answer: Answer, now: Now) {
         let Some(active) = &mut self.active else { return };
         let wire = &mut self.wire;
+        if active.about.throttled {
+            active.pacing = pacing(&answer).map(Box::new).or(active.pacing.take());
+        }
+        let paced = active.pacing.is_some() && matches!(active.turn, Turn::Due(_));
+        let close = self.site.config.close || active.about.close;
         let turn = std::mem::replace(&mut active.turn, Turn::Said);
         active.turn = match (answer, turn) {
             (Answer::Grant(bytes), turn) => {
@@ -445,7 +493,7 @@ impl Session {
                 self.errors_in_a_row =
                     if head.status().is_error() { self.errors_in_a_row + 1 } else { 0 };
                 let most = self.site.config.limits.client_errors;
-                if self.site.config.close || most > 0 && self.errors_in_a_row >= most {
+                if close || most > 0 && self.errors_in_a_row >= most {
                     wire.shut_down();
                 }
                 wire.respond(exchange, &head, body, now);
@@ -460,10 +508,18 @@ impl Session {
             (Answer::Live(head), Turn::Due(exchange)) => {
                 active.so_far.status = Some(head.status());
                 self.errors_in_a_row = 0;
-                if self.site.config.close {
+                if close {
                     wire.shut_down();
                 }
                 Turn::Live(wire.respond_live(exchange, &head, None, self.site.config.cte, now))
+            }
+            (Answer::Sized(head, len), Turn::Due(exchange)) => {
+                active.so_far.status = Some(head.status());
+                self.errors_in_a_row = 0;
+                if close {
+                    wire.shut_down();
+                }
+                Turn::Live(wire.respond_live(exchange, &head, Some(len), true, now))
             }
             (Answer::Part(part), Turn::Live(live)) => {
                 wire.push(&live, part);
@@ -482,6 +538,7 @@ impl Session {
                 Answer::Whole(..)
                 | Answer::Last(..)
                 | Answer::Live(..)
+                | Answer::Sized(..)
                 | Answer::Endless(..)
                 | Answer::Part(_)
                 | Answer::Finish
@@ -489,7 +546,27 @@ impl Session {
                 turn,
             ) => turn,
         };
+        if paced {
+            wire.pace(active.id, 0);
+        }
     }
+}
+
+/// What is known of an answer that is to be throttled.
+fn pacing(answer: &Answer) -> Option<Pacing> {
+    let total = match answer {
+        Answer::Whole(_, body) => Some(body.iter().map(Part::len).sum()),
+        Answer::Sized(_, len) => Some(*len),
+        Answer::Live(_) => None,
+        Answer::Grant(_)
+        | Answer::TakeRest
+        | Answer::Endless(_)
+        | Answer::Last(..)
+        | Answer::Part(_)
+        | Answer::Finish
+        | Answer::Abort => return None,
+    };
+    Some(Pacing::new(total))
 }
 
 /// A request as logs show it.

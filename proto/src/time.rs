@@ -34,6 +34,10 @@ pub enum Timer {
     Penalty,
     /// An upload waits to be taken.
     Take,
+    /// A hook is to give its verdict, or more of its answer.
+    Hook,
+    /// A hook holds an answer back.
+    Pace,
 }
 
 impl fmt::Display for Timer {
@@ -47,6 +51,8 @@ impl fmt::Display for Timer {
             Self::Missing => "wait-missing",
             Self::Penalty => "wrong password",
             Self::Take => "take",
+            Self::Hook => "hook",
+            Self::Pace => "throttle",
         })
     }
 }

@@ -482,6 +482,10 @@ fn answer(effect: &Effect) -> Option<(OpId, Result<Done, FsError>)> {
         | Effect::Give { .. }
         | Effect::Given { .. }
         | Effect::Withdraw { .. }
+        | Effect::Ask { .. }
+        | Effect::Pull { .. }
+        | Effect::Pace { .. }
+        | Effect::Dismiss { .. }
         | Effect::Metrics { .. }
         | Effect::Health { .. } => panic!("{effect:?} where nothing can be opened or made"),
     }

@@ -23,7 +23,7 @@ use std::io;
 pub use httpout_runtime::{
     BroadcastOptions, Broken, ClientAuth, Config, ConfigError, Delivery, Description, Handle,
     IncomingUpload, Limits, LiveOptions, Multirange, Options, Publication, PublishError, Publisher,
-    Refusal, Server, Sink, Status, TlsOptions, Uploads,
+    Refusal, Server, Sink, Status, TlsOptions, Uploads, hook,
 };
 use httpout_runtime::{Connection, Parts, accept, feed};
 use tokio::runtime;

@@ -7,6 +7,7 @@ mod live;
 mod man;
 mod mode;
 mod places;
+mod script;
 mod sources;
 mod tasks;
 #[cfg(test)]
@@ -36,7 +37,7 @@ pub use self::{
     tasks::{Task, completions, manual},
 };
 use crate::{
-    AccessLogFormat, ClientAuth, LogFormat, LogOptions, Options as RuntimeOptions, ReqLog,
+    AccessLogFormat, AnyHook, ClientAuth, LogFormat, LogOptions, Options as RuntimeOptions, ReqLog,
     TlsOptions, creds::default_users_file, input::Input, listen::Port, rights,
 };
 
@@ -311,9 +312,15 @@ pub struct Options {
     #[command(flatten)]
     live: live::Live,
 
+    #[command(flatten)]
+    script: script::Script,
+
     #[arg(skip)]
     sources: sources::Sources,
 }
+
+/// The largest block that a script is given to fill, in bytes.
+const MOST_BLOCK: usize = 1 << 20;
 
 /// See [`Cors`].
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -428,6 +435,9 @@ impl Options {
             Form::Merge => Multirange::Merge,
         };
         config.wait_missing = self.wait_missing;
+        config.hook = self.script.js.is_some();
+        config.limits.hook_time = self.script.js_wait;
+        config.hook_dirs = self.script.js_dirs.clone();
         let has_inputs = !self.live.input.is_empty();
         config.live = has_inputs && self.rdirs.is_empty() || self.live.icecast;
         config.record = has_inputs && !self.rdirs.is_empty();
@@ -464,7 +474,17 @@ impl Options {
                 },
                 reqlog: self.reqlog.clone(),
             },
+            hook: None,
         }
+    }
+
+    /// The script, running.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn hook(&self) -> Result<Option<AnyHook>, ConfigError> {
+        let block = usize::try_from(self.block_size).unwrap_or(usize::MAX);
+        self.script.start(block.clamp(1, MOST_BLOCK))
     }
 
     /// The options of TLS.

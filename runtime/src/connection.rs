@@ -1,5 +1,6 @@
 //! The driver: one connection's session, its socket and its files. Written once for every runtime.
 
+mod hooked;
 mod secure;
 
 use std::{
@@ -95,6 +96,8 @@ pub struct Connection<T> {
     airing: Option<Airing>,
     /// The upload that is handed on.
     taking: Option<Under>,
+    /// The request under way, where a hook has its part in it.
+    hooked: Option<hooked::Hooked>,
     /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for nothing.
     timer: Option<Instant>,
     /// A cold span is on its way into the page cache.
@@ -157,6 +160,7 @@ impl<T: Transport> Connection<T> {
             listening: None,
             airing: None,
             taking: None,
+            hooked: None,
             timer: None,
             fetching: false,
             warm: Warm::default(),
@@ -564,6 +568,10 @@ impl<T: Transport> Connection<T> {
                 None => self.session.handle_done(op, Err(FsError::NotFound)),
             },
             Effect::Withdraw { to } => drop(self.taking.take_if(|taking| taking.id == to)),
+            Effect::Ask { op, question } => self.ask_hook(op, *question),
+            Effect::Pull { op, hook } => self.pull_hook(op, hook),
+            Effect::Pace { op, hook, done, total } => self.pace_hook(op, hook, (done, total)),
+            Effect::Dismiss { hook, complete } => self.dismiss_hook(hook, complete),
             Effect::Metrics { op } => {
                 let text = self.shared().metrics_text();
                 self.session.handle_done(op, Ok(Done::Text(text)));
@@ -730,6 +738,9 @@ impl<T: Transport> Future for Connection<T> {
 impl<T> Drop for Connection<T> {
     /// A connection that is dropped before its end leaves nothing behind either.
     fn drop(&mut self) {
+        if let Some(hooked) = self.hooked.take() {
+            hooked.leave();
+        }
         let shared = self.admission.shared();
         for (_, feed) in self.feeds.drain(..) {
             shared.ended(feed, false);

@@ -117,7 +117,9 @@ fn bind(options: &Options) -> Result<Server, ConfigError> {
         passed.into_iter().partition(|listener| is_secure(listener, &places))
     };
     let admin = options.admin().map(listen::bind_admin).transpose()?;
-    let mut server = Server::bind(config, options.runtime(), plain)?;
+    let mut runtime = options.runtime();
+    runtime.hook = options.hook()?;
+    let mut server = Server::bind(config, runtime, plain)?;
     if options.tls().is_on() {
         server = server.with_tls(secure, &options.tls())?;
     }
@@ -203,7 +205,7 @@ fn reload(handle: &Handle, options: &Options) {
     notify::reloading();
     handle.reopen_logs();
     match handle.renew_by(|| options.config()) {
-        Ok(()) => tracing::info!("rules, users and certificates were read anew"),
+        Ok(()) => tracing::info!("rules, users, certificates and the script were read anew"),
         Err(error) => tracing::error!(error = options.explain(&error), "nothing is changed"),
     }
     notify::ready();

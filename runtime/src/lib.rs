@@ -8,7 +8,10 @@ mod creds;
 pub mod entry;
 pub mod files;
 mod held;
+pub mod hook;
 pub mod input;
+#[cfg(feature = "js")]
+pub mod js;
 pub mod listen;
 mod live;
 pub mod log;
@@ -38,6 +41,6 @@ pub use log::LogFormat;
 pub use publisher::{Publication, PublishError, Publisher};
 pub use request_log::{Format as AccessLogFormat, LogOptions, ReqLog};
 pub use serve::{Acceptor, Handle, Parts, Server, accept, feed};
-pub use server::{Admission, Door, Options, Shared};
+pub use server::{Admission, AnyHook, Door, Options, Shared};
 pub use source::{Broken, IncomingUpload, Sink, Uploads};
 pub use tls::{ClientAuth, TlsOptions};

@@ -23,6 +23,7 @@ use rustix::fd::OwnedFd;
 use crate::{
     files::{Roots, encoded::Encoded, list::Budget},
     held::Held,
+    hook::Hook,
     live::Channels,
     mailbox::{Mailbox, Message},
     metrics::{Gauges, Metrics},
@@ -58,7 +59,12 @@ pub struct Options {
     pub live: LiveOptions,
     /// Logs of requests.
     pub log: LogOptions,
+    /// What decides about requests (`js`).
+    pub hook: Option<AnyHook>,
 }
+
+/// A [`Hook`], shared by the connections.
+pub type AnyHook = Arc<dyn Hook>;
 
 impl Default for Options {
     fn default() -> Self {
@@ -69,6 +75,7 @@ impl Default for Options {
             quit: false,
             live: LiveOptions::default(),
             log: LogOptions::default(),
+            hook: None,
         }
     }
 }
@@ -171,6 +178,7 @@ pub struct Admission {
     shared: Arc<Shared>,
     id: u64,
     peer: IpAddr,
+    port: u16,
     entry: Entry,
     tls: Option<Box<Tls>>,
 }
@@ -190,7 +198,7 @@ impl Shared {
     /// # Errors
     /// A directory that cannot be had.
     pub fn new(config: Config, mut options: Options) -> Result<Arc<Self>, ConfigError> {
-        let site = check(config, &options.log)?;
+        let site = check(config, &options)?;
         let logs = Logs::open(&options.log).map_err(|error| ConfigError {
             option: "access-log",
             problem: format!("cannot be written: {error}"),
@@ -265,8 +273,10 @@ impl Shared {
         let before = self.setup();
         let setup = self.tls.get().map(|(options, _)| Setup::new(options, before.as_deref()));
         let setup = setup.transpose()?;
-        let site = check(config, &self.options.log)?;
+        let site = check(config, &self.options)?;
         let roots = self.offer().roots.reopen(&site)?;
+        // Last of what may fail: it cannot be taken back.
+        self.options.hook.as_ref().map_or(Ok(()), |hook| hook.renew())?;
         let offer = Arc::new(Offer { site, roots, encoded: Encoded::default() });
         *self.offer.write().unwrap_or_else(PoisonError::into_inner) = offer.clone();
         if let (Some((_, current)), Some(setup)) = (self.tls.get(), setup) {
@@ -282,7 +292,7 @@ impl Shared {
 
     /// Lets a connection in, or in to be refused; `None` if there are too many even of those.
     pub fn admit(self: &Arc<Self>, peer: SocketAddr, door: Door) -> Option<Admission> {
-        let peer = peer.ip().to_canonical();
+        let (peer, port) = (peer.ip().to_canonical(), peer.port());
         let tls = match door {
             // Never in the clear what was to be secured.
             Door::Secure => Some(Box::new(Tls::new(self.setup()?.driver().ok()?))),
@@ -313,7 +323,7 @@ impl Shared {
         }
         clients.next += 1;
         let id = clients.next;
-        Some(Admission { shared: self.clone(), id, peer, entry, tls })
+        Some(Admission { shared: self.clone(), id, peer, port, entry, tls })
     }
 
     /// No more connections and no more requests: those under way are answered.
@@ -520,6 +530,16 @@ impl Admission {
         self.peer
     }
 
+    /// The peer's address and port.
+    pub(crate) fn peer_socket(&self) -> SocketAddr {
+        (self.peer, self.port).into()
+    }
+
+    /// The connection's number: no other has it.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// A session for the connection, what is served to it, and the box where it is told of a change.
     pub(crate) fn session(&self) -> (Session, Arc<Offer>, Arc<Mailbox>) {
         let mailbox = Arc::new(Mailbox::default());
@@ -588,8 +608,10 @@ pub(crate) async fn wait_for(event: &Event, happened: impl Fn() -> bool) {
     }
 }
 
-/// Has told what the logs want to know.
-fn check(mut config: Config, log: &LogOptions) -> Result<Arc<Site>, ConfigError> {
+/// Has told what the logs want to know, and asked what the hook wants to decide.
+fn check(mut config: Config, options: &Options) -> Result<Arc<Site>, ConfigError> {
+    let log = &options.log;
+    config.hook |= options.hook.is_some();
     config.log |= log.access.is_some() || log.reqlog.is_some();
     config.log_begin |= log.reqlog.is_some();
     config.check()

@@ -196,7 +196,11 @@ impl Ledger {
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
-            | Effect::OffAir { .. }) => panic!("nobody asked for {effect:?}"),
+            | Effect::OffAir { .. }
+            | Effect::Ask { .. }
+            | Effect::Pull { .. }
+            | Effect::Pace { .. }
+            | Effect::Dismiss { .. }) => panic!("nobody asked for {effect:?}"),
             Effect::ShutdownWrite => {
                 assert!(!std::mem::replace(&mut self.shut_down, true), "shut down twice");
             }

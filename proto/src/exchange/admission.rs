@@ -5,20 +5,24 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     Cx, Task,
-    answer::{Request, begin, error_head, fs_status, refuse, say},
+    answer::{Request, begin, begin_asked, fs_status},
     basic::{self, Basic},
+    hooked::Hooked,
+    refusal::Refusal,
 };
 use crate::{
     auth::Verdict,
     effect::{Done, Effect, OpId, Verified},
     error::FsError,
-    http1::{Method, Status},
+    http1::Method,
     site::Resolved,
 };
 
 /// ```text
 ///  Locating --> [Verifying] --> the request's own task
 ///                   \--> Held (a wrong password) --> 401
+///
+///  Where there is a hook, that is asked then, with what came out.
 /// ```
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -68,7 +72,7 @@ impl Admission {
                     return Some(task);
                 }
             }
-            Resolved::Mounts(_) | Resolved::Nothing => return begin(request, cx),
+            Resolved::Mounts(_) | Resolved::Nothing => return settle(request, None, false, cx),
         }
         Some(Task::Admission(Box::new(admission)))
     }
@@ -93,27 +97,19 @@ impl Admission {
                 }
                 result => {
                     let error = result.err().unwrap_or(FsError::Other(std::io::ErrorKind::Other));
-                    refuse(cx, fs_status(error), &error.to_string());
-                    None
+                    self.refuse(Refusal::Denied(fs_status(error), error.to_string().into()), cx)
                 }
             },
             State::Verifying { op, user, rule } if op == done => match result {
                 Ok(Done::Verified(Verified::Right)) => self.decide(rule, user, cx),
                 Ok(Done::Verified(Verified::TooMany(retry))) => {
-                    let seconds = retry.as_secs().max(1).to_string();
-                    let head = error_head(cx.site, Status::TOO_MANY_REQUESTS)
-                        .field("Retry-After", seconds);
-                    say(cx, head, "too many passwords were wrong, or wait to be checked");
-                    None
+                    self.refuse(Refusal::TooMany(retry), cx)
                 }
                 Ok(_) | Err(_) => {
                     // All failures take as long, and so long that guessing is no use.
                     let until = self.began + cx.site.config.limits.wrong_password_time;
                     self.state = State::Held { until };
-                    if until <= cx.now.mono {
-                        self.on_deadline(cx);
-                    }
-                    None
+                    if until <= cx.now.mono { self.on_deadline(cx) } else { None }
                 }
             },
             other @ (State::Locating { .. }
@@ -132,27 +128,23 @@ impl Admission {
         match self.verdict(rule, None, cx) {
             Verdict::Allowed => return self.let_in(cx),
             Verdict::Refused => {
-                refuse(cx, Status::FORBIDDEN, "nobody has a right to that");
-                return None;
+                return self.refuse(Refusal::forbidden("nobody has a right to that"), cx);
             }
             Verdict::Unidentified => {}
         }
         if !cx.about.client.is_confidential() && !cx.site.config.insecure_auth {
-            refuse(
-                cx,
-                Status::FORBIDDEN,
-                "a password is needed, and none is taken over a connection that others can read",
-            );
-            return None;
+            let why =
+                "a password is needed, and none is taken over a connection that others can read";
+            return self.refuse(Refusal::forbidden(why), cx);
         }
         let fields = self.request.as_ref().map(|request| &request.head.fields)?;
         match basic::credentials(fields) {
             // Credentials go before the certificate: who sends some wants to be somebody else.
             Ok(None) => match cx.about.client.user.clone() {
                 Some(user) => return self.decide(rule, user, cx),
-                None => unauthorized(cx, "a name and a password are needed"),
+                None => return self.refuse(Refusal::Unidentified, cx),
             },
-            Err(why) => refuse(cx, Status::BAD_REQUEST, why),
+            Err(why) => return self.refuse(Refusal::Malformed(why), cx),
             Ok(Some(Basic { user, password })) => {
                 let (op, user) = (cx.op(), Arc::<str>::from(user));
                 let credential = cx.site.config.users.credential(&user).cloned();
@@ -170,8 +162,7 @@ impl Admission {
         if verdict == Verdict::Allowed {
             return self.let_in(cx);
         }
-        refuse(cx, Status::FORBIDDEN, "this user has no right to that");
-        None
+        self.refuse(Refusal::forbidden("this user has no right to that"), cx)
     }
 
     fn verdict(&self, rule: Option<usize>, user: Option<&str>, cx: &Cx<'_>) -> Verdict {
@@ -180,11 +171,11 @@ impl Admission {
     }
 
     fn let_in(&mut self, cx: &mut Cx<'_>) -> Option<Task> {
-        let mut task = begin(self.request.take()?, cx)?;
-        if self.ended {
-            task.on_end(cx);
-        }
-        Some(task)
+        settle(self.request.take()?, None, self.ended, cx)
+    }
+
+    fn refuse(&mut self, why: Refusal, cx: &mut Cx<'_>) -> Option<Task> {
+        settle(self.request.take()?, Some(why), self.ended, cx)
     }
 
     pub(super) fn on_end(&mut self) {
@@ -198,9 +189,14 @@ impl Admission {
         }
     }
 
-    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
-        if let State::Held { .. } = std::mem::replace(&mut self.state, State::Over) {
-            unauthorized(cx, "the name or the password is wrong");
+    /// The task that takes its place, if there is a hook.
+    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Option<Task> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Held { .. } => self.refuse(Refusal::Wrong, cx),
+            state @ (State::Locating { .. } | State::Verifying { .. } | State::Over) => {
+                self.state = state;
+                None
+            }
         }
     }
 
@@ -210,9 +206,33 @@ impl Admission {
     }
 }
 
-/// RFC 9110 §15.5.2, RFC 7617 §2.
-fn unauthorized(cx: &mut Cx<'_>, why: &str) {
-    let head = error_head(cx.site, Status::UNAUTHORIZED)
-        .field("WWW-Authenticate", "Basic realm=\"httpout\", charset=\"UTF-8\"");
-    say(cx, head, why);
+/// The rights are known; `ended`: the request's body is whole already.
+fn settle(
+    request: Request,
+    refusal: Option<Refusal>,
+    ended: bool,
+    cx: &mut Cx<'_>,
+) -> Option<Task> {
+    if cx.site.config.hook {
+        return Some(Hooked::start(request, refusal, ended, cx));
+    }
+    go_on(request, refusal, ended, cx)
+}
+
+/// Begins what is asked for, if it may.
+pub(super) fn go_on(
+    request: Request,
+    refusal: Option<Refusal>,
+    ended: bool,
+    cx: &mut Cx<'_>,
+) -> Option<Task> {
+    if let Some(why) = refusal {
+        why.say(cx);
+        return None;
+    }
+    let mut task = if cx.site.config.hook { begin_asked(request, cx) } else { begin(request, cx) }?;
+    if ended {
+        task.on_end(cx);
+    }
+    Some(task)
 }

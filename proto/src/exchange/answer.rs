@@ -8,6 +8,7 @@ use super::{
     delete::Delete,
     deliver::Deliver,
     get::Get,
+    hooked::Hooked,
     list::List,
     listen::Listen,
     own::{self, Admin},
@@ -35,6 +36,8 @@ pub(crate) enum Answer {
     Last(ResponseHead, Vec<Part>),
     /// The head of an answer whose body goes on.
     Live(ResponseHead),
+    /// The same, of a body of so many bytes.
+    Sized(ResponseHead, u64),
     /// More of that body.
     Part(Part),
     /// Its end.
@@ -81,8 +84,10 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
     if role == Role::Admin {
         return Admin::start(&head, &target, cx).map(Task::Admin);
     }
-    let source = cx.site.config.source;
     let casts = cx.site.config.icecast && cast::is_source(&head);
+    if cx.site.config.hook && !casts && head.method != Method::Source && !own::is_clock(&target) {
+        return ask(head, target, cx);
+    }
     let resolved = match head.method {
         // Without rules, a source's path need not lead to a directory.
         Method::Put | Method::Source if casts && !cx.site.mounts.has_rules() => Resolved::Nothing,
@@ -98,22 +103,55 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
             own::tell_time(&target, cx);
             return None;
         }
-        Method::Get | Method::Head | Method::Patch | Method::Delete if source => {
-            let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", UPLOADS);
-            say(cx, head, "uploads are taken here and handed on: nothing is kept");
-            return None;
-        }
+        method if keeps_nothing(method, cx) => return None,
         Method::Get | Method::Head if target.is_reserved() => {
             refuse(cx, Status::NOT_FOUND, "no such file");
             return None;
         }
         Method::Get | Method::Head => cx.site.mounts.resolve(&target.path),
         Method::Put | Method::Post | Method::Patch | Method::Delete | Method::Source => {
-            resolve_write(&target, cx)?
+            let resolved = resolve_write(&target, cx);
+            if refuses_write(&target, &resolved, cx) {
+                return None;
+            }
+            resolved
         }
     };
     let request = Request { head, target, resolved };
     if cx.site.mounts.has_rules() { Admission::start(request, cx) } else { begin(request, cx) }
+}
+
+/// Lets the hook have its say on the request, once its rights are known.
+fn ask(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Task> {
+    let resolved = match head.method {
+        // A browser sends no password with a preflight, and what is reserved is no file.
+        Method::Options => Resolved::Nothing,
+        Method::Get | Method::Head if target.is_reserved() => Resolved::Nothing,
+        Method::Get | Method::Head => cx.site.mounts.resolve(&target.path),
+        Method::Put | Method::Post | Method::Patch | Method::Delete | Method::Source => {
+            resolve_write(&target, cx)
+        }
+    };
+    let request = Request { head, target, resolved };
+    if cx.site.mounts.has_rules() {
+        return Admission::start(request, cx);
+    }
+    Some(Hooked::start(request, None, false, cx))
+}
+
+/// Begins what the request asks for, to which a hook had nothing to say.
+pub(super) fn begin_asked(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
+    if request.head.method == Method::Options {
+        options(&request.head, cx);
+        return None;
+    }
+    if keeps_nothing(request.head.method, cx) {
+        return None;
+    }
+    if request.action() == Action::Write && refuses_write(&request.target, &request.resolved, cx) {
+        return None;
+    }
+    begin(request, cx)
 }
 
 /// Begins what the request asks for, which it may: a live resource goes first.
@@ -178,32 +216,47 @@ pub(super) const NOT_LISTED: &str = "directories are not listed";
 /// Segments of a path that may be written to: each may cost a directory.
 const DEEPEST: usize = 64;
 
-/// Where a request that changes something leads; `None` if it was refused.
-fn resolve_write(target: &Target, cx: &mut Cx<'_>) -> Option<Resolved> {
-    let source = cx.site.config.source;
-    let resolved = if source {
+/// Where a request that changes something leads.
+fn resolve_write(target: &Target, cx: &Cx<'_>) -> Resolved {
+    if cx.site.config.source {
         cx.site.mounts.resolve_delivery(&target.path)
     } else {
         cx.site.mounts.resolve_write(&target.path)
-    };
-    if source && cx.site.mounts.has_rules() && resolved == Resolved::Nothing {
-        refuse(cx, Status::FORBIDDEN, "no rule gives a right to that");
-        return None;
     }
-    if !source && resolved == Resolved::Nothing {
+}
+
+/// True if what is asked for is never done where uploads are handed on, which is said then.
+fn keeps_nothing(method: Method, cx: &mut Cx<'_>) -> bool {
+    let uploads = matches!(method, Method::Put | Method::Post | Method::Options | Method::Source);
+    if !cx.site.config.source || uploads {
+        return false;
+    }
+    let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", UPLOADS);
+    say(cx, head, "uploads are taken here and handed on: nothing is kept");
+    true
+}
+
+/// True if nothing can be changed there, which is said then.
+fn refuses_write(target: &Target, resolved: &Resolved, cx: &mut Cx<'_>) -> bool {
+    let source = cx.site.config.source;
+    if source && cx.site.mounts.has_rules() && *resolved == Resolved::Nothing {
+        refuse(cx, Status::FORBIDDEN, "no rule gives a right to that");
+        return true;
+    }
+    if !source && *resolved == Resolved::Nothing {
         let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", READ_ONLY);
         say(cx, head, "nothing can be written here: the server has no write directory");
-        return None;
+        return true;
     }
     if target.is_reserved() {
         refuse(cx, Status::FORBIDDEN, "this name is reserved");
-        return None;
+        return true;
     }
     if target.path.as_str().matches('/').count() >= DEEPEST {
         refuse(cx, Status::BAD_REQUEST, "the path has too many segments");
-        return None;
+        return true;
     }
-    Some(resolved)
+    false
 }
 
 const UPLOADS: &str = "PUT, POST, OPTIONS";

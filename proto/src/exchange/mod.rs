@@ -20,9 +20,11 @@ mod cast;
 mod delete;
 mod deliver;
 mod get;
+mod hooked;
 mod list;
 mod listen;
 mod own;
+mod refusal;
 mod upload;
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Instant};
@@ -34,6 +36,7 @@ pub(crate) use answer::{Answer, refuse_peer, start};
 use crate::{
     effect::{Done, Effect, FileId, Growth, OpId},
     error::FsError,
+    hook::Lines,
     http1::ResponseHead,
     site::{Cors, Site, cors},
     time::{Now, Timer},
@@ -85,6 +88,14 @@ pub(crate) struct About {
     pub(crate) cross_origin: bool,
     /// Who was let in by name: whose password was right, or certificate.
     pub(crate) user: Option<Arc<str>>,
+    /// By what name a hook knows it, if one was asked.
+    pub(crate) hook: Option<OpId>,
+    /// Fields that the hook adds to its answer.
+    pub(crate) lines: Option<Lines>,
+    /// The hook wants the connection to close.
+    pub(crate) close: bool,
+    /// The hook says when the answer's body goes out.
+    pub(crate) throttled: bool,
 }
 
 /// The source of ids that are used once.
@@ -94,10 +105,16 @@ pub(crate) struct Ids {
     file: u32,
 }
 
+impl Ids {
+    pub(crate) fn op(&mut self) -> OpId {
+        self.op += 1;
+        OpId(self.op)
+    }
+}
+
 impl Cx<'_> {
     fn op(&mut self) -> OpId {
-        self.ids.op += 1;
-        OpId(self.ids.op)
+        self.ids.op()
     }
 
     fn file(&mut self) -> FileId {
@@ -113,6 +130,7 @@ impl Cx<'_> {
         if let Answer::Whole(head, _)
         | Answer::Last(head, _)
         | Answer::Live(head)
+        | Answer::Sized(head, _)
         | Answer::Endless(head) = &mut answer
         {
             self.complete(head);
@@ -137,6 +155,10 @@ impl Cx<'_> {
             head.retain(|name| !self.site.headers.replaces(name));
             head.add_lines(self.site.headers.lines());
         }
+        if let Some(lines) = &self.about.lines {
+            head.retain(|name| !lines.replaces(name));
+            head.add_lines(lines.as_bytes());
+        }
     }
 }
 
@@ -151,6 +173,8 @@ pub(crate) enum Task {
     Delete(Box<delete::Delete>),
     /// May it?
     Admission(Box<admission::Admission>),
+    /// What does the hook say?
+    Hooked(Box<hooked::Hooked>),
     /// GET and HEAD of a directory.
     List(Box<list::List>),
     /// GET and HEAD of what may be a live resource.
@@ -173,6 +197,7 @@ impl Task {
             Self::Deliver(deliver) => deliver.on_data(data, cx),
             Self::Get(_)
             | Self::Admission(_)
+            | Self::Hooked(_)
             | Self::List(_)
             | Self::Listen(_)
             | Self::Admin(_) => {}
@@ -185,6 +210,7 @@ impl Task {
             Self::Upload(upload) => upload.on_end(cx),
             Self::Delete(delete) => delete.on_end(cx),
             Self::Admission(admission) => admission.on_end(),
+            Self::Hooked(hooked) => hooked.on_end(),
             Self::Cast(cast) => cast.on_end(cx),
             Self::Deliver(deliver) => deliver.on_end(cx),
             Self::Get(_) | Self::List(_) | Self::Listen(_) | Self::Admin(_) => {}
@@ -199,6 +225,11 @@ impl Task {
             Self::Delete(delete) => delete.on_done(op, result, cx),
             Self::Admission(admission) => {
                 if let Some(task) = admission.on_done(op, result, cx) {
+                    *self = task;
+                }
+            }
+            Self::Hooked(hooked) => {
+                if let Some(task) = hooked.on_done(op, result, cx) {
                     *self = task;
                 }
             }
@@ -221,6 +252,7 @@ impl Task {
             Self::Upload(_)
             | Self::Delete(_)
             | Self::Admission(_)
+            | Self::Hooked(_)
             | Self::List(_)
             | Self::Listen(_)
             | Self::Cast(_)
@@ -235,6 +267,7 @@ impl Task {
             Self::Get(get) => get.on_writable(cx),
             Self::List(list) => list.on_writable(cx),
             Self::Listen(listen) => listen.on_writable(cx),
+            Self::Hooked(hooked) => hooked.on_writable(cx),
             Self::Upload(_)
             | Self::Delete(_)
             | Self::Admission(_)
@@ -248,8 +281,13 @@ impl Task {
     pub(crate) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
         match self {
             Self::Get(get) => get.on_deadline(cx),
-            Self::Admission(admission) => admission.on_deadline(cx),
             Self::Deliver(deliver) => deliver.on_deadline(cx),
+            Self::Admission(admission) => {
+                if let Some(task) = admission.on_deadline(cx) {
+                    *self = task;
+                }
+            }
+            Self::Hooked(hooked) => hooked.on_deadline(cx),
             Self::Upload(_)
             | Self::Delete(_)
             | Self::List(_)
@@ -265,6 +303,7 @@ impl Task {
             Self::Get(get) => get.release(cx),
             Self::Upload(upload) => upload.give_up(cx),
             Self::Admission(admission) => admission.give_up(),
+            Self::Hooked(hooked) => hooked.give_up(),
             Self::List(list) => list.give_up(),
             Self::Listen(listen) => listen.leave(cx),
             Self::Cast(cast) => cast.give_up(cx),
@@ -281,6 +320,7 @@ impl Task {
             | Self::Upload(_)
             | Self::Delete(_)
             | Self::Admission(_)
+            | Self::Hooked(_)
             | Self::List(_)
             | Self::Listen(_)
             | Self::Deliver(_)
@@ -297,6 +337,7 @@ impl Task {
             Self::Upload(_)
             | Self::Delete(_)
             | Self::Admission(_)
+            | Self::Hooked(_)
             | Self::List(_)
             | Self::Deliver(_)
             | Self::Admin(_) => {}
@@ -309,6 +350,7 @@ impl Task {
             Self::Get(get) => get.deadline().map(|at| (at, Timer::Missing)),
             Self::Admission(admission) => admission.deadline().map(|at| (at, Timer::Penalty)),
             Self::Deliver(deliver) => deliver.deadline().map(|at| (at, Timer::Take)),
+            Self::Hooked(hooked) => hooked.deadline(),
             Self::Upload(_)
             | Self::Delete(_)
             | Self::List(_)
@@ -325,6 +367,7 @@ impl Task {
             Self::Upload(upload) => upload.is_busy(),
             Self::Delete(_)
             | Self::Admission(_)
+            | Self::Hooked(_)
             | Self::List(_)
             | Self::Listen(_)
             | Self::Cast(_)
@@ -335,6 +378,17 @@ impl Task {
 
     /// True if it goes on for as long as the peer is there.
     pub(crate) fn is_endless(&self) -> bool {
-        matches!(self, Self::Listen(listen) if listen.has_begun())
+        match self {
+            Self::Listen(listen) => listen.has_begun(),
+            Self::Hooked(hooked) => hooked.is_endless(),
+            Self::Get(_)
+            | Self::Upload(_)
+            | Self::Delete(_)
+            | Self::Admission(_)
+            | Self::List(_)
+            | Self::Cast(_)
+            | Self::Deliver(_)
+            | Self::Admin(_) => false,
+        }
     }
 }

@@ -120,6 +120,11 @@ statuses! {
 }
 
 impl Status {
+    /// The final status of this number; `None` if it is not from 200 to 599.
+    pub fn from_code(code: u16) -> Option<Self> {
+        (200..600).contains(&code).then_some(Self(code))
+    }
+
     /// The number.
     pub fn code(self) -> u16 {
         self.0

@@ -57,8 +57,9 @@ impl Queue {
         self.parts.is_empty()
     }
 
-    pub(crate) fn peek(&self) -> Option<Transmit<'_>> {
-        (!self.is_empty()).then(|| Transmit { parts: self.parts.iter() })
+    /// The first `most` bytes of it, if there is anything.
+    pub(crate) fn peek(&self, most: u64) -> Option<Transmit<'_>> {
+        (!self.is_empty() && most > 0).then(|| Transmit { parts: self.parts.iter(), left: most })
     }
 }
 
@@ -67,6 +68,7 @@ impl Queue {
 #[derive(Clone, Debug)]
 pub struct Transmit<'a> {
     parts: vec_deque::Iter<'a, Part>,
+    left: u64,
 }
 
 /// A piece of output; never empty.
@@ -89,9 +91,15 @@ impl<'a> Iterator for Transmit<'a> {
     type Item = Piece<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.parts.next().map(|part| match part {
-            Part::Bytes(bytes) => Piece::Bytes(bytes),
-            Part::File { file, at, len } => Piece::File { file: *file, at: *at, len: *len },
+        if self.left == 0 {
+            return None;
+        }
+        let part = self.parts.next()?;
+        let len = part.len().min(self.left);
+        self.left -= len;
+        Some(match part {
+            Part::Bytes(bytes) => Piece::Bytes(&bytes[..len as usize]),
+            Part::File { file, at, .. } => Piece::File { file: *file, at: *at, len },
         })
     }
 }

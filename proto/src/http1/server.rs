@@ -121,6 +121,8 @@ pub struct Server {
     sent: u64,
     /// What `sent` is where the body of the answer begins.
     body_begins: u64,
+    /// What `sent` may become before more is allowed, where the answer is paced.
+    most: Option<u64>,
     end: Closed,
 }
 
@@ -171,6 +173,7 @@ impl Server {
             silent: false,
             sent: 0,
             body_begins: 0,
+            most: None,
             end: Closed::default(),
         }
     }
@@ -232,14 +235,24 @@ impl Server {
         self.set_timers(now);
         Step::Wait(Wait {
             read: self.wants_data(),
-            write: !self.queue.is_empty(),
+            write: !self.queue.is_empty() && self.room() > 0,
             deadline: self.timers.next(),
         })
     }
 
     /// What is ready to be sent, if anything is.
     pub fn transmit(&self) -> Option<Transmit<'_>> {
-        self.queue.peek()
+        self.queue.peek(self.room())
+    }
+
+    /// Bytes that may go out now.
+    fn room(&self) -> u64 {
+        self.most.map_or(u64::MAX, |most| most.saturating_sub(self.sent))
+    }
+
+    /// True if there is something to be sent that is not allowed yet.
+    pub fn is_paced(&self) -> bool {
+        !self.queue.is_empty() && self.room() == 0
     }
 
     /// False once nothing that is said gets to the peer any more.
@@ -265,6 +278,14 @@ impl Server {
             if std::mem::take(&mut self.current.expect) && !self.silent {
                 writer::hundred_continue(&mut self.queue);
             }
+        }
+    }
+
+    /// Of the body of this answer, no more than so many bytes may go out before this is said anew.
+    pub fn pace(&mut self, id: ExchangeId, bytes: u64) {
+        if self.current.id == id && matches!(self.writing, Writing::Live { .. } | Writing::Flushing)
+        {
+            self.most = Some(self.body_begins.saturating_add(bytes));
         }
     }
 

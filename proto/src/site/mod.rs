@@ -80,6 +80,10 @@ pub struct Config {
     pub wait_missing: Duration,
     /// Answer an upload only after data and directory entry are flushed.
     pub durable: bool,
+    /// Each request waits for a verdict: [`hook`](crate::hook).
+    pub hook: bool,
+    /// Directories that nobody is served by URL; the hook may name files in them, as in `rdirs`.
+    pub hook_dirs: Vec<PathBuf>,
     /// Reports of requests tell what was asked, for a log: [`Report::asked`](crate::Report::asked).
     pub log: bool,
     /// Requests are told when they begin, too: [`Effect::Begun`](crate::Effect::Begun).
@@ -139,6 +143,8 @@ impl Default for Config {
             multirange: Multirange::default(),
             wait_missing: Duration::ZERO,
             durable: false,
+            hook: false,
+            hook_dirs: Vec::new(),
             log: false,
             log_begin: false,
             limits: Limits::default(),
@@ -170,7 +176,7 @@ impl Config {
     pub fn check(mut self) -> Result<Arc<Site>, ConfigError> {
         let error = |option, problem, help| Err(ConfigError { option, problem, help });
         let stores = !self.rdirs.is_empty() || self.wdir.is_some() || !self.rules.is_empty();
-        if !stores && !self.live && !self.icecast && !self.source {
+        if !stores && !self.live && !self.icecast && !self.source && !self.hook {
             let problem = "neither a read nor a write directory is given".into();
             return error("rdirs", problem, "name one with --rdirs DIR or --wdir DIR");
         }
@@ -245,6 +251,20 @@ impl Site {
     /// The directories that uploads may lead to.
     pub fn uploads(&self) -> impl Iterator<Item = RootId> {
         self.mounts.uploads()
+    }
+
+    /// A file below one of the directories, by its path; a relative one counts from `cwd`, as do the directories. Of several that hold
+    /// it, the one whose path is longest. Nothing is looked at: links are followed later, as far as they do not lead out.
+    pub fn place(&self, path: &Path, cwd: &Path) -> Option<Place> {
+        let path = cwd.join(path);
+        let below = self.roots().iter().enumerate().filter_map(|(index, root)| {
+            let root = cwd.join(root);
+            let rest = path.strip_prefix(&root).ok()?.to_str()?.to_owned();
+            Some((root.components().count(), index, rest))
+        });
+        let (_, index, rest) = below.max()?;
+        let plain: Vec<&str> = rest.split('/').filter(|it| !matches!(*it, "" | ".")).collect();
+        Some(Place { root: RootId(index as u16), path: RelPath::new(&plain.join("/"))? })
     }
 
     /// Where the file sink writes a resource of this path, if there is one.

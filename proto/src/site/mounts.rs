@@ -96,6 +96,9 @@ impl Mounts {
         }
         all.record = config.record.then_some(RootId(0));
         all.write = config.wdir.as_deref().map(|dir| all.add_root(dir));
+        for dir in &config.hook_dirs {
+            all.add_root(dir);
+        }
         all.mounts.sort_by_key(|mount| std::cmp::Reverse(segments(&mount.name)));
         Ok(all)
     }

@@ -21,8 +21,9 @@ pub(super) fn shown(options: &Options) -> String {
     let rest = (options.log_format(), options.config_file());
     let (users, admin) = (options.users_file(), options.admin());
     format!(
-        "{config:?} {:?} {bind:?} {live:?} grace: {:?} {rest:?} users: {users:?} admin: {admin:?} tls: {:?} {:?}",
+        "{config:?} {:?} {bind:?} {live:?} {:?} grace: {:?} {rest:?} users: {users:?} admin: {admin:?} tls: {:?} {:?}",
         options.runtime(),
+        options.script,
         options.grace(),
         options.tls_port,
         options.tls(),
@@ -57,6 +58,11 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("durable", "true", "durable: true"),
     ("gmem-max", "1M", "gmem_max: 1048576"),
     ("max_cache_segs", "-3", "max_cache_segs: -3"),
+    ("js", "a.js", r#"js: Some("a.js")"#),
+    ("js-dirs", "d,e", r#"hook_dirs: ["d", "e"]"#),
+    ("js-time", "2.5", "js_time: 2.5s"),
+    ("js-wait", "2", "hook_time: 2s"),
+    ("js-memory", "8M", "js_memory: 8388608"),
     ("grace", "3", "grace: 3s"),
     ("log-format", "json", "(Json, "),
     ("config", "/dev/null", r#"Some("/dev/null"))"#),

@@ -51,6 +51,10 @@ impl World<'_> {
             | Effect::Give { .. }
             | Effect::Given { .. }
             | Effect::Withdraw { .. }
+            | Effect::Ask { .. }
+            | Effect::Pull { .. }
+            | Effect::Pace { .. }
+            | Effect::Dismiss { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite => return Ok(false),
         };
@@ -123,6 +127,10 @@ impl World<'_> {
             | Effect::Give { .. }
             | Effect::Given { .. }
             | Effect::Withdraw { .. }
+            | Effect::Ask { .. }
+            | Effect::Pull { .. }
+            | Effect::Pace { .. }
+            | Effect::Dismiss { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite
             | Effect::Begun { .. } => false,
@@ -206,6 +214,10 @@ fn touched(effect: &Effect) -> Option<&RelPath> {
         | Effect::Give { .. }
         | Effect::Given { .. }
         | Effect::Withdraw { .. }
+        | Effect::Ask { .. }
+        | Effect::Pull { .. }
+        | Effect::Pace { .. }
+        | Effect::Dismiss { .. }
         | Effect::Metrics { .. }
         | Effect::Health { .. }
         | Effect::Begun { .. }

@@ -300,6 +300,10 @@ impl World<'_> {
             | Effect::Air { .. }
             | Effect::Send { .. }
             | Effect::OffAir { .. }
+            | Effect::Ask { .. }
+            | Effect::Pull { .. }
+            | Effect::Pace { .. }
+            | Effect::Dismiss { .. }
             | Effect::Metrics { .. }
             | Effect::Health { .. }
             | Effect::Begun { .. } => return wrong("nobody asked for it"),

@@ -267,7 +267,11 @@ impl World<'_> {
             | Effect::Deliver { .. }
             | Effect::Give { .. }
             | Effect::Given { .. }
-            | Effect::Withdraw { .. }) => return Err(format!("nobody asked for {effect:?}")),
+            | Effect::Withdraw { .. }
+            | Effect::Ask { .. }
+            | Effect::Pull { .. }
+            | Effect::Pace { .. }
+            | Effect::Dismiss { .. }) => return Err(format!("nobody asked for {effect:?}")),
             Effect::ShutdownWrite => conn.link.down.finish(End::Fin, 0),
         }
         Ok(())

@@ -194,6 +194,10 @@ impl World<'_> {
             | Effect::Give { .. }
             | Effect::Given { .. }
             | Effect::Withdraw { .. }
+            | Effect::Ask { .. }
+            | Effect::Pull { .. }
+            | Effect::Pace { .. }
+            | Effect::Dismiss { .. }
             | Effect::Begun { .. } => return wrong("nobody asked for this"),
         };
         if !asked.is_some_and(|asked| {
@@ -253,6 +257,10 @@ impl World<'_> {
             | Effect::Give { .. }
             | Effect::Given { .. }
             | Effect::Withdraw { .. }
+            | Effect::Ask { .. }
+            | Effect::Pull { .. }
+            | Effect::Pace { .. }
+            | Effect::Dismiss { .. }
             | Effect::Begun { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite => {}

@@ -358,6 +358,10 @@ impl World<'_> {
             | Effect::Give { .. }
             | Effect::Given { .. }
             | Effect::Withdraw { .. }
+            | Effect::Ask { .. }
+            | Effect::Pull { .. }
+            | Effect::Pace { .. }
+            | Effect::Dismiss { .. }
             | Effect::Begun { .. }) => return Err(format!("nobody asked for {other:?}")),
         }
         Ok(())

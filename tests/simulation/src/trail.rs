@@ -76,6 +76,10 @@ impl World<'_> {
             | Effect::Give { .. }
             | Effect::Given { .. }
             | Effect::Withdraw { .. }
+            | Effect::Ask { .. }
+            | Effect::Pull { .. }
+            | Effect::Pace { .. }
+            | Effect::Dismiss { .. }
             | Effect::Begun { .. }
             | Effect::Over(_)
             | Effect::ShutdownWrite => return (c, trail.at),

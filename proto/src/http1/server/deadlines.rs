@@ -38,9 +38,13 @@ impl Server {
             Timer::Send if self.sent_some => {}
             Timer::RequestBody => self.abort_body(PeerError::Timeout(timer)),
             Timer::Send => self.cut(PeerError::Timeout(timer)),
-            Timer::Idle | Timer::Linger | Timer::Missing | Timer::Penalty | Timer::Take => {
-                self.close();
-            }
+            Timer::Idle
+            | Timer::Linger
+            | Timer::Missing
+            | Timer::Penalty
+            | Timer::Take
+            | Timer::Hook
+            | Timer::Pace => self.close(),
         }
     }
 
@@ -78,7 +82,7 @@ impl Server {
         } else {
             self.timers.stop(Timer::RequestBody);
         }
-        if self.queue.is_empty() {
+        if self.queue.is_empty() || self.is_paced() {
             self.timers.stop(Timer::Send);
         } else if std::mem::take(&mut self.sent_some) || !self.timers.is_set(Timer::Send) {
             self.timers.set(Timer::Send, Some(now.mono + limits.send_time));

@@ -66,6 +66,7 @@ impl Server {
     }
 
     fn after_answer(&mut self, now: Now) {
+        self.most = None;
         if self.current.keep_alive {
             self.writing = Writing::Idle;
             if let Reading::Held = self.reading {

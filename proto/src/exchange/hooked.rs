@@ -1,0 +1,291 @@
+//! A request about which a hook is asked, and what the hook answers by itself.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Answer, Cx, Task,
+    admission::go_on,
+    answer::{Request, error_head, head, refuse, say},
+    get::Get,
+    refusal::Refusal,
+};
+use crate::{
+    effect::{Done, Effect, OpId, Place},
+    error::FsError,
+    hook::{Piece, Question, Rights, Verdict, What},
+    http1::{Method, Part, ResponseHead, Status},
+    time::Timer,
+};
+
+/// ```text
+///  Asking --> [Looking] --> the request's own task
+///     \--> Pulling <--> Sending
+///             \  \--> Resting (nothing yet) --> Pulling
+///              \-------> Over
+/// ```
+#[derive(Debug)]
+pub(crate) struct Hooked {
+    /// The effect that asks for the verdict, and names the request to the hook from then on.
+    hook: OpId,
+    /// `None` once the hook answers, or the request went on.
+    request: Option<Request>,
+    refusal: Option<Refusal>,
+    /// The request's body is whole already.
+    ended: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// What is to become of the request?
+    Asking {
+        until: Instant,
+    },
+    /// Is there the file that the hook names?
+    Looking {
+        op: OpId,
+        place: Place,
+    },
+    /// What the hook gave is being sent.
+    Sending {
+        left: Option<u64>,
+    },
+    /// The hook is asked for more.
+    Pulling {
+        op: OpId,
+        left: Option<u64>,
+        until: Instant,
+        rest: Duration,
+    },
+    /// It had nothing yet.
+    Resting {
+        left: Option<u64>,
+        until: Instant,
+        rest: Duration,
+    },
+    Over,
+}
+
+/// How long a hook that has nothing is let alone: the first time, and in the end.
+const SHORT_REST: Duration = Duration::from_millis(1);
+const LONG_REST: Duration = Duration::from_millis(16);
+
+impl Hooked {
+    /// Asks the hook. `refusal`: what the rights say; `ended`: the request's body is whole already.
+    pub(super) fn start(
+        request: Request,
+        refusal: Option<Refusal>,
+        ended: bool,
+        cx: &mut Cx<'_>,
+    ) -> Task {
+        let hook = cx.op();
+        cx.about.hook = Some(hook);
+        cx.effect(Effect::Ask {
+            op: hook,
+            question: Box::new(Question {
+                method: request.head.method,
+                target: request.target.clone(),
+                fields: request.head.fields.clone(),
+                body: request.head.body,
+                rights: refusal.as_ref().map_or(Rights::Granted, Refusal::rights),
+                user: cx.about.user.clone(),
+                tls: cx.about.client.tls,
+            }),
+        });
+        let state = State::Asking { until: cx.now.mono + cx.site.config.limits.hook_time };
+        Task::Hooked(Box::new(Self { hook, request: Some(request), refusal, ended, state }))
+    }
+
+    /// An effect is answered; the task that takes its place, if the server goes on.
+    pub(super) fn on_done(
+        &mut self,
+        done: OpId,
+        result: Result<Done, FsError>,
+        cx: &mut Cx<'_>,
+    ) -> Option<Task> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Asking { .. } if self.hook == done => match result {
+                Ok(Done::Verdict(verdict)) => self.obey(*verdict, cx),
+                Err(FsError::Exhausted) => {
+                    too_late(cx);
+                    None
+                }
+                Ok(_) | Err(_) => {
+                    refuse(cx, Status::INTERNAL_SERVER_ERROR, "the hook failed");
+                    None
+                }
+            },
+            State::Looking { op, place } if op == done => match result {
+                Ok(Done::Stat(_)) => self.serve(place, cx),
+                Ok(_) | Err(_) => self.proceed(cx),
+            },
+            State::Pulling { op, left, rest, .. } if op == done => {
+                let piece = match result {
+                    Ok(Done::Pulled(piece)) => Some(piece),
+                    Ok(_) | Err(_) => None,
+                };
+                self.pulled(piece, left, rest, cx);
+                None
+            }
+            other @ (State::Asking { .. }
+            | State::Looking { .. }
+            | State::Sending { .. }
+            | State::Pulling { .. }
+            | State::Resting { .. }
+            | State::Over) => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    fn obey(&mut self, verdict: Verdict, cx: &mut Cx<'_>) -> Option<Task> {
+        let Verdict { what, lines, close, throttled } = verdict;
+        cx.about.lines = Some(lines).filter(|lines| !lines.is_empty());
+        cx.about.close = close;
+        cx.about.throttled = throttled;
+        let (is_head, reads) = self.request.as_ref().map_or((false, false), |request| {
+            let method = request.head.method;
+            (method == Method::Head, matches!(method, Method::Get | Method::Head))
+        });
+        match what {
+            What::File(place) if reads && self.refusal.is_none() => {
+                let op = cx.op();
+                cx.effect(Effect::Stat { op, place: place.clone() });
+                self.state = State::Looking { op, place };
+                return None;
+            }
+            What::Pass | What::File(_) => return self.proceed(cx),
+            What::Answer { status, len: Some(len), .. } if is_head && !status.has_no_content() => {
+                cx.answer(Answer::Sized(head(cx.site, status), len));
+                cx.answer(Answer::Finish);
+            }
+            What::Answer { status, body, len: None | Some(0) } => {
+                let body = vec![Part::Bytes(body)];
+                cx.answer(Answer::Whole(head(cx.site, status), body));
+            }
+            // It has a length and no body, and is not for HEAD.
+            What::Answer { .. } => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the hook failed"),
+            What::Read { status, .. } if status.has_no_content() => {
+                cx.answer(Answer::Whole(head(cx.site, status), Vec::new()));
+            }
+            What::Read { status, len } => {
+                cx.answer(begin(head(cx.site, status), len));
+                if is_head {
+                    cx.answer(Answer::Finish);
+                } else {
+                    self.pull(len, SHORT_REST, cx);
+                }
+            }
+        }
+        self.request = None;
+        None
+    }
+
+    /// The server goes on as if there were no hook.
+    fn proceed(&mut self, cx: &mut Cx<'_>) -> Option<Task> {
+        go_on(self.request.take()?, self.refusal.take(), self.ended, cx)
+    }
+
+    /// The server answers with another file.
+    fn serve(&mut self, place: Place, cx: &mut Cx<'_>) -> Option<Task> {
+        let Request { head, mut target, .. } = self.request.take()?;
+        // Its own name tells the media type.
+        target.path = place.path.clone();
+        target.directory = false;
+        Some(Task::Get(Box::new(Get::start(head, target, place, cx))))
+    }
+
+    // ---- an answer that is pulled ----
+
+    fn pull(&mut self, left: Option<u64>, rest: Duration, cx: &mut Cx<'_>) {
+        if left == Some(0) {
+            return self.finish(cx);
+        }
+        let op = cx.op();
+        cx.effect(Effect::Pull { op, hook: self.hook });
+        let until = cx.now.mono + cx.site.config.limits.hook_time;
+        self.state = State::Pulling { op, left, until, rest };
+    }
+
+    /// The hook has this; `None`: it failed.
+    fn pulled(&mut self, piece: Option<Piece>, left: Option<u64>, rest: Duration, cx: &mut Cx<'_>) {
+        match piece {
+            Some(Piece::Bytes(bytes)) if !bytes.is_empty() => {
+                let left = left.map(|left| left.saturating_sub(bytes.len() as u64));
+                cx.answer(Answer::Part(Part::Bytes(bytes)));
+                self.state = State::Sending { left };
+            }
+            Some(Piece::Bytes(_) | Piece::NotYet) => {
+                let until = cx.now.mono + rest;
+                self.state = State::Resting { left, until, rest: (rest * 2).min(LONG_REST) };
+            }
+            Some(Piece::End) => self.finish(cx),
+            // That there is more must show.
+            None => cx.answer(Answer::Abort),
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Cx<'_>) {
+        self.state = State::Over;
+        cx.answer(Answer::Finish);
+    }
+
+    /// All that was pushed is sent.
+    pub(super) fn on_writable(&mut self, cx: &mut Cx<'_>) {
+        if let State::Sending { left } = self.state {
+            self.pull(left, SHORT_REST, cx);
+        }
+    }
+
+    pub(super) fn on_end(&mut self) {
+        self.ended = true;
+    }
+
+    pub(super) fn deadline(&self) -> Option<(Instant, Timer)> {
+        match self.state {
+            State::Asking { until }
+            | State::Pulling { until, .. }
+            | State::Resting { until, .. } => Some((until, Timer::Hook)),
+            State::Looking { .. } | State::Sending { .. } | State::Over => None,
+        }
+    }
+
+    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Asking { .. } => too_late(cx),
+            State::Pulling { .. } => cx.answer(Answer::Abort),
+            State::Resting { left, rest, .. } => self.pull(left, rest, cx),
+            state @ (State::Looking { .. } | State::Sending { .. } | State::Over) => {
+                self.state = state;
+            }
+        }
+    }
+
+    /// The peer is gone, or has got all.
+    pub(super) fn give_up(&mut self) {
+        self.state = State::Over;
+    }
+
+    /// True while more may come for ever.
+    pub(super) fn is_endless(&self) -> bool {
+        matches!(
+            self.state,
+            State::Sending { left: None }
+                | State::Pulling { left: None, .. }
+                | State::Resting { left: None, .. }
+        )
+    }
+}
+
+fn begin(head: ResponseHead, len: Option<u64>) -> Answer {
+    match len {
+        Some(len) => Answer::Sized(head, len),
+        None => Answer::Live(head),
+    }
+}
+
+fn too_late(cx: &mut Cx<'_>) {
+    let head = error_head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
+    say(cx, head, "the hook did not answer in time");
+}

@@ -1,0 +1,214 @@
+// What a script finds: `httpout`, `print`, `console`, timers, and the objects of its requests. `native` is what the server gives;
+// what is returned is what the server calls.
+(function (native, block) {
+  'use strict';
+
+  const { stringify } = JSON;
+  const toBase64 = Uint8Array.prototype.toBase64;
+  const live = new Map();
+  const timers = new Map();
+  const MOST_TIMERS = 10000;
+
+  function show(value) {
+    if (typeof value === 'string') return value;
+    if (value instanceof Error) return value.stack ? `${value}\n${value.stack}` : `${value}`;
+    if (value === null || typeof value !== 'object') return String(value);
+    try {
+      return stringify(value) ?? String(value);
+    } catch {
+      return String(value);
+    }
+  }
+
+  const isFunction = (value) => typeof value === 'function';
+
+  // ---- requests ----
+
+  class Request {
+    #id;
+    #sent = false;
+    #fields;
+    #facts;
+    #buffer;
+
+    constructor(id, method, url, code) {
+      this.#id = id;
+      this.method = method;
+      this.url = url;
+      this.auth_code = code;
+      this.reply = 0;
+      this.headers_out = [];
+    }
+
+    get headers_in() {
+      return (this.#fields ??= native.fields(this.#id).map(([name, value]) => ({ name, value })));
+    }
+
+    get #known() {
+      return (this.#facts ??= native.facts(this.#id));
+    }
+
+    get tls() { return this.#known.tls; }
+    get netid() { return this.#known.netid; }
+    get IP() { return this.#known.ip; }
+    get ip() { return this.#known.ip; }
+    get port() { return this.#known.port; }
+    get user() { return this.#known.user; }
+    get path() { return this.#known.path; }
+    get query() { return this.#known.query; }
+
+    send() {
+      if (this.#sent) throw new TypeError('send() was called before');
+      this.#sent = true;
+      try {
+        this.#release();
+      } catch (error) {
+        native.fault(this.#id, show(error));
+        throw error;
+      }
+    }
+
+    #release() {
+      const { reply, body, headers_out, method } = this;
+      if (!Number.isInteger(reply)) throw new TypeError(`reply is ${show(reply)}, which is no status`);
+      const throttled = isFunction(this.throttle);
+      const headers = [];
+      if (headers_out !== undefined && headers_out !== null) {
+        for (const header of headers_out) headers.push(String(header.name), String(header.value));
+      }
+      let kind = 'answer';
+      if (reply === 0) kind = 'pass';
+      else if (method === 'PUT' || method === 'POST' || method === 'PATCH') {
+        if (isFunction(this.write)) kind = 'take';
+        else if (reply < 300) throw new TypeError(`reply is ${reply} to ${method}, and there is no write() to take its body`);
+      } else if (isFunction(this.read)) kind = 'read';
+      const given = body === undefined || body === null ? '' : body;
+      if (isBytes(given)) native.send(this.#id, kind, reply, base64(given), true, headers, throttled);
+      else native.send(this.#id, kind, reply, String(given), false, headers, throttled);
+    }
+
+    static pull(req) {
+      const buffer = (req.#buffer ??= new ArrayBuffer(block));
+      return taken(req.read(buffer), buffer);
+    }
+  }
+
+  const isBytes = (value) => value instanceof ArrayBuffer || ArrayBuffer.isView(value);
+
+  function base64(bytes) {
+    const view = bytes instanceof ArrayBuffer
+      ? new Uint8Array(bytes)
+      : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return toBase64.call(view);
+  }
+
+  // What read() gave: a number is passed on, bytes as text.
+  function taken(given, buffer) {
+    if (typeof given === 'number') {
+      if (!Number.isInteger(given)) throw new TypeError(`read() gave ${given}, which is no number of bytes`);
+      if (given <= 0) return given;
+      if (given > buffer.byteLength) {
+        throw new RangeError(`read() says that it put ${given} bytes into a buffer of ${buffer.byteLength}`);
+      }
+      return base64(new Uint8Array(buffer, 0, given));
+    }
+    if (given === null || given === undefined) return 0;
+    if (isBytes(given)) return given.byteLength === 0 ? 0 : base64(given);
+    throw new TypeError(`read() gave ${show(given)}, and not a number of bytes`);
+  }
+
+  const isLater = (value) => value !== null && typeof value === 'object' && isFunction(value.then);
+
+  const httpout = {};
+
+  const server = {
+    ask(id, method, url, code) {
+      const req = new Request(id, method, url, code);
+      live.set(id, req);
+      const result = httpout.on_request(req);
+      if (isLater(result)) result.then(undefined, (error) => native.fault(id, show(error)));
+    },
+    read(id) {
+      const req = live.get(id);
+      return req && isFunction(req.read) ? Request.pull(req) : 0;
+    },
+    write(id, data) {
+      const req = live.get(id);
+      if (req && isFunction(req.write)) req.write(data);
+    },
+    pace(id, done, total) {
+      const req = live.get(id);
+      if (!req || !isFunction(req.throttle)) return 0;
+      const delay = Number(req.throttle(done, total));
+      return req.throttle_unit === 'ms' ? delay * 1000 : delay;
+    },
+    close(id, code) {
+      const req = live.get(id);
+      live.delete(id);
+      if (req && isFunction(req.close)) req.close(code);
+    },
+    fire(id) {
+      const timer = timers.get(id);
+      if (!timer) return;
+      if (timer.every === undefined) timers.delete(id);
+      else native.arm(id, timer.every);
+      timer.work(...timer.given);
+    },
+    ready() {
+      return isFunction(httpout.on_request);
+    },
+  };
+
+  // ---- timers ----
+
+  let next = 0;
+
+  function start(work, delay, given, repeats) {
+    if (!isFunction(work)) throw new TypeError('a timer needs a function');
+    if (timers.size >= MOST_TIMERS) throw new RangeError(`there are ${MOST_TIMERS} timers`);
+    const time = Number(delay);
+    const every = time > 0 ? time : repeats ? 1 : 0;
+    const id = ++next;
+    timers.set(id, { work, given, every: repeats ? every : undefined });
+    native.arm(id, every);
+    return id;
+  }
+
+  function stop(id) {
+    if (timers.delete(id)) native.disarm(id);
+  }
+
+  // ---- the log ----
+
+  const LEVELS = { error: 1, warn: 2, warning: 2, info: 3, debug: 4 };
+  const log = (level, words) => native.log(level, words.map(show).join(' '));
+
+  const globals = {
+    httpout,
+    print(...words) {
+      const [first] = words;
+      const leads = words.length > 1 && (typeof first === 'number' || Object.hasOwn(LEVELS, first));
+      if (leads) log(LEVELS[first] ?? first, words.slice(1));
+      else log(3, words);
+    },
+    console: {
+      log: (...words) => log(3, words),
+      info: (...words) => log(3, words),
+      warn: (...words) => log(2, words),
+      error: (...words) => log(1, words),
+      debug: (...words) => log(4, words),
+    },
+    setTimeout: (work, delay, ...given) => start(work, delay, given, false),
+    setInterval: (work, delay, ...given) => start(work, delay, given, true),
+    clearTimeout: stop,
+    clearInterval: stop,
+    GF_LOG_ERROR: 1,
+    GF_LOG_WARNING: 2,
+    GF_LOG_INFO: 3,
+    GF_LOG_DEBUG: 4,
+  };
+  for (const [name, value] of Object.entries(globals)) {
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
+  }
+  return server;
+})
