@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
 
 /// Whether the tests run over TLS where they do not say themselves: `HTTPOUT_TEST_TLS=1`.
-pub(crate) fn is_asked_for() -> bool {
+pub fn is_asked_for() -> bool {
     std::env::var_os("HTTPOUT_TEST_TLS").is_some_and(|value| value == "1")
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use httpout_tests::{Kind, Piece, Ruled, Server, Site, Tree, both, get, head, post, put, until};
-use rustix::process::Signal;
+use httpout_tests::{Kind, Ruled, Site, Tree, both, get, head, post, put, until};
 
 both! {
     js_a_body_is_answered,
@@ -114,7 +113,9 @@ fn js_reply_0_hands_the_request_back(kind: Kind) {
     assert_eq!(site.read("up/b.txt").as_deref(), Some(&b"newer"[..]));
     let mut client = site.client();
     client.begin_upload(
-        put("/up/c.txt", "").field("Transfer-Encoding", "chunked").field("Expect", "100-continue"),
+        httpout_tests::Request::new("PUT", "/up/c.txt")
+            .field("Transfer-Encoding", "chunked")
+            .field("Expect", "100-continue"),
     );
     client.interim_is(100);
     client.send_chunk("in a chunk");
@@ -212,7 +213,8 @@ fn js_a_reader_of_known_length(kind: Kind) {
     client.ask(&get("/")).is(200, vec![b'A'; 12_000]);
     client.ask(&get("/")).is(200, vec![b'A'; 12_000]);
     // Less is no whole answer.
-    let mut client = given("30000").client();
+    let site = given("30000");
+    let mut client = site.client();
     client.begin(&get("/")).field_is("Content-Length", "30000");
     let (count, end) = client.count();
     assert_eq!(count, 25_000);

@@ -124,11 +124,11 @@ fn js_a_wrong_verdict_is_500(kind: Kind) {
         client.ask(&get("/a.txt")).is(200, TEXT);
     }
     client.ask(&put("/up.txt?0", "body")).status_is(500);
+    assert!(!site.has("up.txt"));
     let log = site.server.stop().stderr;
     for (case, words) in wrong {
         assert!(log.contains(words), "{words:?} for {case}: {log}");
     }
-    assert!(!site.has("up.txt"));
 }
 
 fn js_a_wrong_read_cuts_the_answer(kind: Kind) {
@@ -250,7 +250,7 @@ fn js_sighup_reads_the_script_anew(kind: Kind) {
     client.ask(&get("/")).is(200, "one");
     site.tree.write("script.js", saying("two"));
     site.server.signal(Signal::HUP);
-    until("it is read anew", || (reloads("ok") == 1).then_some(()));
+    until("it is read anew", || (reloads("done") == 1).then_some(()));
     client.ask(&get("/")).is(200, "two");
     site.tree.write("script.js", "let a = ;");
     site.server.signal(Signal::HUP);
@@ -268,7 +268,7 @@ fn js_requests_survive_a_reload(kind: Kind) {
     let site = scripted(kind, slow, &["--admin", "127.0.0.1:0"]);
     let mut client = site.client();
     client.begin(&get("/slow"));
-    let Piece::Bytes(first) = client.piece() else { panic!("a piece") };
+    let Piece::Data(first) = client.piece() else { panic!("a piece") };
     assert_eq!(first.len(), 1);
     site.tree.write("script.js", saying("new"));
     site.server.signal(Signal::HUP);

@@ -53,9 +53,9 @@
     get IP() { return this.#known.ip; }
     get ip() { return this.#known.ip; }
     get port() { return this.#known.port; }
-    get user() { return this.#known.user; }
+    get user() { return this.#known.user ?? null; }
     get path() { return this.#known.path; }
-    get query() { return this.#known.query; }
+    get query() { return this.#known.query ?? null; }
 
     send() {
       if (this.#sent) throw new TypeError('send() was called before');
