@@ -396,13 +396,14 @@ pub enum Effect {
     Give {
         /// To be answered.
         op: OpId,
-        /// The effect that began it.
+        /// The effect that began it; or that asked the hook, which takes it.
         to: OpId,
         /// The bytes, one after the other.
         data: Vec<Bytes>,
     },
     /// A delivery is whole: all of it was given, and taken. Answer: [`Done::Delivered`] or [`Done::Ok`] when it is dealt with; or
-    /// [`Done::Refused`], or an error. It is over then, whatever the answer; the answer may come to nobody.
+    /// [`Done::Refused`], or an error. It is over then, whatever the answer; the answer may come to nobody. A hook answers
+    /// [`Done::Verdict`]: what is to be said.
     Given {
         /// To be answered.
         op: OpId,

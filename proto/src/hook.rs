@@ -119,6 +119,8 @@ pub(crate) enum What {
     Answer { status: Status, body: Bytes, len: Option<u64> },
     /// The hook answers, and is asked for the body piece by piece.
     Read { status: Status, len: Option<u64> },
+    /// The hook takes the request's body, and answers then.
+    Take,
 }
 
 impl Verdict {
@@ -161,6 +163,13 @@ impl Verdict {
     pub fn read(status: Status, headers: Headers) -> Result<Self, Fault> {
         let len = headers.len;
         Self::hook(What::Read { status, len }, headers)
+    }
+
+    /// The hook takes the request's body: it is [given](crate::Effect::Give) to it piece by piece, as fast as it takes them, and when all is
+    /// [given](crate::Effect::Given), the answer is another verdict: [`answer`](Self::answer) or [`read`](Self::read).
+    #[must_use]
+    pub fn take() -> Self {
+        Self { what: What::Take, lines: Lines::default(), close: false, throttled: false }
     }
 
     /// Before each piece of the answer's body, the hook is [asked when it may go out](crate::Effect::Pace).

@@ -554,6 +554,8 @@ impl<T: Transport> Connection<T> {
                     on_air.end();
                 }
             }
+            Effect::Give { op, to, data } if self.is_hooked(to) => self.give_hook(op, to, data),
+            Effect::Given { op, to } if self.is_hooked(to) => self.end_hook(op, to),
             Effect::Deliver { op, delivery } => {
                 self.taking = Some(Under::begin(op, *delivery, &self.mailbox, &self.admission));
             }

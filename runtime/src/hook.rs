@@ -59,6 +59,18 @@ pub trait Service: fmt::Debug + Send {
         drop(reply);
     }
 
+    /// A piece of the request's body, where the verdict was [`Verdict::take`]. The next one comes when this one is answered, so who is slow
+    /// slows the sender. A reply that is dropped ends the request with 500.
+    fn write(&mut self, data: Vec<Bytes>, reply: Reply<Taken>) {
+        let _ = data;
+        drop(reply);
+    }
+
+    /// All of the body was given: with what is the request answered? [`Verdict::answer`] or [`Verdict::read`].
+    fn end(&mut self, reply: Reply<Verdict>) {
+        drop(reply);
+    }
+
     /// When may the next block of the answer go out, where the verdict was [`throttled`](Verdict::throttled)? `sent` and `total` are bytes
     /// of its body. A reply that is dropped lets all of the rest go.
     fn pace(&mut self, sent: u64, total: Option<u64>, reply: Reply<Pace>) {
@@ -160,6 +172,10 @@ impl Facts {
     }
 }
 
+/// There is room for more of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken;
+
 /// The right to answer once. Where it is dropped, that is told as an error.
 pub struct Reply<T: Answer> {
     to: Option<(Arc<Mailbox>, OpId)>,
@@ -223,8 +239,14 @@ impl Answer for Pace {
     }
 }
 
+impl Answer for Taken {
+    fn done(self) -> Done {
+        Done::Ok
+    }
+}
+
 mod sealed {
-    use super::{Pace, Piece, Verdict};
+    use super::{Pace, Piece, Taken, Verdict};
 
     #[expect(unnameable_types, reason = "nobody else is to implement it")]
     pub trait Sealed {}
@@ -232,4 +254,5 @@ mod sealed {
     impl Sealed for Verdict {}
     impl Sealed for Piece {}
     impl Sealed for Pace {}
+    impl Sealed for Taken {}
 }

@@ -21,7 +21,7 @@ use std::{
 use self::thread::Event;
 use crate::{
     ConfigError,
-    hook::{Hook, Pace, Piece, Reply, Request, Service},
+    hook::{Bytes, Hook, Pace, Piece, Reply, Request, Service, Taken, Verdict},
 };
 
 /// How a script is run.
@@ -101,6 +101,14 @@ struct JsService {
 impl Service for JsService {
     fn read(&mut self, reply: Reply<Piece>) {
         let _ = self.queue.send(Event::Read(self.id, reply));
+    }
+
+    fn write(&mut self, data: Vec<Bytes>, reply: Reply<Taken>) {
+        let _ = self.queue.send(Event::Write(self.id, data, reply));
+    }
+
+    fn end(&mut self, reply: Reply<Verdict>) {
+        let _ = self.queue.send(Event::End(self.id, reply));
     }
 
     fn pace(&mut self, sent: u64, total: Option<u64>, reply: Reply<Pace>) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use httpout_tests::{Kind, Ruled, Site, Tree, both, get, head, post, put, until};
+use httpout_tests::{Kind, Request, Ruled, Site, Tree, both, get, head, post, put, until};
 
 both! {
     js_a_body_is_answered,
@@ -16,6 +16,11 @@ both! {
     js_a_reader_of_known_length,
     js_a_reader_gives_bytes_itself,
     js_head_gets_no_body,
+    js_an_upload_is_taken,
+    js_an_upload_is_answered_as_its_end_says,
+    js_an_upload_that_breaks_off_has_no_end,
+    js_an_upload_is_bounded,
+    js_an_upload_with_no_write_is_an_error,
     js_throttle_slows_files_and_readers,
     js_throttle_is_asked_with_bytes_done_and_total,
     js_close_tells_the_end,
@@ -112,12 +117,7 @@ fn js_reply_0_hands_the_request_back(kind: Kind) {
     site.ask(&post("/up/b.txt", "newer")).status_is(200);
     assert_eq!(site.read("up/b.txt").as_deref(), Some(&b"newer"[..]));
     let mut client = site.client();
-    client.begin_upload(
-        httpout_tests::Request::new("PUT", "/up/c.txt")
-            .field("Transfer-Encoding", "chunked")
-            .field("Expect", "100-continue"),
-    );
-    client.interim_is(100);
+    client.begin_upload(Request::new("PUT", "/up/c.txt").field("Transfer-Encoding", "chunked"));
     client.send_chunk("in a chunk");
     client.send_last_chunk();
     client.response("PUT").status_is(201);
@@ -133,7 +133,7 @@ fn js_every_method_is_asked_about(kind: Kind) {
          req.headers_out.push({name: 'X-Method', value: req.method})",
     );
     for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
-        let answer = site.ask(&httpout_tests::Request::new(method, "/x"));
+        let answer = site.ask(&Request::new(method, "/x"));
         answer.status_is(299).field_is("X-Method", method);
     }
 }
@@ -243,6 +243,80 @@ fn js_head_gets_no_body(kind: Kind) {
     site.ask(&head("/")).is(200, "").field_is("Content-Length", "77");
 }
 
+/// Counts what comes, and how it ends.
+const COUNTER: &str = "let log = []; httpout.on_request = (req) => { req.reply = 200; \
+     if (req.path == '/log') { req.body = log.join() } else { let bytes = 0; \
+     req.write = (b) => { if (b) { if (!(b instanceof ArrayBuffer)) throw new Error('no buffer'); bytes += b.byteLength } \
+     else { log.push('end'); req.body = `${bytes} bytes`; req.headers_out = [{name: 'X-A', value: 'b'}] } }; \
+     req.close = (code) => log.push(code) } req.send() };";
+
+fn js_an_upload_is_taken(kind: Kind) {
+    let site = scripted(kind, COUNTER);
+    let mut client = site.client();
+    for request in [put("/x", vec![7; 3 << 20]), post("/x", vec![7; 3 << 20])] {
+        client.ask(&request).is(200, "3145728 bytes").field_is("X-A", "b");
+    }
+    client.ask(&put("/x", "")).is(200, "0 bytes");
+    client.begin_upload(Request::new("PUT", "/x").field("Transfer-Encoding", "chunked"));
+    for _ in 0..3 {
+        client.send_chunk("ten bytes!");
+    }
+    client.send_last_chunk();
+    client.response("PUT").is(200, "30 bytes");
+    client.ask(&Request::new("POST", "/x")).is(200, "0 bytes");
+    client.ask(&get("/log")).is(200, "end,1,end,1,end,1,end,1,end,1");
+    assert!(!site.has("x"), "it is stored");
+}
+
+fn js_an_upload_is_answered_as_its_end_says(kind: Kind) {
+    let site = doing(
+        kind,
+        "const all = []; req.reply = 200; req.write = (b) => { if (b) all.push(new Uint8Array(b)); \
+         else if (req.path == '/echo') { req.reply = 299; req.read = () => all.shift() ?? 0 } else req.reply = 422 }",
+    );
+    let mut client = site.client();
+    client.ask(&post("/echo", "what was sent")).is(299, "what was sent");
+    client.ask(&post("/no", "what was sent")).is(422, "");
+}
+
+fn js_an_upload_that_breaks_off_has_no_end(kind: Kind) {
+    let site = scripted(kind, COUNTER);
+    let mut client = site.client();
+    client.begin_upload(Request::new("PUT", "/x").field("Transfer-Encoding", "chunked"));
+    client.send_chunk("only some");
+    client.abort();
+    until("the end is told", || (site.ask(&get("/log")).text() == "-43").then_some(()));
+}
+
+fn js_an_upload_is_bounded(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("script.js", COUNTER);
+    let script = tree.arg("script.js");
+    let site = Site::over(tree, kind, &["--js", &script, "--maxs", "20"]);
+    site.ask(&put("/x", vec![0; 20])).is(200, "20 bytes");
+    site.ask(&put("/x", vec![0; 21])).status_is(413);
+    let mut client = site.client();
+    client.begin_upload(Request::new("PUT", "/x").field("Transfer-Encoding", "chunked"));
+    client.send_chunk(vec![0; 21]);
+    client.response("PUT").status_is(413);
+}
+
+fn js_an_upload_with_no_write_is_an_error(kind: Kind) {
+    let site = doing(
+        kind,
+        "req.reply = req.path == '/no' ? 403 : 200; if (req.path == '/throws') req.write = () => { throw new Error('odd') }",
+    );
+    let mut client = site.client();
+    client.ask(&put("/x", "")).status_is(500);
+    let mut client = site.client();
+    client.ask(&put("/no", "refused")).status_is(403);
+    let mut client = site.client();
+    client.ask(&put("/throws", "refused")).status_is(500);
+    site.is_well();
+    let log = site.server.stop().stderr;
+    assert!(log.contains("there is no write()") && log.contains("odd"), "{log}");
+}
+
 fn js_throttle_slows_files_and_readers(kind: Kind) {
     // Five blocks, 40 ms before each.
     for what in [
@@ -321,6 +395,8 @@ fn js_send_comes_once(kind: Kind) {
          print(what); return",
     );
     site.ask(&get("/")).is(200, "once");
+    // The script goes on behind its answer.
+    site.ask(&get("/")).is(200, "once");
     assert!(site.server.stop().stderr.contains("send() was called before"));
 }
 
@@ -389,7 +465,7 @@ fn js_rights_are_told_and_kept(kind: Kind) {
         "httpout.on_request = (req) => { req.headers_out = [{name: 'X-Code', value: req.auth_code + ' ' + req.user}]; \
          if (req.query == 'own') { req.reply = 200; req.body = 'own' } req.send() }",
     );
-    let check = |request: httpout_tests::Request, status: u16, code: &str| {
+    let check = |request: Request, status: u16, code: &str| {
         site.ask(&request).status_is(status).field_is("X-Code", code);
     };
     check(get("/a.txt").by("alice", "alice-secret"), 200, "200 alice");

@@ -1,4 +1,5 @@
-//! PUT and POST whose body is handed on to somebody instead of being stored. Who takes it slowly slows its sender down.
+//! PUT and POST whose body is handed on to somebody instead of being stored: to whoever takes it, or to the hook that says so. Who takes it
+//! slowly slows its sender down.
 
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use super::{
     answer::{error_head, head, refuse, refuse_last, say},
     byteranges,
     conditional::{self, Verdict},
+    hooked::{Hooked, too_late},
     media,
     target::Target,
     upload::{refuse_upload, weight},
@@ -16,7 +18,8 @@ use super::{
 use crate::{
     effect::{Delivery, Done, Effect, OpId, Refusal},
     error::{FsError, PeerError},
-    http1::{Incoming, RequestHead, Status},
+    http1::{Incoming, Method, RequestHead, Status},
+    time::Timer,
 };
 
 /// ```text
@@ -26,8 +29,10 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub(crate) struct Deliver {
-    /// The effect that began it.
+    /// The effect that began it; or that asked the hook, which takes it.
     id: OpId,
+    /// A hook takes it, and gives the answer. It must not take for ever.
+    hooked: bool,
     /// In the URL, encoded.
     location: String,
     state: State,
@@ -45,7 +50,7 @@ enum State {
     /// The body comes in; `giving` holds what is being given.
     Receiving { giving: Option<Giving> },
     /// It was told to be whole.
-    Ending { op: OpId },
+    Ending { op: OpId, until: Option<Instant> },
     /// Answered, or given up.
     Over,
 }
@@ -55,6 +60,7 @@ struct Giving {
     op: OpId,
     /// What it takes of the window.
     weight: u64,
+    until: Option<Instant>,
 }
 
 impl Deliver {
@@ -110,6 +116,7 @@ impl Deliver {
         let until = cx.now.mono + cx.site.config.limits.take_time;
         Some(Task::Deliver(Box::new(Self {
             id,
+            hooked: false,
             location,
             state: State::Offering { until },
             pending: Vec::new(),
@@ -119,7 +126,40 @@ impl Deliver {
         })))
     }
 
-    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    /// Hands the body to the hook, which wants it. `ended`: it is whole already.
+    pub(super) fn to_hook(hook: OpId, request: &RequestHead, ended: bool, cx: &mut Cx<'_>) -> Task {
+        let mut deliver = Self {
+            id: hook,
+            hooked: true,
+            location: String::new(),
+            state: State::Receiving { giving: None },
+            pending: Vec::new(),
+            pending_len: 0,
+            received: 0,
+            body_is_whole: ended || request.body == Incoming::None,
+        };
+        match (request.body, cx.site.config.limits.upload) {
+            (Incoming::Length(len), Some(most)) if len > most => {
+                deliver.state = State::Over;
+                refuse(cx, Status::CONTENT_TOO_LARGE, &too_large(most));
+            }
+            // Who sends no length may yet send a body, which must not be read as requests.
+            (Incoming::None, _) if request.method == Method::Put || request.expect_continue => {
+                deliver.state = State::Over;
+                refuse_last(cx, Status::LENGTH_REQUIRED, &PeerError::LengthRequired.to_string());
+            }
+            (Incoming::None | Incoming::Length(_) | Incoming::Chunked, _) => deliver.go_on(cx),
+        }
+        Task::Deliver(Box::new(deliver))
+    }
+
+    /// An effect is answered; the task that takes its place, where a hook goes on to answer.
+    pub(super) fn on_done(
+        &mut self,
+        done: OpId,
+        result: Result<Done, FsError>,
+        cx: &mut Cx<'_>,
+    ) -> Option<Task> {
         match self.state {
             State::Offering { .. } if self.id == done => {
                 self.state = State::Receiving { giving: None };
@@ -129,8 +169,11 @@ impl Deliver {
                 self.state = State::Receiving { giving: None };
                 self.go_on_if(result, cx);
             }
-            State::Ending { op } if op == done => {
+            State::Ending { op, .. } if op == done => {
                 self.state = State::Over;
+                if let (true, Ok(Done::Verdict(verdict))) = (self.hooked, &result) {
+                    return Some(Hooked::conclude(self.id, (**verdict).clone(), cx));
+                }
                 if let Some(done) = accepted(result, cx) {
                     let created = matches!(done, Done::Delivered { created: true });
                     let status = if created { Status::CREATED } else { Status::OK };
@@ -144,6 +187,7 @@ impl Deliver {
             | State::Ending { .. }
             | State::Over => {}
         }
+        None
     }
 
     fn go_on_if(&mut self, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
@@ -176,12 +220,13 @@ impl Deliver {
     /// Gives what has come, one piece of work at a time, lets more come, and ends when all is given.
     fn go_on(&mut self, cx: &mut Cx<'_>) {
         let State::Receiving { giving } = &mut self.state else { return };
+        let until = self.hooked.then(|| cx.now.mono + cx.site.config.limits.hook_time);
         if giving.is_none() && self.pending_len > 0 {
             let op = cx.op();
             let weight = weight(&self.pending, std::mem::take(&mut self.pending_len));
             let data = std::mem::take(&mut self.pending);
             cx.effect(Effect::Give { op, to: self.id, data });
-            *giving = Some(Giving { op, weight });
+            *giving = Some(Giving { op, weight, until });
         }
         match (self.body_is_whole, giving) {
             (false, giving) => {
@@ -193,22 +238,28 @@ impl Deliver {
             (true, None) => {
                 let op = cx.op();
                 cx.effect(Effect::Given { op, to: self.id });
-                self.state = State::Ending { op };
+                self.state = State::Ending { op, until };
             }
             (true, Some(_)) => {}
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<(Instant, Timer)> {
+        let hook = |until: Option<Instant>| until.map(|until| (until, Timer::Hook));
         match self.state {
-            State::Offering { until } => Some(until),
-            State::Receiving { .. } | State::Ending { .. } | State::Over => None,
+            State::Offering { until } => Some((until, Timer::Take)),
+            State::Receiving { giving } => hook(giving.and_then(|giving| giving.until)),
+            State::Ending { until, .. } => hook(until),
+            State::Over => None,
         }
     }
 
     /// Nobody took it in time.
     pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
-        if let State::Offering { .. } = self.state {
+        if self.hooked {
+            self.give_up(cx);
+            too_late(cx);
+        } else if let State::Offering { .. } = self.state {
             self.give_up(cx);
             let busy = "another upload is being taken; only one is at a time";
             refuse_by(Refusal::new(Status::SERVICE_UNAVAILABLE, busy), cx);

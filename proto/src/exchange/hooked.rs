@@ -6,6 +6,7 @@ use super::{
     Answer, Cx, Task,
     admission::go_on,
     answer::{Request, error_head, head, refuse, say},
+    deliver::Deliver,
     get::Get,
     refusal::Refusal,
 };
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// ```text
-///  Asking --> [Looking] --> the request's own task
+///  Asking --> [Looking] --> the request's own task, or the one that hands the hook its body
 ///     \--> Pulling <--> Sending
 ///             \  \--> Resting (nothing yet) --> Pulling
 ///              \-------> Over
@@ -111,7 +112,7 @@ impl Hooked {
                     None
                 }
                 Ok(_) | Err(_) => {
-                    refuse(cx, Status::INTERNAL_SERVER_ERROR, "the hook failed");
+                    failed(cx);
                     None
                 }
             },
@@ -137,6 +138,20 @@ impl Hooked {
                 None
             }
         }
+    }
+
+    /// The hook, which has taken the body of the request, answers.
+    pub(super) fn conclude(hook: OpId, verdict: Verdict, cx: &mut Cx<'_>) -> Task {
+        let mut hooked =
+            Self { hook, request: None, refusal: None, ended: true, state: State::Over };
+        match verdict.what {
+            // It is too late for that: the body is gone.
+            What::Pass | What::File(_) | What::Take => failed(cx),
+            What::Answer { .. } | What::Read { .. } => {
+                hooked.obey(verdict, cx);
+            }
+        }
+        Task::Hooked(Box::new(hooked))
     }
 
     fn obey(&mut self, verdict: Verdict, cx: &mut Cx<'_>) -> Option<Task> {
@@ -165,7 +180,13 @@ impl Hooked {
                 cx.answer(Answer::Whole(head(cx.site, status), body));
             }
             // It has a length and no body, and is not for HEAD.
-            What::Answer { .. } => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the hook failed"),
+            What::Answer { .. } => failed(cx),
+            // There is no body to be taken, nor was any asked for.
+            What::Take if is_head => failed(cx),
+            What::Take => {
+                let request = self.request.take()?;
+                return Some(Deliver::to_hook(self.hook, &request.head, self.ended, cx));
+            }
             What::Read { status, .. } if status.has_no_content() => {
                 cx.answer(Answer::Whole(head(cx.site, status), Vec::new()));
             }
@@ -285,7 +306,11 @@ fn begin(head: ResponseHead, len: Option<u64>) -> Answer {
     }
 }
 
-fn too_late(cx: &mut Cx<'_>) {
+fn failed(cx: &mut Cx<'_>) {
+    refuse(cx, Status::INTERNAL_SERVER_ERROR, "the hook failed");
+}
+
+pub(super) fn too_late(cx: &mut Cx<'_>) {
     let head = error_head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
     say(cx, head, "the hook did not answer in time");
 }

@@ -240,7 +240,11 @@ impl Task {
                 }
             }
             Self::Cast(cast) => cast.on_done(op, result, cx),
-            Self::Deliver(deliver) => deliver.on_done(op, result, cx),
+            Self::Deliver(deliver) => {
+                if let Some(task) = deliver.on_done(op, result, cx) {
+                    *self = task;
+                }
+            }
             Self::Admin(admin) => admin.on_done(op, result, cx),
         }
     }
@@ -349,7 +353,7 @@ impl Task {
         match self {
             Self::Get(get) => get.deadline().map(|at| (at, Timer::Missing)),
             Self::Admission(admission) => admission.deadline().map(|at| (at, Timer::Penalty)),
-            Self::Deliver(deliver) => deliver.deadline().map(|at| (at, Timer::Take)),
+            Self::Deliver(deliver) => deliver.deadline(),
             Self::Hooked(hooked) => hooked.deadline(),
             Self::Upload(_)
             | Self::Delete(_)

@@ -1,5 +1,6 @@
 //! What a session asks of the hook.
 
+use bytes::Bytes;
 use httpout_proto::{FsError, OpId};
 
 use super::{Connection, Transport};
@@ -36,6 +37,26 @@ impl<T: Transport> Connection<T> {
         let reply = Reply::new(self.mailbox.clone(), op);
         if let Some(service) = self.service(hook) {
             service.pace(sent, total, reply);
+        }
+    }
+
+    /// True if it is the hook that takes the body which this effect began.
+    pub(super) fn is_hooked(&self, to: OpId) -> bool {
+        self.hooked.as_ref().is_some_and(|hooked| hooked.hook == to)
+    }
+
+    pub(super) fn give_hook(&mut self, op: OpId, to: OpId, data: Vec<Bytes>) {
+        let reply = Reply::new(self.mailbox.clone(), op);
+        if let Some(service) = self.service(to) {
+            service.write(data, reply);
+        }
+    }
+
+    /// All of the body was given.
+    pub(super) fn end_hook(&mut self, op: OpId, to: OpId) {
+        let reply = Reply::new(self.mailbox.clone(), op);
+        if let Some(service) = self.service(to) {
+            service.end(reply);
         }
     }
 

@@ -9,7 +9,8 @@ use std::{
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rquickjs::{
-    CatchResultExt as _, CaughtError, Context, Ctx, Function, Object, Persistent, Runtime, Value,
+    ArrayBuffer, CatchResultExt as _, CaughtError, Context, Ctx, Function, Object, Persistent,
+    Runtime, Value,
     context::EvalOptions,
     function::{Args, IntoArgs},
 };
@@ -18,7 +19,7 @@ use super::{
     JsOptions, module,
     native::{self, State},
 };
-use crate::hook::{Pace, Piece, Reply, Request};
+use crate::hook::{Bytes, Pace, Piece, Reply, Request, Taken, Verdict};
 
 /// The stack of the script, in bytes.
 const STACK: usize = 1 << 20;
@@ -44,6 +45,8 @@ type Call = Persistent<Function<'static>>;
 struct Server {
     ask: Call,
     read: Call,
+    write: Call,
+    end: Call,
     pace: Call,
     close: Call,
     fire: Call,
@@ -179,6 +182,28 @@ impl Engine {
         }
     }
 
+    /// A piece of the request's body.
+    pub(super) fn write(&self, id: u64, data: &[Bytes], reply: Reply<Taken>) {
+        let bytes = data.concat();
+        let wrote = self.within(self.options.time, |ctx| {
+            let write = self.server.write.clone().restore(ctx)?;
+            write.call::<_, ()>((id as f64, ArrayBuffer::new(ctx.clone(), bytes)?))
+        });
+        match wrote {
+            Ok(()) => reply.send(Taken),
+            // Dropped, the reply ends the upload with 500.
+            Err(failure) => self.state.complain(id, &format!("write: {}", failure.text)),
+        }
+    }
+
+    /// The request's body is whole.
+    pub(super) fn end(&self, id: u64, reply: Reply<Verdict>) {
+        self.state.await_end(id, reply);
+        if let Err(failure) = self.call::<_, ()>(&self.server.end, (id as f64,)) {
+            self.state.fail(id, "write", &failure);
+        }
+    }
+
     /// When more may go out.
     pub(super) fn pace(&self, id: u64, sent: u64, total: Option<u64>, reply: Reply<Pace>) {
         let args = (id as f64, sent as f64, total.unwrap_or(0) as f64);
@@ -310,6 +335,8 @@ impl Server {
         Ok(Self {
             ask: call("ask")?,
             read: call("read")?,
+            write: call("write")?,
+            end: call("end")?,
             pace: call("pace")?,
             close: call("close")?,
             fire: call("fire")?,

@@ -10,10 +10,11 @@ use std::{
 };
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use httpout_proto::FsError;
 use rquickjs::{Ctx, Function, Object};
 
 use super::engine::Failure;
-use crate::hook::{Bytes, Facts, Headers, Piece, Request, Status, Verdict};
+use crate::hook::{Bytes, Facts, Headers, Piece, Reply, Request, Status, Verdict};
 
 /// The requests and timers of one engine.
 #[derive(Default)]
@@ -29,6 +30,14 @@ struct Slot {
     request: Option<Request>,
     /// Bytes of an answer that is read, where it said how many.
     left: Option<u64>,
+    /// Its body was taken, and this is to be answered.
+    end: Option<Reply<Verdict>>,
+}
+
+/// What waits for a verdict.
+enum Waiting {
+    Request(Request),
+    End(Reply<Verdict>),
 }
 
 #[derive(Default)]
@@ -49,7 +58,9 @@ struct Sent {
 impl State {
     pub(super) fn begin(&self, id: u64, request: Request) {
         let facts = request.facts().clone();
-        self.slots.borrow_mut().insert(id, Slot { facts, request: Some(request), left: None });
+        self.slots
+            .borrow_mut()
+            .insert(id, Slot { facts, request: Some(request), left: None, end: None });
     }
 
     pub(super) fn knows(&self, id: u64) -> bool {
@@ -74,10 +85,17 @@ impl State {
     /// The script failed for this request, which is answered if it was not: 503 if that took too long, else 500.
     pub(super) fn fail(&self, id: u64, what: &str, failure: &Failure) {
         self.complain(id, &format!("{what}: {}", failure.text));
-        if let Some(request) = self.take(id)
-            && failure.late
-        {
-            request.postpone();
+        match self.take(id) {
+            Some(Waiting::Request(request)) if failure.late => request.postpone(),
+            Some(Waiting::End(reply)) if failure.late => reply.fail(FsError::Exhausted),
+            Some(Waiting::Request(_) | Waiting::End(_)) | None => {}
+        }
+    }
+
+    /// Its body is whole; what `send` gathers next is the answer.
+    pub(super) fn await_end(&self, id: u64, reply: Reply<Verdict>) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(&id) {
+            slot.end = Some(reply);
         }
     }
 
@@ -106,8 +124,11 @@ impl State {
         piece
     }
 
-    fn take(&self, id: u64) -> Option<Request> {
-        self.slots.borrow_mut().get_mut(&id)?.request.take()
+    fn take(&self, id: u64) -> Option<Waiting> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(&id)?;
+        let request = slot.request.take().map(Waiting::Request);
+        request.or_else(|| slot.end.take().map(Waiting::End))
     }
 
     fn facts(&self, id: u64) -> Option<Arc<Facts>> {
@@ -121,8 +142,10 @@ impl State {
                 if let Some(slot) = self.slots.borrow_mut().get_mut(&id) {
                     slot.left = left;
                 }
-                if let Some(request) = self.take(id) {
-                    request.answer(Ok(verdict));
+                match self.take(id) {
+                    Some(Waiting::Request(request)) => request.answer(Ok(verdict)),
+                    Some(Waiting::End(reply)) => reply.send(verdict),
+                    None => {}
                 }
             }
             Err(problem) => {
@@ -191,6 +214,10 @@ impl Sent {
                     Verdict::pass(headers)
                 }
             },
+            "take" => {
+                status()?;
+                Ok(Verdict::take())
+            }
             "read" => Verdict::read(status()?, headers),
             _ => Verdict::answer(status()?, headers, self.body),
         };

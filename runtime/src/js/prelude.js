@@ -27,6 +27,7 @@
   class Request {
     #id;
     #sent = false;
+    #ended = false;
     #fields;
     #facts;
     #buffer;
@@ -79,12 +80,20 @@
       let kind = 'answer';
       if (reply === 0) kind = 'pass';
       else if (method === 'PUT' || method === 'POST' || method === 'PATCH') {
-        if (isFunction(this.write)) kind = 'take';
+        if (this.#ended) kind = isFunction(this.read) ? 'read' : 'answer';
+        else if (isFunction(this.write)) kind = 'take';
         else if (reply < 300) throw new TypeError(`reply is ${reply} to ${method}, and there is no write() to take its body`);
       } else if (isFunction(this.read)) kind = 'read';
       const given = body === undefined || body === null ? '' : body;
       if (isBytes(given)) native.send(this.#id, kind, reply, base64(given), true, headers, throttled);
       else native.send(this.#id, kind, reply, String(given), false, headers, throttled);
+    }
+
+    // The body is whole: what the request says now is the answer.
+    static end(req) {
+      req.write(null);
+      req.#ended = true;
+      req.#release();
     }
 
     static pull(req) {
@@ -135,6 +144,10 @@
     write(id, data) {
       const req = live.get(id);
       if (req && isFunction(req.write)) req.write(data);
+    },
+    end(id) {
+      const req = live.get(id);
+      if (req) Request.end(req);
     },
     pace(id, done, total) {
       const req = live.get(id);

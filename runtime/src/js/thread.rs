@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{JsOptions, engine::Engine};
-use crate::hook::{Pace, Piece, Reply, Request};
+use crate::hook::{Bytes, Pace, Piece, Reply, Request, Taken, Verdict};
 
 /// Of the thread, in bytes; more than the engine may use.
 pub(super) const STACK: usize = 4 << 20;
@@ -24,6 +24,10 @@ pub(super) enum Event {
     Read(u64, Reply<Piece>),
     /// When may more go out?
     Pace(u64, u64, Option<u64>, Reply<Pace>),
+    /// A piece of its body.
+    Write(u64, Vec<Bytes>, Reply<Taken>),
+    /// That was its body: with what is it answered?
+    End(u64, Reply<Verdict>),
     /// It is over.
     Close(u64, bool),
     /// The script is to be read anew.
@@ -111,6 +115,16 @@ impl Engines {
             Event::Pace(id, sent, total, reply) => {
                 if let Some(engine) = self.of(id) {
                     engine.pace(id, sent, total, reply);
+                }
+            }
+            Event::Write(id, data, reply) => {
+                if let Some(engine) = self.of(id) {
+                    engine.write(id, &data, reply);
+                }
+            }
+            Event::End(id, reply) => {
+                if let Some(engine) = self.of(id) {
+                    engine.end(id, reply);
                 }
             }
             Event::Close(id, complete) => {
