@@ -46,6 +46,8 @@ pub struct Session {
     /// Requests whose peer is gone and whose last effect is still under way.
     leaving: Vec<Task>,
     errors_in_a_row: u32,
+    /// The peer sends no more.
+    half_closed: bool,
 }
 
 #[derive(Debug)]
@@ -108,6 +110,7 @@ impl Session {
             active: None,
             leaving: Vec::new(),
             errors_in_a_row: 0,
+            half_closed: false,
         }
     }
 
@@ -170,6 +173,10 @@ impl Session {
     /// The peer will send no more.
     pub fn handle_eof(&mut self) {
         self.wire.handle_eof();
+        self.half_closed = true;
+        if let Some(active) = &mut self.active {
+            active.about.half_closed = true;
+        }
         if self.active.as_ref().is_some_and(Active::is_endless) {
             // Nothing would tell that it is gone, as long as there is nothing to be sent.
             self.wire.abort_all(io::ErrorKind::UnexpectedEof);
@@ -388,6 +395,7 @@ impl Session {
         let about = About {
             client: self.client.clone(),
             cross_origin: head.is_some_and(|head| head.fields.get("origin").is_some()),
+            half_closed: self.half_closed,
             ..About::default()
         };
         let so_far = SoFar {

@@ -33,6 +33,10 @@ pub(crate) struct Hooked {
     refusal: Option<Refusal>,
     /// The request's body is whole already.
     ended: bool,
+    /// The head of an answer that is pulled, until it is known that there is one.
+    head: Option<ResponseHead>,
+    /// When the hook gave something last.
+    gave: Instant,
     state: State,
 }
 
@@ -94,7 +98,15 @@ impl Hooked {
             }),
         });
         let state = State::Asking { until: cx.now.mono + cx.site.config.limits.hook_time };
-        Task::Hooked(Box::new(Self { hook, request: Some(request), refusal, ended, state }))
+        Task::Hooked(Box::new(Self {
+            hook,
+            request: Some(request),
+            refusal,
+            ended,
+            head: None,
+            gave: cx.now.mono,
+            state,
+        }))
     }
 
     /// An effect is answered; the task that takes its place, if the server goes on.
@@ -142,8 +154,15 @@ impl Hooked {
 
     /// The hook, which has taken the body of the request, answers.
     pub(super) fn conclude(hook: OpId, verdict: Verdict, cx: &mut Cx<'_>) -> Task {
-        let mut hooked =
-            Self { hook, request: None, refusal: None, ended: true, state: State::Over };
+        let mut hooked = Self {
+            hook,
+            request: None,
+            refusal: None,
+            ended: true,
+            head: None,
+            gave: cx.now.mono,
+            state: State::Over,
+        };
         match verdict.what {
             // It is too late for that: the body is gone.
             What::Pass | What::File(_) | What::Take => failed(cx),
@@ -191,10 +210,12 @@ impl Hooked {
                 cx.answer(Answer::Whole(head(cx.site, status), Vec::new()));
             }
             What::Read { status, len } => {
-                cx.answer(begin(head(cx.site, status), len));
+                let head = head(cx.site, status);
                 if is_head {
+                    cx.answer(begin(head, len));
                     cx.answer(Answer::Finish);
                 } else {
+                    self.head = Some(head);
                     self.pull(len, SHORT_REST, cx);
                 }
             }
@@ -219,8 +240,10 @@ impl Hooked {
 
     // ---- an answer that is pulled ----
 
+    /// Only when all that was pushed is sent: if the hook fails then, nothing of that is lost.
     fn pull(&mut self, left: Option<u64>, rest: Duration, cx: &mut Cx<'_>) {
         if left == Some(0) {
+            self.open(left, cx);
             return self.finish(cx);
         }
         let op = cx.op();
@@ -231,10 +254,25 @@ impl Hooked {
 
     /// The hook has this; `None`: it failed.
     fn pulled(&mut self, piece: Option<Piece>, left: Option<u64>, rest: Duration, cx: &mut Cx<'_>) {
+        if piece.is_none() && self.head.take().is_some() {
+            return failed(cx);
+        }
+        let is_first = self.open(left, cx);
         match piece {
             Some(Piece::Bytes(bytes)) if !bytes.is_empty() => {
                 let left = left.map(|left| left.saturating_sub(bytes.len() as u64));
+                self.gave = cx.now.mono;
                 cx.answer(Answer::Part(Part::Bytes(bytes)));
+                self.state = State::Sending { left };
+            }
+            // Nothing would tell that the peer is gone, as long as there is nothing to be sent.
+            Some(Piece::Bytes(_) | Piece::NotYet)
+                if cx.about.half_closed
+                    && cx.now.mono >= self.gave + cx.site.config.limits.hook_time =>
+            {
+                cx.answer(Answer::Abort);
+            }
+            Some(Piece::Bytes(_) | Piece::NotYet) if is_first => {
                 self.state = State::Sending { left };
             }
             Some(Piece::Bytes(_) | Piece::NotYet) => {
@@ -245,6 +283,16 @@ impl Hooked {
             // That there is more must show.
             None => cx.answer(Answer::Abort),
         }
+    }
+
+    /// Sends the head, once; true if it was not sent before.
+    fn open(&mut self, left: Option<u64>, cx: &mut Cx<'_>) -> bool {
+        let head = self.head.take();
+        let is_first = head.is_some();
+        if let Some(head) = head {
+            cx.answer(begin(head, left));
+        }
+        is_first
     }
 
     fn finish(&mut self, cx: &mut Cx<'_>) {
@@ -275,6 +323,7 @@ impl Hooked {
     pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Asking { .. } => too_late(cx),
+            State::Pulling { .. } if self.head.take().is_some() => too_late(cx),
             State::Pulling { .. } => cx.answer(Answer::Abort),
             State::Resting { left, rest, .. } => self.pull(left, rest, cx),
             state @ (State::Looking { .. } | State::Sending { .. } | State::Over) => {
@@ -286,16 +335,6 @@ impl Hooked {
     /// The peer is gone, or has got all.
     pub(super) fn give_up(&mut self) {
         self.state = State::Over;
-    }
-
-    /// True while more may come for ever.
-    pub(super) fn is_endless(&self) -> bool {
-        matches!(
-            self.state,
-            State::Sending { left: None }
-                | State::Pulling { left: None, .. }
-                | State::Resting { left: None, .. }
-        )
     }
 }
 

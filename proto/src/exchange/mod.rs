@@ -96,6 +96,8 @@ pub(crate) struct About {
     pub(crate) close: bool,
     /// The hook says when the answer's body goes out.
     pub(crate) throttled: bool,
+    /// The peer sends no more; it may be gone.
+    pub(crate) half_closed: bool,
 }
 
 /// The source of ids that are used once.
@@ -384,11 +386,11 @@ impl Task {
     pub(crate) fn is_endless(&self) -> bool {
         match self {
             Self::Listen(listen) => listen.has_begun(),
-            Self::Hooked(hooked) => hooked.is_endless(),
             Self::Get(_)
             | Self::Upload(_)
             | Self::Delete(_)
             | Self::Admission(_)
+            | Self::Hooked(_)
             | Self::List(_)
             | Self::Cast(_)
             | Self::Deliver(_)

@@ -81,7 +81,7 @@ macro_rules! statuses {
             pub fn reason(self) -> &'static str {
                 match self.0 {
                     $($code => $reason,)*
-                    _ => "",
+                    other => foreign_reason(other),
                 }
             }
         }
@@ -138,6 +138,33 @@ impl Status {
     /// True where RFC 9110 §6.4.1 forbids content.
     pub(crate) fn has_no_content(self) -> bool {
         self.0 < 200 || matches!(self.0, 204 | 304)
+    }
+}
+
+/// Of statuses that only hooks give.
+fn foreign_reason(code: u16) -> &'static str {
+    match code {
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        205 => "Reset Content",
+        300 => "Multiple Choices",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        402 => "Payment Required",
+        406 => "Not Acceptable",
+        410 => "Gone",
+        418 => "I'm a Teapot",
+        422 => "Unprocessable Content",
+        451 => "Unavailable For Legal Reasons",
+        502 => "Bad Gateway",
+        504 => "Gateway Timeout",
+        200..300 => "Success",
+        300..400 => "Redirection",
+        400..500 => "Client Error",
+        500..600 => "Server Error",
+        _ => "",
     }
 }
 

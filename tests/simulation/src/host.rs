@@ -18,6 +18,7 @@ use crate::{
     client::{Client, Time},
     disk::{Inode, PartId},
     guard::{self, Check},
+    hook,
     invariants::Watch,
     link::{End, Link},
     listing::Listed,
@@ -37,6 +38,8 @@ pub(crate) struct Conn {
     pub(crate) feeds: BTreeMap<FileId, (FeedId, Who, RelPath)>,
     pub(crate) followings: BTreeMap<OpId, Following>,
     pub(crate) mail: Vec<Mail>,
+    /// The request that the hook was asked about.
+    pub(crate) hook: Option<hook::Asked>,
     /// What the session waits for; `None` if it is to be polled first.
     pub(crate) wait: Option<Wait>,
     /// There is news for the session.
@@ -125,6 +128,7 @@ impl Conn {
             feeds: BTreeMap::new(),
             followings: BTreeMap::new(),
             mail: Vec::new(),
+            hook: None,
             wait: None,
             dirty: true,
             over: false,
@@ -155,6 +159,7 @@ impl World<'_> {
     pub(crate) fn run(&mut self, c: usize, effect: Effect) -> Result<(), String> {
         self.trace(|| format!("[{c}] {effect:?}"));
         let who = self.locate(c, &effect);
+        let Some(effect) = self.ask_hook(who, effect)? else { return Ok(()) };
         self.check_effect(who, &effect)?;
         let conn = &mut self.conns[c];
         match effect {
@@ -300,6 +305,7 @@ impl World<'_> {
             }
         }
         self.conns[c].files.clear();
+        self.conns[c].hook = None;
     }
 
     // ---- the disk ----
@@ -486,6 +492,18 @@ impl World<'_> {
         handle: Option<(FileId, Handle)>,
     ) {
         self.post(c, op, News::Done(result, handle));
+    }
+
+    /// The same after this time.
+    pub(crate) fn answer_after(
+        &mut self,
+        time: Time,
+        c: usize,
+        op: OpId,
+        result: Result<Done, FsError>,
+    ) {
+        let mail = Mail { at: self.now + time, op, what: News::Done(result, None) };
+        self.conns[c].mail.push(mail);
     }
 
     fn post(&mut self, c: usize, op: OpId, what: News) {

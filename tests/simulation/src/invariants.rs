@@ -351,6 +351,9 @@ impl World<'_> {
         if !conn.files.is_empty() || !conn.followings.is_empty() || !conn.feeds.is_empty() {
             return Err(format!("[{c}] closed, and yet it holds {:?}", conn.files.keys()));
         }
+        if conn.hook.is_some() {
+            return Err(format!("[{c}] closed, and the hook is not told: {:?}", conn.hook));
+        }
         if !conn.watch.under_way.is_empty() {
             return Err(format!("[{c}] closed while {:?} are under way", conn.watch.under_way));
         }

@@ -15,6 +15,7 @@ mod deliver;
 mod disk;
 mod expect;
 mod guard;
+mod hook;
 mod host;
 mod invariants;
 mod link;

@@ -138,7 +138,9 @@ fn config(dice: &mut Dice<'_>) -> (Config, Option<Rights>) {
     config.zmax = *dice.pick(&[50_000, 0, 400]);
     config.log_begin = often(dice, 10);
     config.limits = limits(dice);
+    config.limits.hook_time = Duration::from_secs(2);
     let rights = dice.chance(35).then(|| Rights::draw(dice, &mut config));
+    config.hook = rights.is_none() && dice.chance(30);
     (config, rights)
 }
 

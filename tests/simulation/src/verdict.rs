@@ -9,6 +9,7 @@ use httpout_proto::{
 use crate::{
     client::{Asked, Time},
     expect::{self, Expected},
+    hook::Says,
     link::End,
     listing::Listed,
     model::{Feed, Version, Who},
@@ -34,6 +35,8 @@ pub(crate) struct Record {
     pub(crate) verified: Option<Result<Verified, FsError>>,
     pub(crate) listed: Option<Listed>,
     pub(crate) packed: Option<Packed>,
+    /// What the hook said.
+    pub(crate) hook: Option<Says>,
     /// What an operator is told.
     pub(crate) text: Option<String>,
 }
@@ -173,6 +176,9 @@ impl World<'_> {
             408 if took >= limits.head_time.min(limits.body_time) => return None,
             400 if !asked.is_whole() && conn.client.silent => return None,
             _ => {}
+        }
+        if let Some(wrong) = self.judge_hook(who, reply, self.may_be_cut(who, asked)) {
+            return wrong;
         }
         match self.judge_right(who, asked, reply) {
             Ok(true) => {}
