@@ -20,6 +20,7 @@ use httpout_smol::{
     hook::{Headers, Hook, Piece, Reply, Request, Service, Status, Verdict},
     serve,
 };
+use smol::Executor;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
@@ -35,7 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let _ = io::stdin().read_line(&mut String::new());
         handle.shut_down();
     });
-    smol::block_on(serve(server))?;
+    let executor = Arc::new(Executor::new());
+    smol::block_on(executor.run(serve(server, executor.clone())))?;
     Ok(())
 }
 
