@@ -478,7 +478,8 @@ impl Session {
         let Some(active) = &mut self.active else { return };
         let wire = &mut self.wire;
         if active.about.throttled {
-            active.pacing = pacing(&answer).map(Box::new).or(active.pacing.take());
+            let known = pacing(&answer).map(Box::new);
+            active.pacing = known.or_else(|| active.pacing.take());
         }
         let paced = active.pacing.is_some() && matches!(active.turn, Turn::Due(_));
         let close = self.site.config.close || active.about.close;

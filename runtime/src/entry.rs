@@ -170,7 +170,7 @@ fn show(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// SIGHUP reads rules, users and certificates anew. The first other signal lets requests finish, for so long; the second one does not.
+/// SIGHUP reads rules, users, certificates and the script anew. The first other signal lets requests finish, for so long; the second one does not.
 fn obey_signals(signals: &mut Signals, handle: &Handle, options: &Options) {
     let grace = options.grace();
     let mut first = true;

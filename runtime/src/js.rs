@@ -12,7 +12,8 @@ mod thread;
 use std::{
     path::PathBuf,
     sync::{
-        atomic::{AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, Sender},
     },
     time::Duration,
@@ -77,8 +78,9 @@ impl Hook for JsHook {
     fn ask(&self, request: Request) -> Option<Box<dyn Service>> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         // Where the thread is gone, the request is dropped, which answers it.
-        let _ = self.queue.send(Event::Ask(id, request));
-        Some(Box::new(JsService { id, queue: self.queue.clone() }))
+        let over = Arc::new(AtomicBool::new(false));
+        let _ = self.queue.send(Event::Ask(id, request, over.clone()));
+        Some(Box::new(JsService { id, queue: self.queue.clone(), over }))
     }
 
     fn renew(&self) -> Result<(), ConfigError> {
@@ -96,6 +98,8 @@ impl Hook for JsHook {
 struct JsService {
     id: u64,
     queue: Sender<Event>,
+    /// The script has no part in what follows.
+    over: Arc<AtomicBool>,
 }
 
 impl Service for JsService {
@@ -116,6 +120,8 @@ impl Service for JsService {
     }
 
     fn close(&mut self, complete: bool) {
-        let _ = self.queue.send(Event::Close(self.id, complete));
+        if !self.over.load(Ordering::Relaxed) {
+            let _ = self.queue.send(Event::Close(self.id, complete));
+        }
     }
 }

@@ -181,7 +181,11 @@ impl Metrics {
         text.sample(name, "result=\"wrong\"", gauges.checks_wrong);
         text.sample(name, "result=\"refused\"", gauges.checks_refused);
         let name = "httpout_reloads_total";
-        text.family(name, "counter", "Times that rules, users and certificates were read anew.");
+        text.family(
+            name,
+            "counter",
+            "Times that rules, users, certificates and the script were read anew.",
+        );
         text.sample(name, "result=\"done\"", self.reloads.get());
         text.sample(name, "result=\"failed\"", self.reloads_failed.get());
         let name = "httpout_tls_handshakes_total";

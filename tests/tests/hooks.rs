@@ -1,7 +1,7 @@
 //! Hooks of a program that embeds the server, on either runtime (SPEC §9).
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -34,6 +34,10 @@ struct Testing {
     heard: Kept<String>,
 }
 
+fn kept<T>(all: &Kept<T>) -> MutexGuard<'_, Vec<T>> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn none() -> Headers {
     Headers::default()
 }
@@ -43,9 +47,9 @@ impl Hook for Testing {
         let path = request.facts().url();
         match path.as_str() {
             "/own" => request.answer(Verdict::answer(Status::OK, none(), "its own".into())),
-            "/later" => self.waiting.lock().unwrap().push(request),
+            "/later" => kept(&self.waiting).push(request),
             "/dropped" => drop(request),
-            "/never" => self.waiting.lock().unwrap().push(request),
+            "/never" => kept(&self.waiting).push(request),
             "/cut" | "/read" => request.answer(Verdict::read(Status::OK, none())),
             "/slow.bin" => request.answer(Verdict::pass(none()).map(Verdict::throttled)),
             "/upload" => request.answer(Ok(Verdict::take())),
@@ -80,7 +84,7 @@ impl Service for Doing {
 
     fn write(&mut self, data: Vec<Bytes>, reply: Reply<Taken>) {
         self.given += data.iter().map(Bytes::len).sum::<usize>();
-        self.hook.pieces.lock().unwrap().push(reply);
+        kept(&self.hook.pieces).push(reply);
     }
 
     fn end(&mut self, reply: Reply<Verdict>) {
@@ -89,12 +93,12 @@ impl Service for Doing {
     }
 
     fn pace(&mut self, sent: u64, total: Option<u64>, reply: Reply<Pace>) {
-        self.hook.heard.lock().unwrap().push(format!("{sent} of {total:?}"));
+        kept(&self.hook.heard).push(format!("{sent} of {total:?}"));
         reply.send(Pace { delay: Duration::from_millis(1), bytes: 40_000 });
     }
 
     fn close(&mut self, complete: bool) {
-        self.hook.heard.lock().unwrap().push(format!("{} {complete}", self.path));
+        kept(&self.hook.heard).push(format!("{} {complete}", self.path));
     }
 }
 
@@ -166,16 +170,16 @@ fn a_hook_answers_later_from_another_thread(kind: Kind) {
     let server = Embedded::new(kind);
     let mut client = server.client();
     client.send(get("/later").bytes());
-    let waiting = until("it is asked", || server.hook.waiting.lock().unwrap().pop());
+    let waiting = until("it is asked", || kept(&server.hook.waiting).pop());
     assert_eq!(waiting.facts().peer(), client.address());
     waiting.answer(Verdict::answer(Status::OK, none(), "at last".into()));
     client.response("GET").is(200, "at last");
     // For a connection that is gone.
     client.send(get("/later").bytes());
-    let waiting = until("it is asked", || server.hook.waiting.lock().unwrap().pop());
+    let waiting = until("it is asked", || kept(&server.hook.waiting).pop());
     client.abort();
     until("its end is told", || {
-        let heard = server.hook.heard.lock().unwrap();
+        let heard = kept(&server.hook.heard);
         heard.contains(&"/later false".to_owned()).then_some(())
     });
     waiting.answer(Verdict::pass(none()));
@@ -193,7 +197,7 @@ fn a_hook_that_never_answers_is_503(kind: Kind) {
     let server = Embedded::new(kind);
     let mut client = server.client();
     client.ask(&get("/never")).status_is(503);
-    let late = server.hook.waiting.lock().unwrap().pop().expect("it was asked");
+    let late = kept(&server.hook.waiting).pop().expect("it was asked");
     late.answer(Verdict::answer(Status::OK, none(), "too late".into()));
     client.ask(&get("/a.txt")).is(200, "a file");
 }
@@ -210,11 +214,11 @@ fn a_hook_takes_an_upload_as_fast_as_it_likes(kind: Kind) {
     let server = Embedded::new(kind);
     let mut client = server.client();
     client.begin_upload(Asking::new("PUT", "/upload").field("Transfer-Encoding", "chunked"));
-    let next = || until("a piece comes", || server.hook.pieces.lock().unwrap().pop());
+    let next = || until("a piece comes", || kept(&server.hook.pieces).pop());
     client.send_chunk("one");
     let first = next();
     client.send_chunk("two");
-    assert!(server.hook.pieces.lock().unwrap().is_empty(), "one at a time");
+    assert!(kept(&server.hook.pieces).is_empty(), "one at a time");
     first.send(Taken);
     next().send(Taken);
     client.send_last_chunk();
@@ -229,7 +233,7 @@ fn a_hook_slows_an_answer(kind: Kind) {
     let server = Embedded::new(kind);
     server.client().ask(&get("/slow.bin")).is(200, vec![7; 100_000]);
     let asked = ["0 of Some(100000)", "40000 of Some(100000)", "80000 of Some(100000)"];
-    let heard = server.hook.heard.lock().unwrap();
+    let heard = kept(&server.hook.heard);
     assert_eq!(heard[..3], asked);
 }
 
@@ -240,7 +244,7 @@ fn a_hook_hears_the_end(kind: Kind) {
         client.ask(&get(path));
     }
     let heard = until("the last is told", || {
-        let heard = server.hook.heard.lock().unwrap();
+        let heard = kept(&server.hook.heard);
         (heard.len() == 3).then(|| heard.clone())
     });
     assert_eq!(heard, ["/own true", "/a.txt true", "/dropped true"]);

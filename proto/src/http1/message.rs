@@ -160,11 +160,13 @@ fn foreign_reason(code: u16) -> &'static str {
         451 => "Unavailable For Legal Reasons",
         502 => "Bad Gateway",
         504 => "Gateway Timeout",
-        200..300 => "Success",
-        300..400 => "Redirection",
-        400..500 => "Client Error",
-        500..600 => "Server Error",
-        _ => "",
+        _ => match code / 100 {
+            2 => "Success",
+            3 => "Redirection",
+            4 => "Client Error",
+            5 => "Server Error",
+            _ => "",
+        },
     }
 }
 

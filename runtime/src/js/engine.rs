@@ -4,6 +4,7 @@ use std::{
     cell::Cell,
     fs,
     rc::Rc,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -159,16 +160,19 @@ impl Engine {
         self.exhausted.get()
     }
 
-    /// The script is to decide.
-    pub(super) fn ask(&self, id: u64, request: Request) {
+    /// The script is to decide. `over` is set if it has no part in what follows.
+    pub(super) fn ask(&self, id: u64, request: Request, over: &AtomicBool) {
         let facts = request.facts().clone();
         let question = facts.question();
         let (method, code) = (question.method.as_str(), question.rights.code());
         self.state.begin(id, request);
-        if let Err(failure) =
-            self.call::<_, ()>(&self.server.ask, (id as f64, method, facts.url(), code))
-        {
-            self.state.fail(id, "on_request", &failure);
+        match self.call::<_, bool>(&self.server.ask, (id as f64, method, facts.url(), code)) {
+            Ok(true) => {
+                self.state.forget(id);
+                over.store(true, Ordering::Relaxed);
+            }
+            Ok(false) => {}
+            Err(failure) => self.state.fail(id, "on_request", &failure),
         }
     }
 

@@ -45,7 +45,10 @@ impl Resolver for Beside {
                     path.pop();
                 }
                 Component::CurDir => {}
-                other => path.push(other),
+                Component::Prefix(_)
+                | Component::RootDir
+                | Component::ParentDir
+                | Component::Normal(_) => path.push(part),
             }
         }
         Ok(path.to_string_lossy().into_owned())

@@ -155,6 +155,19 @@ impl State {
         }
     }
 
+    /// Nothing was said: the server goes on.
+    fn pass(&self, id: u64, throttled: bool) {
+        if let Some(Waiting::Request(request)) = self.take(id) {
+            let verdict = Verdict::pass(Headers::default());
+            request.answer(verdict.map(|it| if throttled { it.throttled() } else { it }));
+        }
+    }
+
+    /// The script has no more part in a request, which it let go.
+    pub(super) fn forget(&self, id: u64) {
+        self.slots.borrow_mut().remove(&id);
+    }
+
     // ---- timers ----
 
     pub(super) fn next_timer(&self) -> Option<Instant> {
@@ -257,6 +270,13 @@ pub(super) fn object<'js>(ctx: &Ctx<'js>, state: &Rc<State>) -> rquickjs::Result
                 state.send(id as u64, Sent { kind, reply, body, headers, throttled });
             },
         )?,
+    )?;
+    let state = own();
+    native.set(
+        "pass",
+        Function::new(ctx.clone(), move |id: f64, throttled: bool| {
+            state.pass(id as u64, throttled);
+        })?,
     )?;
     let state = own();
     native.set(

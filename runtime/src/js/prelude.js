@@ -25,15 +25,11 @@
   // ---- requests ----
 
   class Request {
-    #id;
-    #sent = false;
-    #ended = false;
-    #fields;
-    #facts;
-    #buffer;
+    // What scripts cannot reach: the request's number, what was sent of it, and what was asked of the server before.
+    #own;
 
     constructor(id, method, url, code) {
-      this.#id = id;
+      this.#own = { id, sent: false };
       this.method = method;
       this.url = url;
       this.auth_code = code;
@@ -42,11 +38,13 @@
     }
 
     get headers_in() {
-      return (this.#fields ??= native.fields(this.#id).map(([name, value]) => ({ name, value })));
+      const own = this.#own;
+      return (own.fields ??= native.fields(own.id).map(([name, value]) => ({ name, value })));
     }
 
     get #known() {
-      return (this.#facts ??= native.facts(this.#id));
+      const own = this.#own;
+      return (own.facts ??= native.facts(own.id));
     }
 
     get tls() { return this.#known.tls; }
@@ -59,46 +57,58 @@
     get query() { return this.#known.query ?? null; }
 
     send() {
-      if (this.#sent) throw new TypeError('send() was called before');
-      this.#sent = true;
+      const own = this.#own;
+      if (own.sent) throw new TypeError('send() was called before');
+      own.sent = true;
       try {
-        this.#release();
+        this.#release(own);
       } catch (error) {
-        native.fault(this.#id, show(error));
+        native.fault(own.id, show(error));
         throw error;
       }
     }
 
-    #release() {
-      const { reply, body, headers_out, method } = this;
+    #release({ id, ended }) {
+      const { reply, body, headers_out } = this;
       if (!Number.isInteger(reply)) throw new TypeError(`reply is ${show(reply)}, which is no status`);
       const throttled = isFunction(this.throttle);
       const headers = [];
       if (headers_out !== undefined && headers_out !== null) {
         for (const header of headers_out) headers.push(String(header.name), String(header.value));
       }
-      let kind = 'answer';
-      if (reply === 0) kind = 'pass';
-      else if (method === 'PUT' || method === 'POST' || method === 'PATCH') {
-        if (this.#ended) kind = isFunction(this.read) ? 'read' : 'answer';
-        else if (isFunction(this.write)) kind = 'take';
-        else if (reply < 300) throw new TypeError(`reply is ${reply} to ${method}, and there is no write() to take its body`);
-      } else if (isFunction(this.read)) kind = 'read';
       const given = body === undefined || body === null ? '' : body;
-      if (isBytes(given)) native.send(this.#id, kind, reply, base64(given), true, headers, throttled);
-      else native.send(this.#id, kind, reply, String(given), false, headers, throttled);
+      if (reply === 0 && given === '' && headers.length === 0) return native.pass(id, throttled);
+      const kind = reply === 0 ? 'pass' : this.#kind(reply, ended);
+      if (isBytes(given)) native.send(id, kind, reply, base64(given), true, headers, throttled);
+      else native.send(id, kind, reply, String(given), false, headers, throttled);
+    }
+
+    #kind(reply, ended) {
+      const { method } = this;
+      if (!ended && (method === 'PUT' || method === 'POST' || method === 'PATCH')) {
+        if (isFunction(this.write)) return 'take';
+        if (reply >= 300) return 'answer';
+        throw new TypeError(`reply is ${reply} to ${method}, and there is no write() to take its body`);
+      }
+      return isFunction(this.read) ? 'read' : 'answer';
     }
 
     // The body is whole: what the request says now is the answer.
     static end(req) {
       req.write(null);
-      req.#ended = true;
-      req.#release();
+      req.#own.ended = true;
+      req.#release(req.#own);
     }
 
     static pull(req) {
-      const buffer = (req.#buffer ??= new ArrayBuffer(block));
+      const buffer = (req.#own.buffer ??= new ArrayBuffer(block));
       return taken(req.read(buffer), buffer);
+    }
+
+    // True if the script has no more part in it.
+    static isOver(req) {
+      const waits = isFunction(req.close) || isFunction(req.read) || isFunction(req.write) || isFunction(req.throttle);
+      return req.#own.sent && !waits;
     }
   }
 
@@ -133,9 +143,17 @@
   const server = {
     ask(id, method, url, code) {
       const req = new Request(id, method, url, code);
+      let result;
+      try {
+        result = httpout.on_request(req);
+      } catch (error) {
+        live.set(id, req);
+        throw error;
+      }
+      if (result === undefined && Request.isOver(req)) return true;
       live.set(id, req);
-      const result = httpout.on_request(req);
       if (isLater(result)) result.then(undefined, (error) => native.fault(id, show(error)));
+      return false;
     },
     read(id) {
       const req = live.get(id);

@@ -2,7 +2,11 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender},
+    sync::{
+        Arc,
+        atomic::AtomicBool,
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,8 +22,8 @@ const MOST_OLD: usize = 4;
 /// What reaches the engine.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A request, by the number that it has from now on.
-    Ask(u64, Request),
+    /// A request, by the number that it has from now on; and where it is noted that its end need not be told.
+    Ask(u64, Request, Arc<AtomicBool>),
     /// More of its answer's body is wanted.
     Read(u64, Reply<Piece>),
     /// When may more go out?
@@ -106,7 +110,7 @@ impl Engines {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Ask(id, request) => self.current.ask(id, request),
+            Event::Ask(id, request, over) => self.current.ask(id, request, &over),
             Event::Read(id, reply) => {
                 if let Some(engine) = self.of(id) {
                     engine.read(id, reply);
