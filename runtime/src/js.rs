@@ -98,7 +98,7 @@ impl Hook for JsHook {
 struct JsService {
     id: u64,
     queue: Sender<Event>,
-    /// The script has no part in what follows.
+    /// The script has no part in what follows; or nobody waits any more.
     over: Arc<AtomicBool>,
 }
 
@@ -120,7 +120,8 @@ impl Service for JsService {
     }
 
     fn close(&mut self, complete: bool) {
-        if !self.over.load(Ordering::Relaxed) {
+        // The script was not asked yet, or has its part in it.
+        if !self.over.swap(true, Ordering::Relaxed) {
             let _ = self.queue.send(Event::Close(self.id, complete));
         }
     }

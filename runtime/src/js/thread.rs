@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::AtomicBool,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender},
     },
     time::{Duration, Instant},
@@ -110,6 +110,8 @@ impl Engines {
 
     fn handle(&mut self, event: Event) {
         match event {
+            // Who gave up waiting costs no more of the script's time.
+            Event::Ask(.., over) if over.load(Ordering::Relaxed) => {}
             Event::Ask(id, request, over) => self.current.ask(id, request, &over),
             Event::Read(id, reply) => {
                 if let Some(engine) = self.of(id) {
