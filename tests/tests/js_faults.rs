@@ -14,6 +14,8 @@ both! {
     js_a_request_that_is_never_sent_is_503,
     js_a_loop_is_503_and_holds_up_no_download,
     js_memory_is_bounded,
+    js_promises_without_end_are_broken_off,
+    js_a_rejection_that_nobody_catches_is_told,
     js_deep_recursion_is_an_error,
     js_sighup_reads_the_script_anew,
     js_requests_survive_a_reload,
@@ -223,6 +225,37 @@ fn js_memory_is_bounded(kind: Kind) {
     }
     assert!(site.server.memory_kib() < 100 << 10, "{} KiB", site.server.memory_kib());
     assert!(site.server.stop().stderr.contains("started anew"));
+}
+
+fn js_promises_without_end_are_broken_off(kind: Kind) {
+    let site = scripted(
+        kind,
+        "const spin = async () => { while (true) await null }; \
+         httpout.on_request = (req) => { if (req.path == '/spin') spin(); req.send() }",
+        &["--js-time", "0.2"],
+    );
+    let mut client = site.client();
+    client.ask(&get("/spin")).status_in(&[404, 500, 503]);
+    for _ in 0..3 {
+        until("the script answers again", || {
+            (client.ask(&get("/a.txt")).status == 200).then_some(())
+        });
+    }
+}
+
+fn js_a_rejection_that_nobody_catches_is_told(kind: Kind) {
+    let site = scripted(
+        kind,
+        "httpout.on_request = (req) => { setTimeout(async () => { req.send(); throw new Error('in vain') }); \
+         (async () => { throw new Error('caught') })().catch(() => {}) }",
+        &[],
+    );
+    let mut client = site.client();
+    client.ask(&get("/a.txt")).is(200, TEXT);
+    client.ask(&get("/a.txt")).is(200, TEXT);
+    let log = site.server.stop().stderr;
+    assert!(log.contains("nobody catches") && log.contains("in vain"), "{log}");
+    assert!(!log.contains("caught"), "{log}");
 }
 
 fn js_deep_recursion_is_an_error(kind: Kind) {

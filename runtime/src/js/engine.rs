@@ -1,7 +1,7 @@
 //! One script in its engine, and the calls into it.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fs,
     rc::Rc,
     sync::atomic::{AtomicBool, Ordering},
@@ -10,8 +10,8 @@ use std::{
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rquickjs::{
-    ArrayBuffer, CatchResultExt as _, CaughtError, Context, Ctx, Function, Object, Persistent,
-    Runtime, Value,
+    ArrayBuffer, CatchResultExt as _, CaughtError, Context, Ctx, Exception, Function, Object,
+    Persistent, Runtime, Value,
     context::EvalOptions,
     function::{Args, IntoArgs},
 };
@@ -38,6 +38,8 @@ pub(super) struct Engine {
     options: JsOptions,
     source: Rc<str>,
     exhausted: Cell<bool>,
+    /// Promises that were rejected in the call under way and that nobody has caught: why.
+    rejected: Rc<RefCell<Vec<String>>>,
 }
 
 type Call = Persistent<Function<'static>>;
@@ -94,6 +96,13 @@ impl Engine {
         let clock = Rc::new(Clock::default());
         let watched = clock.clone();
         runtime.set_interrupt_handler(Some(Box::new(move || watched.is_over())));
+        let rejected = Rc::new(RefCell::new(Vec::new()));
+        let noted = rejected.clone();
+        runtime.set_host_promise_rejection_tracker(Some(Box::new(
+            move |_, _, reason, is_handled| {
+                note_rejection(&mut noted.borrow_mut(), &reason, is_handled);
+            },
+        )));
         runtime.set_loader(module::Beside, module::Files);
         let context = Context::full(&runtime).map_err(none)?;
         let state = Rc::new(State::default());
@@ -111,6 +120,7 @@ impl Engine {
             options,
             source,
             exhausted: Cell::new(false),
+            rejected,
         };
         engine.run_script()?;
         Ok(engine)
@@ -292,15 +302,21 @@ impl Engine {
         let done =
             self.context.with(|ctx| work(&ctx).catch(&ctx).map_err(|error| describe(&error)));
         while self.runtime.is_job_pending() {
+            if self.clock.is_over() {
+                // They would take the time of every call from now on.
+                tracing::error!(target: "script", "promises go on for longer than {time:?}");
+                self.exhausted.set(true);
+                break;
+            }
             if let Err(error) = self.runtime.execute_pending_job() {
                 let text = error.0.with(|ctx| {
                     describe(&CaughtError::from_error(&ctx, rquickjs::Error::Exception))
                 });
                 tracing::error!(target: "script", "{text}");
-                if self.clock.rang.get() {
-                    break;
-                }
             }
+        }
+        for reason in self.rejected.borrow_mut().drain(..) {
+            tracing::error!(target: "script", "nobody catches the rejection of a promise: {reason}");
         }
         let late = self.clock.stop();
         done.map_err(|text| {
@@ -399,6 +415,20 @@ fn describe(error: &CaughtError<'_>) -> String {
                 |text| format!("thrown: {}", text.0),
             )
         }
+    }
+}
+
+/// A promise was rejected, or somebody caught that later on.
+fn note_rejection(rejected: &mut Vec<String>, reason: &Value<'_>, is_handled: bool) {
+    let error = match Exception::from_value(reason.clone()) {
+        Ok(exception) => CaughtError::Exception(exception),
+        Err(_) => CaughtError::Value(reason.clone()),
+    };
+    let reason = describe(&error);
+    if !is_handled {
+        rejected.push(reason);
+    } else if let Some(at) = rejected.iter().position(|other| *other == reason) {
+        rejected.swap_remove(at);
     }
 }
 

@@ -95,7 +95,7 @@ impl Engines {
             }
             self.old.retain(|engine| !engine.is_idle());
             if self.current.is_exhausted() {
-                self.replace("it is out of memory");
+                self.replace("it is out of memory, or comes to no end");
             }
         }
     }
