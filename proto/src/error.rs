@@ -58,7 +58,7 @@ impl fmt::Display for PeerError {
         match self {
             Self::Malformed(what) => f.write_str(what),
             Self::TargetTooLong => f.write_str("the request target is too long"),
-            Self::HeadTooLarge => f.write_str("the request head is too large"),
+            Self::HeadTooLarge => f.write_str("the head is too large"),
             Self::Version => f.write_str("only HTTP/1.x is spoken here"),
             Self::Method => f.write_str("unknown method"),
             Self::Expectation => f.write_str("unknown expectation"),

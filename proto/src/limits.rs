@@ -56,6 +56,12 @@ pub struct Limits {
     pub upload_window: u64,
     /// Bytes of pipelined requests that are held while one is answered.
     pub pipelined: usize,
+    /// Of a client: from the last byte of a request to the head of its answer, and from there to its end.
+    pub answer_time: Duration,
+    /// Of a client: how long `100 Continue` is waited for before the body is sent without.
+    pub continue_time: Duration,
+    /// Of a client: how long a connection may take to be made, with its TLS handshake.
+    pub dial_time: Duration,
 }
 
 impl Limits {
@@ -91,6 +97,9 @@ impl Default for Limits {
             take_time: Duration::from_secs(30),
             upload_window: 1 << 20,
             pipelined: 64 << 10,
+            answer_time: Duration::from_secs(60),
+            continue_time: Duration::from_secs(1),
+            dial_time: Duration::from_secs(10),
         }
     }
 }

@@ -38,6 +38,14 @@ pub enum Timer {
     Hook,
     /// A hook holds an answer back.
     Pace,
+    /// A client sent its request, and the answer is not there or not whole.
+    Answer,
+    /// A client waits for `100 Continue`.
+    Continue,
+    /// A client waits for a connection to be made.
+    Dial,
+    /// A client waits before it tries again.
+    Retry,
 }
 
 impl fmt::Display for Timer {
@@ -53,6 +61,10 @@ impl fmt::Display for Timer {
             Self::Take => "take",
             Self::Hook => "hook",
             Self::Pace => "throttle",
+            Self::Answer => "answer",
+            Self::Continue => "100-continue",
+            Self::Dial => "dial",
+            Self::Retry => "retry",
         })
     }
 }

@@ -1,139 +1,39 @@
 //! Bytes to request heads (RFC 9112 §§2-6): strict, incremental, every refusal with its status.
 
-use bytes::{Buf, Bytes};
-use memchr::memchr;
+use bytes::Bytes;
 
 use super::{
+    collector::{Collector, Kind, Scan},
     fields::{Fields, Line},
     message::{Incoming, Method, RequestHead, Target},
 };
 use crate::{error::PeerError, limits::Limits};
 
-/// Collects one head. Holds no buffer while nothing of the head has come.
-#[derive(Debug, Default)]
-pub(crate) struct HeadReader {
-    partial: Option<Box<Partial>>,
-}
+/// Collects one request head.
+pub(crate) type HeadReader = Collector<Requests>;
 
+/// The heads of requests.
 #[derive(Debug)]
-struct Partial {
-    bytes: Vec<u8>,
-    scan: Scan,
-}
+pub(crate) struct Requests;
 
-impl HeadReader {
-    /// Takes from `data` what belongs to the head; a request when it is complete.
-    pub(crate) fn read(
-        &mut self,
-        data: &mut Bytes,
-        limits: &Limits,
-    ) -> Result<Option<RequestHead>, PeerError> {
-        if let Some(partial) = &mut self.partial {
-            let before = partial.bytes.len();
-            partial.bytes.extend_from_slice(data);
-            let Some(end) = partial.scan.run(&partial.bytes, limits)? else {
-                data.clear();
-                return Ok(None);
-            };
-            data.advance(end - before);
-            let mut bytes = std::mem::take(&mut partial.bytes);
-            bytes.truncate(end);
-            let scan = partial.scan;
-            self.partial = None;
-            return parse(bytes.into(), scan).map(Some);
+impl Kind for Requests {
+    type Head = RequestHead;
+    const EMPTY_LINES: usize = 1;
+    const START_TOO_LONG: PeerError = PeerError::TargetTooLong;
+
+    fn check_begin(first: u8) -> Result<(), PeerError> {
+        if is_tchar(first) {
+            return Ok(());
         }
-        let mut scan = Scan::default();
-        let Some(end) = scan.run(data, limits)? else {
-            if !data.is_empty() {
-                self.partial = Some(Box::new(Partial { bytes: data.to_vec(), scan }));
-                data.clear();
-            }
-            return Ok(None);
-        };
-        // A copy, so that a small head does not keep a large read buffer alive.
-        let bytes = Bytes::copy_from_slice(&data[..end]);
-        data.advance(end);
-        parse(bytes, scan).map(Some)
+        Err(PeerError::Malformed("the request line does not begin with a method"))
     }
 
-    /// True if a part of a head is held.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.partial.is_some()
-    }
-}
-
-/// How far the search for the end of the head has come. Lines end in CRLF and nothing else (RFC 9112 §2.2 leaves the
-/// choice; a lone CR or LF is where parsers disagree).
-#[derive(Clone, Copy, Debug, Default)]
-struct Scan {
-    /// Bytes looked at.
-    seen: usize,
-    /// Where the current line begins.
-    line: usize,
-    /// Where the request line begins: after at most one empty line.
-    start: usize,
-    /// Where the field lines begin; 0 before the request line is complete.
-    fields: usize,
-    /// Field lines so far.
-    count: usize,
-}
-
-impl Scan {
-    /// Goes on; the length of the head when its end is found.
-    fn run(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, PeerError> {
-        loop {
-            let Some(lf) = memchr(b'\n', &bytes[self.seen..]).map(|at| self.seen + at) else {
-                self.check_line(&bytes[self.line..], limits)?;
-                self.seen = bytes.len();
-                return Ok(None);
-            };
-            self.check_line(&bytes[self.line..lf], limits)?;
-            let Some(line) = bytes[self.line..lf].strip_suffix(b"\r") else {
-                return Err(PeerError::Malformed("a line ends in LF without CR"));
-            };
-            self.seen = lf + 1;
-            self.line = lf + 1;
-            match (self.fields, line.is_empty()) {
-                (0, true) if self.start == 0 => self.start = self.line,
-                (0, true) => {
-                    return Err(PeerError::Malformed("empty lines before the request line"));
-                }
-                (0, false) => {
-                    RequestLine::parse(line)?;
-                    self.fields = self.line;
-                }
-                (_, true) => return Ok(Some(self.line)),
-                (_, false) => {
-                    self.count += 1;
-                    if matches!(line[0], b' ' | b'\t') {
-                        return Err(PeerError::Malformed("white space at the start of a line"));
-                    }
-                    if self.count > limits.fields {
-                        return Err(PeerError::HeadTooLarge);
-                    }
-                }
-            }
-        }
+    fn check_start(line: &[u8]) -> Result<(), PeerError> {
+        RequestLine::parse(line).map(|_| ())
     }
 
-    /// Checks the current line as far as it has come, so that what is wrong is said when it comes, and said alike however
-    /// the line was cut.
-    fn check_line(&self, line: &[u8], limits: &Limits) -> Result<(), PeerError> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        // Binary garbage, a TLS handshake for one, is answered at its first byte.
-        if self.fields == 0 && line.first().is_some_and(|&b| !is_tchar(b)) {
-            return Err(PeerError::Malformed("the request line does not begin with a method"));
-        }
-        let (most, too_long) = if self.fields == 0 {
-            (limits.request_line, PeerError::TargetTooLong)
-        } else {
-            let left = limits.head.saturating_sub(self.line - self.fields);
-            (limits.field_line.min(left), PeerError::HeadTooLarge)
-        };
-        if memchr(b'\r', &line[..line.len().min(most)]).is_some() {
-            return Err(PeerError::Malformed("CR without LF"));
-        }
-        if line.len() > most { Err(too_long) } else { Ok(()) }
+    fn parse(bytes: Bytes, scan: Scan) -> Result<RequestHead, PeerError> {
+        parse(bytes, scan)
     }
 }
 
@@ -173,7 +73,7 @@ impl<'a> RequestLine<'a> {
 }
 
 fn parse(bytes: Bytes, scan: Scan) -> Result<RequestHead, PeerError> {
-    let line = RequestLine::parse(&bytes[scan.start..scan.fields - 2])?;
+    let line = RequestLine::parse(scan.start_line(&bytes))?;
     let minor = line.minor.min(1);
     let method = Method::from_token(line.method);
     let target = method.map(|method| parse_target(line.target, method));
@@ -189,7 +89,7 @@ fn parse(bytes: Bytes, scan: Scan) -> Result<RequestHead, PeerError> {
 }
 
 /// Reads the field lines that begin at `start`, up to and with the empty line.
-fn parse_fields(bytes: Bytes, start: usize, count: usize) -> Result<Fields, PeerError> {
+pub(crate) fn parse_fields(bytes: Bytes, start: usize, count: usize) -> Result<Fields, PeerError> {
     let base = bytes.as_ptr() as usize;
     let range = |part: &[u8]| {
         let start = part.as_ptr() as usize - base;
@@ -235,7 +135,7 @@ fn check_host(fields: &Fields, minor: u8) -> Result<(), PeerError> {
 }
 
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2), not empty, without user information.
-fn is_authority(value: &[u8]) -> bool {
+pub(crate) fn is_authority(value: &[u8]) -> bool {
     let Ok(value) = std::str::from_utf8(value) else { return false };
     let (host, port) = match value.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((literal, port))) => {

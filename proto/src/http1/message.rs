@@ -72,7 +72,7 @@ pub struct Status(u16);
 macro_rules! statuses {
     ($($name:ident = $code:literal $reason:literal;)*) => {
         impl Status {
-            /// All that are used, in order.
+            /// All that our server says, in order.
             pub const ALL: &[Self] = &[$(Self($code),)*];
 
             $(#[doc = concat!(stringify!($code), " ", $reason)] pub const $name: Self = Self($code);)*
@@ -81,7 +81,7 @@ macro_rules! statuses {
             pub fn reason(self) -> &'static str {
                 match self.0 {
                     $($code => $reason,)*
-                    other => foreign_reason(other),
+                    code => foreign_reason(code),
                 }
             }
         }
@@ -125,9 +125,19 @@ impl Status {
         (200..600).contains(&code).then_some(Self(code))
     }
 
+    /// As [`from_code`](Self::from_code), interim ones (1xx) too.
+    pub(crate) fn received(code: u16) -> Option<Self> {
+        (100..600).contains(&code).then_some(Self(code))
+    }
+
     /// The number.
     pub fn code(self) -> u16 {
         self.0
+    }
+
+    /// 2xx.
+    pub fn is_success(self) -> bool {
+        self.0 / 100 == 2
     }
 
     /// 4xx or 5xx.
@@ -141,7 +151,7 @@ impl Status {
     }
 }
 
-/// Of statuses that only hooks give.
+/// Of statuses that only hooks give, and other servers.
 fn foreign_reason(code: u16) -> &'static str {
     match code {
         202 => "Accepted",
@@ -154,6 +164,7 @@ fn foreign_reason(code: u16) -> &'static str {
         308 => "Permanent Redirect",
         402 => "Payment Required",
         406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
         410 => "Gone",
         418 => "I'm a Teapot",
         422 => "Unprocessable Content",
@@ -172,7 +183,10 @@ fn foreign_reason(code: u16) -> &'static str {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0, self.reason())
+        match self.reason() {
+            "" => write!(f, "{}", self.0),
+            reason => write!(f, "{} {reason}", self.0),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{
+    answer::AnswerBody,
     chunked::{Decoded, Decoder},
     head::HeadReader,
     message::Incoming,
@@ -61,6 +62,16 @@ impl Body {
             Incoming::Chunked => Framing::Chunked(Decoder::default()),
         };
         Some(Self::with(framing))
+    }
+
+    /// The same for an answer.
+    pub(crate) fn of_answer(body: AnswerBody) -> Option<Self> {
+        match body {
+            AnswerBody::None => None,
+            AnswerBody::Length(len) => Self::new(Incoming::Length(len)),
+            AnswerBody::Chunked => Self::new(Incoming::Chunked),
+            AnswerBody::Close => Some(Self::until_close()),
+        }
     }
 
     /// All that comes until the peer sends no more.

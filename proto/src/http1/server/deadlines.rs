@@ -44,7 +44,11 @@ impl Server {
             | Timer::Penalty
             | Timer::Take
             | Timer::Hook
-            | Timer::Pace => self.close(),
+            | Timer::Pace
+            | Timer::Answer
+            | Timer::Continue
+            | Timer::Dial
+            | Timer::Retry => self.close(),
         }
     }
 
