@@ -15,7 +15,7 @@ failed=0
 for target in "${targets[@]}"; do
   case $target in
     conditional | range | request_target) longest=256 ;;
-    session_ops) longest=1024 ;;
+    session_ops | push_ops | push_serve) longest=1024 ;;
     framing) longest=8192 ;;
     *) longest=2048 ;;
   esac

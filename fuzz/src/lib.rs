@@ -9,9 +9,12 @@ pub mod conditional;
 mod cuts;
 pub mod framing;
 pub mod patch_body;
+pub mod push_ops;
+pub mod push_serve;
 pub mod range;
 pub mod request_head;
 pub mod request_target;
+pub mod response_head;
 pub mod rule_file;
 pub mod session_ops;
 pub mod tls;
@@ -22,7 +25,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 16] = [
     ("request_head", request_head::run),
     ("chunked_body", chunked_body::run),
     ("conditional", conditional::run),
@@ -36,4 +39,7 @@ pub const TARGETS: [Target; 13] = [
     ("accept_encoding", accept_encoding::run),
     ("framing", framing::run),
     ("tls", tls::run),
+    ("response_head", response_head::run),
+    ("push_ops", push_ops::run),
+    ("push_serve", push_serve::run),
 ];

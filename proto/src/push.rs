@@ -262,9 +262,12 @@ impl Push {
         }
     }
 
-    /// A body cannot be had, and why, for the user: `permission denied`. What was sent of it gets no end: the server drops it.
+    /// A body cannot be had, or a span of its file cannot be sent; and why, for the user: `permission denied`. What was sent of it
+    /// gets no end: the server drops it. Ignored once all of it is sent.
     pub fn handle_body_failed(&mut self, job: JobId, what: String) {
-        if self.uploading(job).is_some() {
+        let asked = self.uploading(job).is_some_and(|current| current.stage == Stage::Asked);
+        let sent = asked && self.line.wire().is_some_and(|wire| wire.is_sent());
+        if self.uploading(job).is_some() && !sent {
             self.hang_up();
             self.fail(Why::Source(what));
         }

@@ -125,12 +125,15 @@ impl Client {
     fn decoded(&mut self, decoded: Decoded) {
         match decoded {
             Decoded::More => {}
-            Decoded::Data(data) => {
-                self.received = self.received.saturating_add(data.len() as u64);
-                if self.received > self.limits.linger_bytes {
+            Decoded::Data(mut data) => {
+                let most = self.limits.linger_bytes - self.received;
+                if data.len() as u64 > most {
                     self.keep = false;
                     self.reading = Reading::Whole;
-                } else {
+                    data.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+                }
+                self.received += data.len() as u64;
+                if !data.is_empty() {
                     self.events.push_back(ClientEvent::Data(data));
                 }
             }

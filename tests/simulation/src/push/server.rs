@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use super::World;
 use crate::{
     choices::Dice,
     client::Time,
-    disk::{Inode, PartId},
+    disk::PartId,
     link::{End, Link, Read},
 };
 
@@ -42,7 +41,7 @@ enum Who {
 
 enum File {
     Part(PartId),
-    Open(Rc<Inode>),
+    Open,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -269,7 +268,7 @@ impl World<'_> {
         let (disk, conn) = (&mut self.disk, &mut self.conns[c]);
         let part = |conn: &Conn, file| match conn.files.get(&file) {
             Some(&File::Part(part)) => Ok(part),
-            Some(File::Open(_)) | None => Err(format!("{file:?} is no part file")),
+            Some(File::Open) | None => Err(format!("{file:?} is no part file")),
         };
         let answer = match effect {
             Effect::Follow { op, .. } => (op, Ok(Done::NotGrowing)),
@@ -294,7 +293,7 @@ impl World<'_> {
                 let part = part(conn, file)?;
                 conn.files.remove(&file);
                 let done = disk.commit(part, &place.path, expect, durable);
-                self.committed(place.path.as_str());
+                self.committed(place.path.as_str(), done.is_ok());
                 (op, done.map(|(created, meta)| Done::Committed { created, meta }))
             }
             Effect::CommitPatches { op, file, place, expect, durable, create, patches } => {
@@ -302,7 +301,7 @@ impl World<'_> {
                 conn.files.remove(&file);
                 let how = (expect, durable, create);
                 let done = disk.commit_patches(part, &place.path, how, &patches, wall);
-                self.committed(place.path.as_str());
+                self.committed(place.path.as_str(), done.is_ok());
                 (op, done.map(|(created, meta)| Done::Committed { created, meta }))
             }
             Effect::Remove { op, place, expect } => {
@@ -314,7 +313,7 @@ impl World<'_> {
             Effect::Open { op, file, place } => match disk.open(&place.path) {
                 Ok(inode) => {
                     let meta = inode.meta();
-                    conn.files.insert(file, File::Open(inode));
+                    conn.files.insert(file, File::Open);
                     (op, Ok(Done::Opened(meta)))
                 }
                 Err(error) => (op, Err(error)),
@@ -356,8 +355,8 @@ impl World<'_> {
         Ok(())
     }
 
-    fn committed(&mut self, path: &str) {
-        if let Some(inode) = self.disk.file(path) {
+    fn committed(&mut self, path: &str, done: bool) {
+        if let Some(inode) = self.disk.file(path).filter(|_| done) {
             let content = inode.data().clone();
             self.tell(format!("{path} is committed with {} bytes", content.len()));
             self.commits.push((path.to_owned(), content));

@@ -50,13 +50,14 @@ impl World<'_> {
         let len = match self.dice.below(6) {
             0 => 0,
             1 => 1 + self.dice.index(20),
-            2 => 100_000 + self.dice.index(100_000),
+            2 if self.dice.chance(30) => 70_000 + self.dice.index(70_000),
             _ => self.dice.index(4000),
         };
         let mut body = bytes(u64::from(number) + 1, len);
         // Some paths are written more than once.
         let path = match self.dice.below(4) {
-            0 => "shared".to_owned(),
+            // Empty bodies cannot be told apart.
+            0 if len > 0 => "shared".to_owned(),
             _ => format!("d/{number}"),
         };
         let whole_body = Some(body.clone());
@@ -87,8 +88,9 @@ impl World<'_> {
             }
             _ => (JobKind::Upload(upload), path, whole_body),
         };
-        let fails = !self.calm && matches!(kind, JobKind::Upload(_)) && self.dice.chance(5);
-        let fails_at = fails.then(|| self.dice.below(body.len() as u64 + 1));
+        let uploads = matches!(kind, JobKind::Upload(_)) && !body.is_empty();
+        let fails = !self.calm && uploads && self.dice.chance(5);
+        let fails_at = fails.then(|| self.dice.below(body.len() as u64));
         let (target, _) = Target::parse(&format!("http://sim:80/{path}")).expect("a URL");
         let at = Duration::from_millis(*self.dice.pick(&[0, 0, 300, 700, 2000]));
         self.tasks.push(Task {
@@ -114,7 +116,7 @@ impl World<'_> {
             return Err(format!("{id:?} is asked for byte {at}, which is gone"));
         }
         self.wait = None;
-        if task.fails_at.is_some_and(|fails_at| at >= fails_at) {
+        if task.fails_at == Some(at) {
             self.push.handle_body_failed(id, "the input is broken".into());
             return Ok(());
         }
@@ -123,13 +125,14 @@ impl World<'_> {
             self.push.handle_body_end(id, at);
             return Ok(());
         }
-        let len = self.dice.share(rest.len());
+        let most = task.fails_at.map_or(rest.len(), |fails_at| (fails_at - at) as usize);
+        let len = self.dice.share(rest.len().min(most));
         let part = if rewindable && self.dice.chance(50) {
             Part::File { file: id.file(), at, len: len as u64 }
         } else {
             Part::Bytes(Bytes::copy_from_slice(&rest[..len]))
         };
-        let (end, last) = (at + len as u64, len == rest.len());
+        let (end, last) = (at + len as u64, len == rest.len() && task.fails_at.is_none());
         task.gone = end;
         self.push.handle_body(id, at, part);
         if last && self.dice.chance(50) {
