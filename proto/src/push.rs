@@ -288,10 +288,7 @@ impl Push {
             if let Some(effect) = self.effects.pop_front() {
                 return Step::Do(effect);
             }
-            let wire = match self.poll_line(now) {
-                Ok(wait) => wait,
-                Err(()) => continue,
-            };
+            let Some(wire) = self.poll_line(now) else { continue };
             if self.step(now) {
                 continue;
             }

@@ -44,13 +44,13 @@ impl Line {
 }
 
 impl Push {
-    /// Drains the connection; what it waits for, or `Err` if something happened.
-    pub(super) fn poll_line(&mut self, now: Now) -> Result<Wait, ()> {
+    /// Drains the connection; what it waits for, or `None` if something happened.
+    pub(super) fn poll_line(&mut self, now: Now) -> Option<Wait> {
         let Some(wire) = self.line.wire() else {
-            return Ok(Wait { read: false, write: false, deadline: None });
+            return Some(Wait { read: false, write: false, deadline: None });
         };
         match wire.poll(now) {
-            Step::Wait(wait) => return Ok(wait),
+            Step::Wait(wait) => return Some(wait),
             Step::Closed(end) => self.lost(end, now),
             Step::Do(ClientEvent::Continue { asked }) => {
                 let unheard = self.line.wire().is_some_and(|wire| !wire.heard());
@@ -69,7 +69,7 @@ impl Push {
                 self.conclude(sent, now);
             }
         }
-        Err(())
+        None
     }
 
     /// The connection is over; and the request on it, if there is one.

@@ -66,7 +66,7 @@ pub enum Why {
     /// A redirect that is not followed, and why.
     Redirect(Status, &'static str),
     /// It would have to be sent again, which cannot be done; and why again.
-    Unrepeatable(Box<Why>),
+    Unrepeatable(Box<Self>),
     /// The length is unknown, and chunked coding is off.
     LengthUnknown,
     /// The job contradicts itself.

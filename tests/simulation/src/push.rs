@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Steps after which a world is taken to run in circles.
-const MOST_STEPS: u64 = 200_000;
+const MOST_STEPS: u64 = 1_000_000;
 
 pub(super) struct World<'c> {
     dice: Dice<'c>,
@@ -257,12 +257,14 @@ fn server_config(dice: &mut Dice<'_>) -> Config {
 }
 
 fn client_config(dice: &mut Dice<'_>) -> PushConfig {
-    let mut config = PushConfig::default();
-    config.post = dice.chance(20);
-    config.expect_from = *dice.pick(&[None, Some(0), Some(1000)]);
-    config.close = dice.chance(10);
-    config.verify = dice.chance(30);
-    config.keep_input = !dice.chance(10);
+    let mut config = PushConfig {
+        post: dice.chance(20),
+        expect_from: *dice.pick(&[None, Some(0), Some(1000)]),
+        close: dice.chance(10),
+        verify: dice.chance(30),
+        keep_input: !dice.chance(10),
+        ..PushConfig::default()
+    };
     config.limits.continue_time = Duration::from_millis(*dice.pick(&[1000, 1]));
     config.limits.idle_time = Some(Duration::from_millis(*dice.pick(&[30_000, 300])));
     config.limits.answer_time = Duration::from_secs(20);

@@ -6,7 +6,7 @@ use httpout_simulation::{Calm, Recorded, upload, upload_by};
 fn what_the_client_reports_as_stored_is_stored_and_nothing_hangs() {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let first = number("HTTPOUT_PUSH_SEED").unwrap_or(0);
-    let count = number("HTTPOUT_PUSH_SEEDS").unwrap_or(1500);
+    let count = number("HTTPOUT_PUSH_SEEDS").unwrap_or(600);
     let mut steps = 0;
     for seed in first..first + count {
         match upload(seed) {

@@ -134,13 +134,13 @@ impl Rig {
             return;
         }
         let end = body.len().min(start.saturating_add(self.step));
-        let part = if self.step % 2 == 0 {
+        let part = if self.step.is_multiple_of(2) {
             Part::File { file: job.file(), at, len: (end - start) as u64 }
         } else {
             Part::Bytes(Bytes::copy_from_slice(&body[start..end]))
         };
         self.push.handle_body(job, at, part);
-        if end == body.len() && self.step % 3 == 0 {
+        if end == body.len() && self.step.is_multiple_of(3) {
             self.push.handle_body_end(job, end as u64);
         }
     }

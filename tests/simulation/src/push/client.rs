@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use httpout_proto::{
-    Step,
+    Step, Timer,
     http1::Piece,
     push::{DialError, Outcome, PushEffect},
 };
@@ -17,6 +17,13 @@ const MOST_EFFECTS: usize = 1000;
 impl World<'_> {
     pub(super) fn poll_client(&mut self) -> Result<(), String> {
         let now = self.time();
+        let due = self.wait.and_then(|wait| wait.deadline).filter(|&(at, _)| at <= now.mono);
+        let waited = self.config.limits.continue_time >= Duration::from_secs(1);
+        if let (true, Some((_, timer))) = (self.calm, due)
+            && (matches!(timer, Timer::Answer | Timer::Send) || timer == Timer::Continue && waited)
+        {
+            return Err(format!("the {timer} deadline passes although nothing is wrong"));
+        }
         for _ in 0..MOST_EFFECTS {
             match self.push.poll(now) {
                 Step::Do(effect) => self.client_effect(effect)?,
@@ -33,7 +40,9 @@ impl World<'_> {
                     self.wait = Some(wait);
                     return match self.push.poll(now) {
                         Step::Wait(again) if again == wait => Ok(()),
-                        other => Err(format!("after {wait:?}, at the same time: {other:?}")),
+                        other @ (Step::Do(_) | Step::Wait(_) | Step::Closed(_)) => {
+                            Err(format!("after {wait:?}, at the same time: {other:?}"))
+                        }
                     };
                 }
                 Step::Closed(_) => {
@@ -162,6 +171,7 @@ impl World<'_> {
         let sent = self.dice.share(conn.link.up.space().min(shown.len()).max(1)).min(shown.len());
         let sent = sent.min(conn.link.up.space());
         conn.link.up.write(&shown[..sent]);
+        conn.written.extend_from_slice(&shown[..sent]);
         conn.count(sent, &mut self.dice);
         self.push.handle_sent(sent as u64);
         Ok(())

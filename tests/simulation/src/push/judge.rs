@@ -2,7 +2,7 @@
 
 use httpout_proto::push::{JobKind, Outcome, Why};
 
-use super::World;
+use super::{World, server::Conn};
 
 impl World<'_> {
     /// A job is over: is it as the client says?
@@ -15,6 +15,19 @@ impl World<'_> {
             (Outcome::Stored(stored), Some(whole)) => {
                 if stored.bytes != task.body.len() as u64 {
                     return wrong("stored, with another length");
+                }
+                if self.config.verify && self.conns.iter().any(Conn::lies) {
+                    return Ok(());
+                }
+                let last = self.conns.last().filter(|conn| conn.lies());
+                if let Some(conn) = last {
+                    let end = if task.upload().is_some_and(|upload| upload.len.is_none()) {
+                        &b"\r\n0\r\n\r\n"[..]
+                    } else {
+                        &task.body
+                    };
+                    let sent = conn.written.ends_with(end);
+                    return if sent { Ok(()) } else { wrong("stored before it was sent") };
                 }
                 if !self.commits.contains(&(task.path.clone(), whole.clone())) {
                     return wrong("stored, says the client");
@@ -73,6 +86,14 @@ impl World<'_> {
         if let Some(index) = self.tasks.iter().position(|task| task.outcome.is_none()) {
             return Err(format!("job {index} has no outcome"));
         }
+        for (c, conn) in self.conns.iter().enumerate() {
+            let requests = requests(&conn.written);
+            let Some((_, before)) = requests.split_last() else { continue };
+            if let Some(cut) = before.iter().find(|request| !is_whole(request)) {
+                let cut = String::from_utf8_lossy(&cut[..cut.len().min(200)]);
+                return Err(format!("[{c}] a request follows one that has no end: {cut}"));
+            }
+        }
         for (path, content) in &self.commits {
             let known =
                 |task: &&super::Task| task.path == *path && task.whole.as_ref() == Some(content);
@@ -85,5 +106,38 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The requests in what was sent, which begin where their heads do. No body holds what looks like a head.
+fn requests(mut sent: &[u8]) -> Vec<&[u8]> {
+    const MARK: &[u8] = b" HTTP/1.1\r\nHost: sim\r\n";
+    let mut requests = Vec::new();
+    while !sent.is_empty() {
+        // From the second head on: back from its mark to its method.
+        let mut marks = sent.windows(MARK.len()).enumerate().filter(|(_, at)| *at == MARK);
+        let second = marks.nth(1).map(|(at, _)| at);
+        let methods = [&b"PUT /"[..], b"POST /", b"HEAD /", b"DELETE /"];
+        let end = second.and_then(|mark| {
+            (0..mark).rev().find(|&at| methods.iter().any(|method| sent[at..].starts_with(method)))
+        });
+        let (request, rest) = sent.split_at(end.unwrap_or(sent.len()));
+        requests.push(request);
+        sent = rest;
+    }
+    requests
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let Some(end) = request.windows(4).position(|at| at == b"\r\n\r\n") else { return false };
+    let (head, body) = request.split_at(end + 4);
+    let head = String::from_utf8_lossy(head);
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+    match length {
+        Some(length) => length.parse() == Ok(body.len()),
+        None if head.contains("Transfer-Encoding: chunked") => {
+            body == b"0\r\n\r\n" || body.ends_with(b"\r\n0\r\n\r\n")
+        }
+        None => body.is_empty(),
     }
 }

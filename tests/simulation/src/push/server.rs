@@ -27,12 +27,15 @@ pub(super) struct Conn {
     cut: Option<usize>,
     /// Nothing moves before.
     pub(super) stalled_until: Time,
+    /// All that the client sent.
+    pub(super) written: Vec<u8>,
 }
 
 enum Who {
     Server(Box<Session>),
-    /// Answers so once it has so many bytes, then closes.
+    /// Answers so once it has so many bytes, then closes, or `stays` and reads on without another word.
     Other {
+        stays: bool,
         after: usize,
         answer: &'static str,
         refuses: bool,
@@ -53,7 +56,10 @@ pub(super) enum Act {
 }
 
 /// What somebody else says, and whether that ends a job rightly.
-const ANSWERS: [(&str, bool); 14] = [
+const ANSWERS: [(&str, bool); 16] = [
+    // A success before there is anything to be stored, and nothing is.
+    ("HTTP/1.1 201 x\r\nContent-Length: 0\r\n\r\n", true),
+    ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 x\r\nContent-Length: 0\r\n\r\n", true),
     ("", false),
     ("HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n", false),
     ("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n", false),
@@ -83,6 +89,7 @@ impl Conn {
             over: false,
             cut: None,
             stalled_until: Time::ZERO,
+            written: Vec::new(),
         };
         if trouble {
             match dice.below(4) {
@@ -90,15 +97,23 @@ impl Conn {
                     let most = *dice.pick(&[300, 3000, 200_000]);
                     conn.cut = Some(dice.index(most));
                 }
+                // The machine is gone without a word.
+                2 if dice.chance(30) => conn.over = true,
                 2 => conn.stalled_until = now + Duration::from_secs(dice.below(100)),
                 _ => {
                     let &(answer, refuses) = dice.pick(&ANSWERS);
                     let after = *dice.pick(&[1, 30, 200, 2000]);
-                    conn.who = Who::Other { after, answer, refuses };
+                    let stays = dice.chance(30);
+                    conn.who = Who::Other { stays, after, answer, refuses };
                 }
             }
         }
         conn
+    }
+
+    /// It says that it stored what it did not.
+    pub(super) fn lies(&self) -> bool {
+        matches!(self.who, Who::Other { answer, .. } if answer.contains(" 20") && answer.ends_with("\r\n\r\n"))
     }
 
     pub(super) fn refuses(&self) -> bool {
@@ -170,12 +185,15 @@ impl Conn {
 
     /// Somebody else has had enough, says it and goes.
     fn answer_rudely(&mut self, received: usize, dice: &mut Dice<'_>) {
-        let Who::Other { after, answer, .. } = &mut self.who else { return };
+        let Who::Other { after, answer, stays, .. } = &mut self.who else { return };
+        let said = *after == 0;
         *after = after.saturating_sub(received);
-        if *after == 0 {
+        if *after == 0 && !said {
             let room = self.link.down.space().min(answer.len());
             self.link.down.write(&answer.as_bytes()[..room]);
-            self.close(false, dice);
+            if !*stays {
+                self.close(false, dice);
+            }
         }
     }
 }

@@ -50,7 +50,7 @@ impl World<'_> {
         let len = match self.dice.below(6) {
             0 => 0,
             1 => 1 + self.dice.index(20),
-            2 if self.dice.chance(30) => 70_000 + self.dice.index(70_000),
+            2 if self.dice.chance(30) => 66_000 + self.dice.index(9000),
             _ => self.dice.index(4000),
         };
         let mut body = bytes(u64::from(number) + 1, len);
