@@ -43,6 +43,8 @@ pub(super) struct World<'c> {
     tasks: Vec<Task>,
     /// The client's connection.
     socket: Option<usize>,
+    /// It came to its end, and the client knows.
+    ended: bool,
     /// When the dial under way is answered; `None`: never.
     dial: Option<Option<Time>>,
     pulls: Vec<(Time, JobId, u64)>,
@@ -56,6 +58,8 @@ pub(super) struct World<'c> {
     /// Something happened that ends a job rightly.
     excused: bool,
     calm: bool,
+    /// No connection is ever made.
+    walled: bool,
     story: Vec<String>,
     steps: u64,
 }
@@ -105,6 +109,7 @@ impl<'c> World<'c> {
         let config = client_config(&mut dice);
         let options = PushOptions::new(config.clone()).expect("fields that can be sent");
         let small = !calm && dice.chance(10);
+        let walled = !calm && dice.chance(3);
         let mut world = Self {
             now: Time::ZERO,
             base: Instant::now(),
@@ -116,14 +121,16 @@ impl<'c> World<'c> {
             closed: false,
             tasks: Vec::new(),
             socket: None,
+            ended: false,
             dial: None,
             pulls: Vec::new(),
             conns: Vec::new(),
             commits: Vec::new(),
             troubles: if calm { 0 } else { dice.below(7) },
             faults: if calm { 0 } else { *dice.pick(&[0, 0, 0, 0, 3]) },
-            excused: small,
+            excused: small || walled,
             calm,
+            walled,
             story: Vec::new(),
             steps: 0,
             dice,

@@ -37,6 +37,9 @@ impl World<'_> {
                     if (wait.read || wait.write) && self.socket.is_none() {
                         return Err("waits for a connection that there is not".into());
                     }
+                    if self.ended {
+                        return Err("keeps a connection that came to its end".into());
+                    }
                     self.wait = Some(wait);
                     return match self.push.poll(now) {
                         Step::Wait(again) if again == wait => Ok(()),
@@ -74,6 +77,7 @@ impl World<'_> {
                 if self.dial.take().is_none() && self.socket.is_none() {
                     return Err("hangs up what it does not have".into());
                 }
+                self.ended = false;
                 if let Some(c) = self.socket.take() {
                     let conn = &mut self.conns[c];
                     if self.dice.chance(50) {
@@ -114,7 +118,7 @@ impl World<'_> {
         self.dial = None;
         self.wait = None;
         let trouble = self.trouble();
-        if trouble && self.dice.chance(25) {
+        if self.walled || trouble && self.dice.chance(25) {
             self.tell("the dial is refused".into());
             self.push.handle_dial_failed(DialError { what: "refused".into(), temporary: true });
             return;
@@ -132,7 +136,9 @@ impl World<'_> {
         self.wait = None;
         let conn = &mut self.conns[c];
         let most = self.dice.share(conn.link.down.len().max(1));
-        match conn.link.down.read(most) {
+        let read = conn.link.down.read(most);
+        self.ended |= matches!(read, Read::End(_));
+        match read {
             Read::Bytes(bytes) => {
                 conn.count(bytes.len(), &mut self.dice);
                 self.push.handle_data(bytes.into());

@@ -66,7 +66,7 @@ impl World<'_> {
         let mut upload =
             Upload { len: known.then_some(len as u64), rewindable, media_type: None, range: None };
         let (kind, path, whole) = match self.dice.below(10) {
-            0 => {
+            0 | 9 => {
                 let path = format!("x/{number}");
                 if self.dice.chance(70) {
                     self.disk.stock(&path, bytes(9, 9), std::time::SystemTime::UNIX_EPOCH);
