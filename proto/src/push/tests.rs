@@ -515,9 +515,12 @@ fn an_upload_is_looked_at_afterwards() {
 
 #[test]
 fn deleting_what_is_not_there_is_done() {
-    for (status, told) in
-        [(200, "1 deleted 200"), (404, "1 deleted 404"), (403, "1 failed: DELETE")]
-    {
+    for (status, told) in [
+        (200, "1 deleted 200"),
+        (404, "1 deleted 404"),
+        (403, "1 failed: DELETE"),
+        (503, "1 again"),
+    ] {
         let mut rig = Rig::default();
         let (mut job, body) = put(1, "/a", b"", None);
         job.kind = JobKind::Delete;

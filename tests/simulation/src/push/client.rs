@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use httpout_proto::{
     Step, Timer,
     http1::Piece,
-    push::{DialError, Outcome, PushEffect},
+    push::{DialError, Outcome, PushEffect, Why},
 };
 
 use super::{World, server::Conn};
@@ -96,7 +96,11 @@ impl World<'_> {
                 let time = self.now + self.dice.delay(Duration::from_millis(slow.max(1)));
                 self.pulls.push((time, job, at));
             }
-            PushEffect::Retry { job, after, .. } => {
+            PushEffect::Retry { job, after, why } => {
+                let fresh = self.conns.last().is_none_or(|conn| !conn.heard);
+                if after.is_zero() && fresh && matches!(why, Why::Lost(_)) {
+                    return Err("repeats at once what a fresh connection lost".into());
+                }
                 let task = &mut self.tasks[job.0 as usize];
                 task.stale += u32::from(after.is_zero());
             }
@@ -141,6 +145,7 @@ impl World<'_> {
         match read {
             Read::Bytes(bytes) => {
                 conn.count(bytes.len(), &mut self.dice);
+                conn.heard = true;
                 self.push.handle_data(bytes.into());
             }
             Read::End(End::Fin) => self.push.handle_eof(),

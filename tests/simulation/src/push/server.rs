@@ -29,6 +29,8 @@ pub(super) struct Conn {
     pub(super) stalled_until: Time,
     /// All that the client sent.
     pub(super) written: Vec<u8>,
+    /// The client has heard of it.
+    pub(super) heard: bool,
 }
 
 enum Who {
@@ -56,10 +58,12 @@ pub(super) enum Act {
 }
 
 /// What somebody else says, and whether that ends a job rightly.
-const ANSWERS: [(&str, bool); 16] = [
+const ANSWERS: [(&str, bool); 17] = [
     // A success before there is anything to be stored, and nothing is.
     ("HTTP/1.1 201 x\r\nContent-Length: 0\r\n\r\n", true),
     ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 x\r\nContent-Length: 0\r\n\r\n", true),
+    // The same place by another name. Who is sent there twice goes in circles.
+    ("HTTP/1.1 307 x\r\nLocation: ?r\r\nContent-Length: 0\r\n\r\n", true),
     ("", false),
     ("HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n", false),
     ("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n", false),
@@ -90,6 +94,7 @@ impl Conn {
             cut: None,
             stalled_until: Time::ZERO,
             written: Vec::new(),
+            heard: false,
         };
         if trouble {
             match dice.below(4) {
