@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DialError, Origin, Push, PushEffect, Stage, Why};
+use super::{Current, DialError, JobKind, Origin, Push, PushEffect, Stage, Why};
 use crate::{
     http1::{Client, ClientEvent},
     step::{Closed, Step, Wait},
@@ -103,8 +103,10 @@ impl Push {
     pub(super) fn step_towards_request(&mut self, now: Now) -> bool {
         let Some(current) = &self.current else { return false };
         match &self.line {
-            Line::Up { origin, wire, .. }
-                if *origin == current.target.origin && wire.is_ready() =>
+            Line::Up { origin, wire, used }
+                if *origin == current.target.origin
+                    && wire.is_ready()
+                    && !(*used && self.must_be_fresh(current)) =>
             {
                 self.ask();
             }
@@ -122,6 +124,18 @@ impl Push {
             Line::Dialling => return false,
         }
         true
+    }
+
+    /// A kept connection may turn out to be dead when the body is on its way. One that can be had once only, and does not wait for
+    /// `100 Continue`, is not risked for that.
+    fn must_be_fresh(&self, current: &Current) -> bool {
+        let expects = self.expects && self.options.config.expect_from.is_some();
+        match &current.job.kind {
+            JobKind::Upload(upload) => {
+                !upload.rewindable && !expects && upload.len != Some(0) && current.stored.is_none()
+            }
+            JobKind::Delete => false,
+        }
     }
 
     pub(super) fn settle_dial(&mut self, result: Result<(), DialError>, now: Now) {

@@ -605,3 +605,14 @@ fn losses_are_lines_to_read() {
         )
     );
 }
+
+#[test]
+fn what_can_be_had_once_is_not_risked_on_a_kept_connection() {
+    for (expect_from, dials) in [(None, 2), (Some(10), 1)] {
+        let mut rig = Rig::new(|config| config.expect_from = expect_from);
+        rig.add(put(1, "/a", b"hello", Some(5)));
+        rig.answer(CREATED);
+        rig.add(unrewindable(2, BLOB, None));
+        assert_eq!(rig.log().iter().filter(|line| line.starts_with("dial")).count(), dials);
+    }
+}

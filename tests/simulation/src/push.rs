@@ -97,7 +97,8 @@ pub fn upload(seed: u64) -> Result<u64, String> {
 /// What should not have happened.
 pub fn upload_by(choices: &mut impl Choices) -> Result<u64, String> {
     let mut world = World::new(choices);
-    world.run().map(|()| world.steps)
+    let outcome = world.run();
+    outcome.map(|()| world.steps).map_err(|what| format!("{}\n{what}", world.story.join("\n")))
 }
 
 impl<'c> World<'c> {

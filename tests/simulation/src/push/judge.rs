@@ -71,14 +71,15 @@ impl World<'_> {
     fn must_succeed(&self, index: usize) -> bool {
         let task = &self.tasks[index];
         let given_up = !self.config.keep_input && !self.calm;
+        // Also where all is well, a kept connection may end when the next request is on its way.
         let repeatable = match &task.job.kind {
             JobKind::Delete => true,
-            JobKind::Upload(upload) => upload.rewindable && !self.config.post,
+            JobKind::Upload(upload) => upload.rewindable && (self.calm || !self.config.post),
         };
         // A later upload to the same path may have been looked at.
         let alone = self.tasks.iter().filter(|other| other.path == task.path).count() == 1;
         let unverified = !self.config.verify || alone;
-        !self.excused && !task.input_fails() && !given_up && unverified && (repeatable || self.calm)
+        !self.excused && !task.input_fails() && !given_up && unverified && repeatable
     }
 
     /// Everything is over: is nothing left, and nothing done that nobody asked for?
