@@ -89,7 +89,9 @@ impl World<'_> {
                 }
             }
             PushEffect::Pull { job, at } => {
-                if self.pulls.contains(&(self.now, job, at)) {
+                // Of an earlier try, a pull may be unanswered still.
+                let again = self.pulls.iter().any(|&(_, own, offset)| (own, offset) == (job, at));
+                if again && !self.tasks[job.0 as usize].repeated {
                     return Err("asks twice for one part".into());
                 }
                 let slow = *self.dice.pick(&[0, 0, 30, 500]);
@@ -103,8 +105,9 @@ impl World<'_> {
                 }
                 let task = &mut self.tasks[job.0 as usize];
                 task.stale += u32::from(after.is_zero());
+                task.repeated = true;
             }
-            PushEffect::Redirected { .. } => {}
+            PushEffect::Redirected { job, .. } => self.tasks[job.0 as usize].repeated = true,
             PushEffect::Over { job, outcome } => self.over(job, outcome)?,
         }
         Ok(())

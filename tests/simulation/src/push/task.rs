@@ -29,6 +29,8 @@ pub(super) struct Task {
     pub(super) outcome: Option<Outcome>,
     /// Repeated over a connection that ended without a word.
     pub(super) stale: u32,
+    /// Begun more than once.
+    pub(super) repeated: bool,
 }
 
 impl Task {
@@ -104,6 +106,7 @@ impl World<'_> {
             fails_at,
             outcome: None,
             stale: 0,
+            repeated: false,
         });
     }
 
