@@ -329,6 +329,9 @@ impl Push {
             | Timer::Linger
             | Timer::Missing
             | Timer::Penalty
+            | Timer::Take
+            | Timer::Hook
+            | Timer::Pace
             | Timer::Answer
             | Timer::Continue => {}
         }

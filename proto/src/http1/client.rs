@@ -196,7 +196,7 @@ impl Client {
 
     /// What is ready to be sent, if anything is.
     pub fn transmit(&self) -> Option<Transmit<'_>> {
-        self.queue.peek()
+        self.queue.peek(u64::MAX)
     }
 
     /// True if a request may be made: none is under way, and the connection is not known to be at its end.

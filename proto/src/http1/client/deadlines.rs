@@ -64,6 +64,9 @@ impl Client {
             | Timer::Linger
             | Timer::Missing
             | Timer::Penalty
+            | Timer::Take
+            | Timer::Hook
+            | Timer::Pace
             | Timer::Dial
             | Timer::Retry => self.cut(Some(PeerError::Timeout(timer))),
         }

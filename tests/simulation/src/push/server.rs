@@ -364,6 +364,14 @@ impl World<'_> {
             | Effect::Air { .. }
             | Effect::Send { .. }
             | Effect::OffAir { .. }
+            | Effect::Deliver { .. }
+            | Effect::Give { .. }
+            | Effect::Given { .. }
+            | Effect::Withdraw { .. }
+            | Effect::Ask { .. }
+            | Effect::Pull { .. }
+            | Effect::Pace { .. }
+            | Effect::Dismiss { .. }
             | Effect::Locate { .. }
             | Effect::Verify { .. }
             | Effect::List { .. }
