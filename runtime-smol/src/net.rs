@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_io::{Async, Timer};
-use httpout_runtime::{Acceptor, Transport};
+use httpout_runtime::{Acceptor, Dialler, Transport};
 
 /// A connected socket.
 #[derive(Debug)]
@@ -115,5 +115,23 @@ impl Acceptor for Listener {
         async move {
             timer.await;
         }
+    }
+}
+
+/// Opens connections.
+#[derive(Debug)]
+pub(crate) struct Dial;
+
+impl Dialler for Dial {
+    type Transport = Socket;
+
+    async fn connect(address: SocketAddr) -> io::Result<Socket> {
+        let stream = Async::<TcpStream>::connect(address).await?;
+        stream.get_ref().set_nodelay(true)?;
+        Ok(Socket { stream, timer: None, drained: true, full: false })
+    }
+
+    fn sleep(until: Instant) -> impl Future<Output = ()> + Send {
+        Listener::sleep(until)
     }
 }

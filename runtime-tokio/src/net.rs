@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use httpout_runtime::{Acceptor, Transport};
+use httpout_runtime::{Acceptor, Dialler, Transport};
 use tokio::{
     io::{AsyncRead, Interest, ReadBuf},
     net::TcpStream,
@@ -98,6 +98,24 @@ impl Acceptor for Listener {
         let (stream, peer) = ready!(self.0.poll_accept(cx))?;
         // It may be served by another runtime than the one that accepts.
         Poll::Ready(stream.into_std().map(|stream| (stream, peer)))
+    }
+
+    fn sleep(until: Instant) -> impl Future<Output = ()> + Send {
+        sleep_until(until.into())
+    }
+}
+
+/// Opens connections.
+#[derive(Debug)]
+pub(crate) struct Dial;
+
+impl Dialler for Dial {
+    type Transport = Socket;
+
+    async fn connect(address: SocketAddr) -> io::Result<Socket> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Socket { stream, timer: None })
     }
 
     fn sleep(until: Instant) -> impl Future<Output = ()> + Send {

@@ -5,6 +5,7 @@ mod buffers;
 pub mod cli;
 mod connection;
 mod creds;
+mod dial;
 pub mod entry;
 pub mod files;
 mod held;
@@ -30,6 +31,7 @@ pub mod tls;
 mod verify;
 
 pub use connection::{Connection, Transport};
+pub use dial::Dialler;
 pub use httpout_proto::{
     Config, ConfigError, Limits,
     effect::{Delivery, Refusal},

@@ -1,5 +1,6 @@
-//! TLS (SPEC §10): what a server proves itself with, and the TLS side of a connection.
+//! TLS (SPEC §10): what a server proves itself with, whom a client trusts, and the TLS side of a connection.
 
+mod client;
 mod driver;
 mod link;
 mod names;
@@ -11,6 +12,7 @@ mod setup;
 
 pub(crate) use self::link::{Shaken, Tls};
 pub use self::{
+    client::{ClientSetup, TrustOptions},
     driver::{Driver, Fault, Received},
     options::{ClientAuth, TlsOptions},
     setup::Setup,

@@ -1,4 +1,4 @@
-//! The server's side of TLS on one connection, without I/O: what was received goes in, what is to be sent comes out.
+//! Either side of TLS on one connection, without I/O: what was received goes in, what is to be sent comes out.
 
 use std::{
     fmt,
@@ -6,8 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{HandshakeKind, ServerConfig, ServerConnection, server::danger::ClientCertVerifier};
-use rustls_pki_types::UnixTime;
+use rustls::{
+    ClientConfig, ClientConnection, Connection, HandshakeKind, ServerConfig, ServerConnection,
+    server::danger::ClientCertVerifier,
+};
+use rustls_pki_types::{ServerName, UnixTime};
 
 use super::names;
 
@@ -19,13 +22,14 @@ const QUICK: usize = 12 << 10;
 /// TLS over one connection.
 #[derive(Debug)]
 pub struct Driver {
-    connection: ServerConnection,
-    verifier: Arc<dyn ClientCertVerifier>,
+    connection: Connection,
+    /// On the server's side: of the clients' certificates.
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// Something was received.
     begun: bool,
     /// Both sides know each other.
     open: bool,
-    /// The client has said that it sends no more.
+    /// The peer has said that it sends no more.
     closed: bool,
     /// Why nothing more is taken; told when the content before it was taken.
     fault: Option<rustls::Error>,
@@ -40,30 +44,47 @@ pub struct Driver {
 pub struct Received {
     /// So many bytes of content.
     pub len: usize,
-    /// The client has said (close_notify) that there is no more than this.
+    /// The peer has said (close_notify) that there is no more than this.
     pub closed: bool,
 }
 
 /// Why a connection cannot go on.
 #[derive(Debug)]
 pub enum Fault {
-    /// The client does not speak TLS but, it seems, HTTP in the clear.
+    /// The peer does not speak TLS but, it seems, HTTP in the clear.
     Plain,
-    /// The client breaks TLS, or is not let in. There may be an alert to be sent.
+    /// The peer breaks TLS, or is not who it has to be, or does not let this side in. There may be an alert to be sent.
     Tls(rustls::Error),
 }
 
 impl Driver {
-    /// `verifier` is that of the clients' certificates in `config`.
-    pub(super) fn new(
+    /// The server's side. `verifier` is that of the clients' certificates in `config`.
+    pub(super) fn server(
         config: Arc<ServerConfig>,
         verifier: Arc<dyn ClientCertVerifier>,
     ) -> Result<Self, rustls::Error> {
-        let mut connection = ServerConnection::new(config)?;
+        let connection = ServerConnection::new(config)?;
+        Ok(Self::new(connection.into(), Some(verifier)))
+    }
+
+    /// The client's side, of a connection to the server of this name.
+    pub(super) fn client(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Self, rustls::Error> {
+        ClientConnection::new(config, name).map(|connection| Self::new(connection.into(), None))
+    }
+
+    fn new(mut connection: Connection, verifier: Option<Arc<dyn ClientCertVerifier>>) -> Self {
         // Whoever seals sends it before sealing more.
         connection.set_buffer_limit(None);
         let (begun, open, closed, fault) = (false, false, false, None);
-        Ok(Self { connection, verifier, begun, open, closed, fault, sealed: 0, burst: 0 })
+        Self { connection, verifier, begun, open, closed, fault, sealed: 0, burst: 0 }
+    }
+
+    /// True for the client's side.
+    pub(super) fn is_client(&self) -> bool {
+        matches!(self.connection, Connection::Client(_))
     }
 
     /// True until both sides know each other.
@@ -71,8 +92,11 @@ impl Driver {
         !self.open
     }
 
-    /// Whose certificate the client has shown, if it has a name that rules can name.
+    /// On the server's side: whose certificate the client has shown, if it has a name that rules can name.
     pub fn client_name(&self) -> Option<String> {
+        if self.is_client() {
+            return None;
+        }
         names::client_name(self.connection.peer_certificates()?.first()?)
     }
 
@@ -105,7 +129,7 @@ impl Driver {
         }
     }
 
-    /// Takes bytes off the front; none once the client has said that it sends no more.
+    /// Takes bytes off the front; none once the peer has said that it sends no more.
     fn take(&mut self, received: &mut &[u8]) -> Result<usize, rustls::Error> {
         let broken = |error: io::Error| rustls::Error::General(error.to_string());
         let taken = self.connection.read_tls(received).map_err(broken)?;
@@ -123,11 +147,11 @@ impl Driver {
     /// A resumed session brings the certificate that was verified when it began, which may have expired since.
     fn verify_resumed(&self) -> Result<(), rustls::Error> {
         let resumed = self.connection.handshake_kind() == Some(HandshakeKind::Resumed);
-        match self.connection.peer_certificates() {
-            Some([own, others @ ..]) if resumed => {
-                self.verifier.verify_client_cert(own, others, UnixTime::now()).map(|_| ())
+        match (self.connection.peer_certificates(), &self.verifier) {
+            (Some([own, others @ ..]), Some(verifier)) if resumed => {
+                verifier.verify_client_cert(own, others, UnixTime::now()).map(|_| ())
             }
-            Some(_) | None => Ok(()),
+            (Some(_) | None, _) => Ok(()),
         }
     }
 
@@ -194,7 +218,7 @@ impl Driver {
         let _ = self.connection.read_tls(&mut Nothing);
     }
 
-    /// Says that no more is sent (close_notify). Without this, the end of the connection tells the client that something is missing.
+    /// Says that no more is sent (close_notify). Without this, the end of the connection tells the peer that something is missing.
     pub fn close(&mut self) {
         self.connection.send_close_notify();
     }
@@ -212,7 +236,7 @@ impl io::Read for Nothing {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Plain => f.write_str("the client speaks no TLS"),
+            Self::Plain => f.write_str("the peer speaks no TLS"),
             Self::Tls(error) => error.fmt(f),
         }
     }

@@ -14,7 +14,7 @@ use rustix::{
     net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown},
 };
 
-use super::{Driver, Fault, plaintext};
+use super::{Driver, Fault, client, plaintext};
 use crate::{
     Transport,
     output::{Sent, Source, Warm},
@@ -52,7 +52,7 @@ enum Stage {
     Handshake {
         deadline: Option<Instant>,
     },
-    /// The handshake failed: the client is told, and what it still sends is dropped.
+    /// The handshake failed: the peer is told, and what it still sends is dropped.
     Refused {
         why: rustls::Error,
         deadline: Instant,
@@ -64,11 +64,11 @@ enum Stage {
 /// How a handshake ended.
 #[derive(Debug)]
 pub(crate) enum Shaken {
-    /// Both sides know each other; the client's name, if its certificate has one.
+    /// Both sides know each other; the peer's name, if its certificate has one.
     Open(Option<String>),
-    /// The client does not speak TLS; what it said.
+    /// The peer does not speak TLS; what it said.
     Plain(Bytes),
-    /// The client is gone, was too slow or was refused: which.
+    /// The peer is gone, was too slow or was refused: which.
     Over(String),
 }
 
@@ -112,13 +112,13 @@ impl Tls {
         now: Instant,
     ) -> Poll<Shaken> {
         for _ in 0..READS {
-            // A client that takes nothing shows nothing either.
+            // A peer that takes nothing shows nothing either.
             if let Poll::Ready(Err(_)) = self.poll_flush(cx, transport) {
-                return Poll::Ready(self.over("the client is gone"));
+                return Poll::Ready(self.over("the peer is gone"));
             }
             let shaken = ready!(with_scratch(ROOM.0, |room| {
                 let Ok(len @ 1..) = ready!(transport.poll_read(cx, room)) else {
-                    return Poll::Ready(Some(self.over("the client is gone")));
+                    return Poll::Ready(Some(self.over("the peer is gone")));
                 };
                 Poll::Ready(self.take(&room[..len], now))
             }));
@@ -133,6 +133,7 @@ impl Tls {
     /// It is over, for this reason, unless there was another one before.
     fn over(&self, why: &str) -> Shaken {
         Shaken::Over(match &self.stage {
+            Stage::Refused { why, .. } if self.driver.is_client() => client::explain(why),
             Stage::Refused { why, .. } => why.to_string(),
             Stage::Handshake { .. } | Stage::Open => why.to_owned(),
         })
@@ -152,17 +153,19 @@ impl Tls {
             }
             Err(Fault::Plain) => Some(Shaken::Plain(Bytes::copy_from_slice(received))),
             Err(Fault::Tls(why)) => {
-                self.stage = Stage::Refused { why, deadline: now + LINGER, dropped: 0 };
+                // A client has nothing to wait for.
+                let deadline = if self.driver.is_client() { now } else { now + LINGER };
+                self.stage = Stage::Refused { why, deadline, dropped: 0 };
                 self.last = true;
                 None
             }
         }
     }
 
-    /// Receives content; 0 bytes are the end that the client announced.
+    /// Receives content; 0 bytes are the end that the peer announced.
     ///
     /// # Errors
-    /// Those of the socket; `UnexpectedEof` for an end that was not announced, which may be an attacker's; `InvalidData` if the client
+    /// Those of the socket; `UnexpectedEof` for an end that was not announced, which may be an attacker's; `InvalidData` if the peer
     /// breaks TLS.
     pub(crate) fn poll_read<T: Transport>(
         &mut self,

@@ -83,7 +83,7 @@ impl Setup {
     /// # Errors
     /// The system gives no random bytes.
     pub fn driver(&self) -> Result<Driver, rustls::Error> {
-        Driver::new(self.config.clone(), self.verifier.clone())
+        Driver::server(self.config.clone(), self.verifier.clone())
     }
 
     /// The server's own certificate.
