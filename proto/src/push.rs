@@ -5,6 +5,7 @@ mod job;
 mod judging;
 mod line;
 mod options;
+mod order;
 mod outcome;
 mod request;
 mod target;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 pub use self::{
     job::{Job, JobId, JobKind, Upload, UploadRange},
     options::{PushConfig, PushOptions, RangeField},
+    order::{Class, Order},
     outcome::{Failure, Outcome, Stored, Why},
     target::{Credentials, Origin, Target},
 };

@@ -2,12 +2,12 @@
 
 use std::{future::pending, io, process::ExitCode, sync::Arc, thread};
 
-use httpout_runtime::entry;
-use httpout_smol::{Server, serve};
+use httpout_runtime::{entry, push::Pushes};
+use httpout_smol::{Server, push_on, serve};
 use smol::Executor;
 
 fn main() -> ExitCode {
-    entry::run(run)
+    entry::run(run, push)
 }
 
 /// One executor, run by a thread for each processor.
@@ -19,4 +19,10 @@ fn run(server: Server) -> io::Result<()> {
         worker.spawn(move || smol::block_on(executor.run(pending::<()>())))?;
     }
     smol::block_on(executor.run(serve(server, executor.clone())))
+}
+
+/// One thread does it all.
+fn push(pushes: Pushes) -> io::Result<bool> {
+    let executor: Arc<Executor<'static>> = Arc::default();
+    Ok(smol::block_on(executor.run(push_on(pushes, executor.clone()))))
 }

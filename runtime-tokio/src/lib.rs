@@ -21,14 +21,15 @@ mod net;
 use std::io;
 
 pub use httpout_runtime::{
-    BroadcastOptions, Broken, ClientAuth, Config, ConfigError, Delivery, Description, Handle,
-    IncomingUpload, Limits, LiveOptions, Multirange, Options, Publication, PublishError, Publisher,
-    Refusal, Server, Sink, Status, TlsOptions, Uploads, hook,
+    BroadcastOptions, Broken, ClientAuth, Config, ConfigError, Credentials, Delivery, Description,
+    Failure, Handle, IncomingUpload, Limits, LiveOptions, Multirange, Options, Publication,
+    PublishError, Publisher, PushConfig, RangeField, Refusal, Server, Sink, Status, Stored,
+    TlsOptions, TrustOptions, Upload, UploadOptions, Uploader, Uploads, Why, hook,
 };
-use httpout_runtime::{Connection, Parts, accept, feed};
+use httpout_runtime::{Connection, Parts, accept, feed, push::Pushes};
 use tokio::runtime;
 
-use crate::net::{Listener, Socket};
+use crate::net::{Dial, Listener, Socket};
 
 /// Serves on the runtime of the calling task until the server is [shut down](Handle::shut_down) and the last connection is closed.
 ///
@@ -63,4 +64,20 @@ pub async fn serve_on(server: Server, workers: Vec<runtime::Handle>) -> io::Resu
     }
     shared.over().await;
     Ok(())
+}
+
+/// Uploads to another server, beneath this URL: `http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH`, on the runtime of the calling task.
+///
+/// # Errors
+/// A URL or an option that cannot be obeyed.
+pub fn uploader(url: &str, options: UploadOptions) -> Result<Uploader, ConfigError> {
+    let runtime = runtime::Handle::current();
+    let spawn = move |lane| drop(runtime.spawn(lane));
+    Uploader::new::<Dial>(url, options, Box::new(spawn))
+}
+
+/// Uploads what the command line says. True if all of it arrived.
+#[doc(hidden)]
+pub async fn push_on(pushes: Pushes, runtime: runtime::Handle) -> bool {
+    pushes.run::<Dial>(move |lane| drop(runtime.spawn(lane))).await
 }

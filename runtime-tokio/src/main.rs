@@ -2,12 +2,12 @@
 
 use std::{future::pending, io, process::ExitCode, thread};
 
-use httpout_runtime::entry;
-use httpout_tokio::{Server, serve_on};
+use httpout_runtime::{entry, push::Pushes};
+use httpout_tokio::{Server, push_on, serve_on};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
-    entry::run(run)
+    entry::run(run, push)
 }
 
 /// One single-threaded runtime for each processor; the first one accepts.
@@ -21,6 +21,12 @@ fn run(server: Server) -> io::Result<()> {
         worker.spawn(move || runtime.block_on(pending::<()>()))?;
     }
     first.block_on(serve_on(server, workers))
+}
+
+/// One thread does it all.
+fn push(pushes: Pushes) -> io::Result<bool> {
+    let runtime = runtime()?;
+    Ok(runtime.block_on(push_on(pushes, runtime.handle().clone())))
 }
 
 fn runtime() -> io::Result<Runtime> {

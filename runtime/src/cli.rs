@@ -7,6 +7,7 @@ mod live;
 mod man;
 mod mode;
 mod places;
+mod push;
 mod script;
 mod sources;
 mod tasks;
@@ -22,7 +23,10 @@ use std::{
     time::Duration,
 };
 
-use clap::{ArgAction, FromArgMatches as _, Parser, ValueEnum, builder::NonEmptyStringValueParser};
+use clap::{
+    ArgAction, FromArgMatches as _, Parser, ValueEnum, builder::NonEmptyStringValueParser,
+    parser::ValueSource,
+};
 use httpout_proto::{
     Config, ConfigError,
     site::{Cors, Multirange, headers, is_memory},
@@ -49,6 +53,7 @@ use crate::{
     override_usage = "httpout --rdirs DIR[,DIR]... [--wdir DIR] [OPTIONS]\n       \
                       httpout -i FILE|- -o http://localhost:8080/live.mp3 [OPTIONS]\n       \
                       httpout --hmode source -o DIR/|-|exec:COMMAND [OPTIONS]\n       \
+                      httpout --hmode push -i FILE|DIR/|- -o http://HOST:PORT/PATH [OPTIONS]\n       \
                       httpout 'rdirs=DIR:wdir=DIR:port=8080'",
     after_help = "Names may be written with _ or with -. BOOL is true or false; without it, true.\n\
                   Options are also read in the form NAME=VALUE:NAME:NAME=VALUE, as GPAC writes them;\n\
@@ -82,7 +87,8 @@ pub struct Options {
     dlist: bool,
 
     /// Where to listen: the port, and the address if the host is one or localhost; and the path of an input's resource. One for each
-    /// -i; all inputs are found at each of these addresses. Or, with --hmode source, where uploads go
+    /// -i; all inputs are found at each of these addresses. Or, with --hmode source, where uploads go; with --hmode push, where the
+    /// input goes: http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH
     #[arg(short = 'o', long, value_name = "URL|DIR/|-|exec:COMMAND", value_parser = destination, help_heading = "Listening")]
     dst: Vec<Destination>,
 
@@ -315,6 +321,13 @@ pub struct Options {
     #[command(flatten)]
     script: script::Script,
 
+    #[command(flatten)]
+    push: push::Push,
+
+    /// The options that are not at their defaults by themselves.
+    #[arg(skip)]
+    given: Vec<String>,
+
     #[arg(skip)]
     sources: sources::Sources,
 }
@@ -378,7 +391,12 @@ impl Options {
         let (matches, sources) = sources::parse(args, variables, command.clone())?;
         let options =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        Ok(Self { sources, ..options })
+        let given = command.get_arguments().filter(|arg| {
+            let source = matches.value_source(arg.get_id().as_str());
+            source.is_some_and(|source| source != ValueSource::DefaultValue)
+        });
+        let given = given.map(|arg| words::long(arg).to_owned()).collect();
+        Ok(Self { sources, given, ..options })
     }
 
     /// The options of the server's core.

@@ -21,13 +21,18 @@ use crate::{
     creds,
     listen::{self, Port},
     log, notify,
+    push::Pushes,
     serve::{Handle, Server},
     source::Sink,
 };
 
-/// Reads the options, binds, prints the banner and calls `serve`, which returns when the server has ended. The exit status
-/// is 0 then; 1 if it could not start or serve, 2 if the command line is wrong.
-pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
+/// Reads the options, binds, prints the banner and calls `serve`, which returns when the server has ended; or calls `push`, which returns
+/// when all is uploaded, and tells whether all of it arrived. The exit status is 0 then; 1 if it could not start or serve, or something did not
+/// arrive; 2 if the command line is wrong.
+pub fn run(
+    serve: impl FnOnce(Server) -> io::Result<()>,
+    push: impl FnOnce(Pushes) -> io::Result<bool>,
+) -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
     match Task::parse_args(&args) {
         Some(Ok(task)) => return perform(task, &args.first().cloned().unwrap_or_default()),
@@ -41,6 +46,11 @@ pub fn run(serve: impl FnOnce(Server) -> io::Result<()>) -> ExitCode {
     log::start(options.log_format());
     for warning in options.warnings() {
         tracing::warn!("{warning}");
+    }
+    match options.push().and_then(|plan| plan.map(Pushes::new).transpose()) {
+        Ok(Some(pushes)) => return upload(pushes, push),
+        Ok(None) => {}
+        Err(error) => return fail(&options.explain(&error)),
     }
     match bind(&options) {
         Ok(bound) => {
@@ -62,6 +72,32 @@ fn delivered(handle: &Handle) -> ExitCode {
         (begun, delivered) => {
             fail(&format!("{} of {begun} uploads were not delivered", begun - delivered))
         }
+    }
+}
+
+fn upload(pushes: Pushes, push: impl FnOnce(Pushes) -> io::Result<bool>) -> ExitCode {
+    let (stop, grace) = (pushes.stop(), pushes.grace());
+    let ended = Signals::new([SIGTERM, SIGINT]).and_then(|mut signals| {
+        let wait = move || {
+            signals.forever().next();
+            tracing::info!("ending: what is under way may go on for {} s", grace.as_secs_f64());
+            stop.ask();
+            let later = stop.clone();
+            // The process ends before, if all is uploaded.
+            let _ = thread::Builder::new().name("grace".into()).spawn(move || {
+                thread::sleep(grace);
+                later.abort();
+            });
+            signals.forever().next();
+            stop.abort();
+        };
+        thread::Builder::new().name("signals".into()).spawn(wait)?;
+        push(pushes)
+    });
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(&format!("cannot upload: {error}")),
     }
 }
 

@@ -15,8 +15,10 @@ use httpout_proto::{
 };
 
 pub(crate) use self::{
+    directory::{Begun, Dir, Sink, read_at, serve},
     pump::{announce, feed},
     recording::Recording,
+    source::Reader,
 };
 
 /// An input of the server.
@@ -48,6 +50,15 @@ pub enum Source {
 }
 
 impl Source {
+    /// `-`, `DIR/` or a file's name.
+    pub(crate) fn parse(text: &str) -> Self {
+        match text {
+            "-" => Self::Stdin,
+            path if path.ends_with('/') || Path::new(path).is_dir() => Self::Directory(path.into()),
+            path => Self::File(path.into()),
+        }
+    }
+
     /// How it is called in messages.
     pub fn name(&self) -> String {
         match self {

@@ -22,6 +22,7 @@ pub mod notify;
 mod output;
 mod passwords;
 mod publisher;
+pub mod push;
 mod request_log;
 mod rights;
 mod serve;
@@ -32,6 +33,7 @@ mod verify;
 
 pub use connection::{Connection, Transport};
 pub use dial::Dialler;
+pub use httpout_proto::push::{Credentials, Failure, Outcome, PushConfig, RangeField, Stored, Why};
 pub use httpout_proto::{
     Config, ConfigError, Limits,
     effect::{Delivery, Refusal},
@@ -41,8 +43,9 @@ pub use httpout_proto::{
 };
 pub use log::LogFormat;
 pub use publisher::{Publication, PublishError, Publisher};
+pub use push::{Upload, UploadOptions, Uploader};
 pub use request_log::{Format as AccessLogFormat, LogOptions, ReqLog};
 pub use serve::{Acceptor, Handle, Parts, Server, accept, feed};
 pub use server::{Admission, AnyHook, Door, Options, Shared};
 pub use source::{Broken, IncomingUpload, Sink, Uploads};
-pub use tls::{ClientAuth, TlsOptions};
+pub use tls::{ClientAuth, TlsOptions, TrustOptions};

@@ -10,7 +10,10 @@ mod plaintext;
 mod self_signed;
 mod setup;
 
-pub(crate) use self::link::{Shaken, Tls};
+pub(crate) use self::{
+    client::explain,
+    link::{Shaken, Tls},
+};
 pub use self::{
     client::{ClientSetup, TrustOptions},
     driver::{Driver, Fault, Received},

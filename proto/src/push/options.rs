@@ -123,7 +123,13 @@ impl PushOptions {
         Ok(Self { limits: Arc::new(config.limits.clone()), config })
     }
 
-    pub(crate) fn method(&self) -> Method {
+    /// A job that fails leaves the next ones alone (`ka`).
+    pub fn keeps_input(&self) -> bool {
+        self.config.keep_input
+    }
+
+    /// The method of uploads.
+    pub fn method(&self) -> Method {
         if self.config.post { Method::Post } else { Method::Put }
     }
 

@@ -32,7 +32,7 @@ pub(super) struct Live {
 
     /// Media type of the inputs, e.g. video/mp2t, instead of what their names and their format say
     #[arg(long, value_name = "TYPE/SUBTYPE", value_parser = NonEmptyStringValueParser::new())]
-    mime: Option<String>,
+    pub(super) mime: Option<String>,
 
     /// Read a file as fast as it plays
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
@@ -99,13 +99,7 @@ impl Live {
         let mut inputs: Vec<Input> = Vec::new();
         for (at, text) in self.input.iter().enumerate() {
             let mut words = text.split(":#");
-            let source = match words.next().unwrap_or_default() {
-                "-" => Source::Stdin,
-                path if path.ends_with('/') || Path::new(path).is_dir() => {
-                    Source::Directory(path.into())
-                }
-                path => Source::File(path.into()),
-            };
+            let source = Source::parse(words.next().unwrap_or_default());
             let path = path(&source, dst.get(at))?;
             if let Some(other) = inputs.iter().find(|other| other.path == path) {
                 let problem =

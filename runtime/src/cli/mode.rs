@@ -1,4 +1,4 @@
-//! What the server is: `hmode`, and where a source hands its uploads on to.
+//! What httpout is: `hmode`, and where a source hands its uploads on to.
 
 use std::path::PathBuf;
 
@@ -27,6 +27,8 @@ pub(super) struct Mode {
 pub(super) enum HMode {
     /// Serve, store and broadcast
     Default,
+    /// Upload each input (-i) to the URL of its -o; those of a directory as they grow, and what is removed from it is removed there
+    Push,
     /// Hand each upload on, to where -o says: DIR/ stores it under its path; - is standard output, one upload after the other; exec:COMMAND
     /// is started for each, with the body on its standard input. Nothing is served
     Source,

@@ -61,6 +61,11 @@ impl Options {
     /// HTTPS without a certificate; a port for two things.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_mode()?;
+        if self.dst.iter().any(|dst| dst.has_user) {
+            let problem = "a server's own URL has no user".into();
+            let help = "say who may do what in a rule file (--rdirs); or upload with --hmode push";
+            return Err(ConfigError { option: "dst", problem, help });
+        }
         let tls: TlsOptions = self.tls();
         let no_certificate = |option, problem: &str| {
             let help = "name one with --cert FILE and --pkey FILE, or make one with --self-signed";

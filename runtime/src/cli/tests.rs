@@ -215,7 +215,6 @@ fn bad_values_name_the_option() {
         ("dst", "http://[h]/"),
         ("dst", "http://[::1]80/"),
         ("dst", "http://::1:81/"),
-        ("dst", "http://me@h/"),
         ("maxs", "5X"),
         ("maxs", "M"),
         ("maxs", "-1"),

@@ -21,6 +21,10 @@ pub(super) struct Destination {
     pub(super) path: Option<RelPath>,
     /// No URL: where uploads go.
     pub(super) sink: Option<Sink>,
+    /// It has a user.
+    pub(super) has_user: bool,
+    /// All of it.
+    pub(super) text: String,
 }
 
 /// Of a URL.
@@ -35,16 +39,15 @@ pub(super) enum Scheme {
 /// `http://HOST:PORT/…`, or a sink.
 pub(super) fn destination(text: &str) -> Result<Destination, String> {
     if let Some(sink) = mode::sink(text) {
-        return Ok(Destination { sink: Some(sink?), ..Destination::default() });
+        return Ok(Destination { sink: Some(sink?), text: text.into(), ..Destination::default() });
     }
     let (scheme, rest) =
         text.split_once("://").ok_or("write http://HOST:PORT/; DIR/ with a slash at its end")?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let path = if path.starts_with('/') { path } else { "/" };
     let path = target::decode(path).map_err(str::to_owned)?.path;
-    if authority.contains('@') {
-        return Err("a server's own URL has no user".into());
-    }
+    let (user, authority) =
+        authority.rsplit_once('@').map_or((None, authority), |(user, rest)| (Some(user), rest));
     let (host, port) = match authority.strip_prefix('[') {
         Some(bracketed) => {
             let (host, after) = bracketed.split_once(']').ok_or("] is missing")?;
@@ -68,7 +71,15 @@ pub(super) fn destination(text: &str) -> Result<Destination, String> {
         other => Scheme::Other(other.to_owned()),
     };
     let path = (!path.is_root()).then_some(path);
-    Ok(Destination { ifce: is_local.then_some(host), port, scheme, path, sink: None })
+    Ok(Destination {
+        ifce: is_local.then_some(host),
+        port,
+        scheme,
+        path,
+        sink: None,
+        has_user: user.is_some(),
+        text: text.into(),
+    })
 }
 
 /// A port number, or `auto`.

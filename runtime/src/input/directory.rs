@@ -29,6 +29,7 @@ use httpout_proto::{
     live::{Copied, Directory, DirectoryAction, DirectoryStep, FileEvent},
 };
 
+pub(crate) use self::source::{Dir, read_at};
 use self::{copy::Copier, in_place::InPlace, watch::Watch};
 use crate::server::Shared;
 
@@ -97,7 +98,7 @@ pub(crate) async fn follow<S: Future<Output = ()>>(
     let target = target.ok_or_else(|| FollowError("has no read directory to go to".into()))?;
     let (path, into) = (dir.to_owned(), shared.offer().roots.key(&target));
     let here = blocking::unblock(move || is_same(&path, &into)).await?;
-    let files = Files { dir: source::Dir::new(dir), shared: shared.clone(), under: target };
+    let files = Files { dir: Dir::new(dir), shared: shared.clone(), under: target };
     if here {
         serve(dir, &mut InPlace::new(files), &|| shared.stopped(), sleep).await
     } else {
@@ -206,7 +207,7 @@ async fn act(directory: &mut Directory, sink: &mut impl Sink, action: DirectoryA
 /// The files of a directory, and where they are served.
 #[derive(Debug)]
 struct Files {
-    dir: source::Dir,
+    dir: Dir,
     shared: Arc<Shared>,
     under: Place,
 }

@@ -48,7 +48,7 @@ impl ReqLog {
         Ok(reqlog)
     }
 
-    pub(super) fn wants(&self, method: Method) -> bool {
+    pub(crate) fn wants(&self, method: Method) -> bool {
         self.all || self.methods.contains(&method)
     }
 
@@ -56,7 +56,7 @@ impl ReqLog {
         self.records
     }
 
-    pub(super) fn ends(&self) -> bool {
+    pub(crate) fn ends(&self) -> bool {
         !self.no_ends
     }
 }

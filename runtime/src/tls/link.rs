@@ -82,6 +82,11 @@ impl Tls {
         !matches!(self.stage, Stage::Open)
     }
 
+    /// True if the handshake failed.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self.stage, Stage::Refused { .. })
+    }
+
     /// Goes on with the handshake. `Pending`: to be called again at the deadline, too.
     pub(crate) fn poll_handshake<T: Transport>(
         &mut self,

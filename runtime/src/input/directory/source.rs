@@ -25,10 +25,10 @@ const READ: OFlags = OFlags::RDONLY
 
 /// The directory that is followed. Not kept open: while it was, its removal would not be told.
 #[derive(Clone, Debug)]
-pub(super) struct Dir(Arc<Path>);
+pub(crate) struct Dir(Arc<Path>);
 
 impl Dir {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         Self(path.into())
     }
 
@@ -36,7 +36,7 @@ impl Dir {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) async fn file(&self, path: &RelPath) -> io::Result<Option<(Arc<File>, Metadata)>> {
+    pub(crate) async fn file(&self, path: &RelPath) -> io::Result<Option<(Arc<File>, Metadata)>> {
         let (dir, path) = (self.0.clone(), path.clone());
         blocking::unblock(move || match file(&dir, path.as_str()) {
             Ok(file) => {
@@ -55,7 +55,7 @@ impl Dir {
 ///
 /// # Errors
 /// Those of the file system.
-pub(super) fn read_at(file: impl AsFd, at: u64, most: usize) -> io::Result<Bytes> {
+pub(crate) fn read_at(file: impl AsFd, at: u64, most: usize) -> io::Result<Bytes> {
     let mut data = BytesMut::zeroed(most);
     let mut len = 0;
     while len < most {

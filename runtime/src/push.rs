@@ -1,0 +1,57 @@
+//! Push mode: what is uploaded to another server (SPEC §8), and the library's [`Uploader`]. Decisions are made by
+//! [`httpout_proto::push`]; here are its sockets and files.
+
+mod body;
+mod crew;
+mod directory;
+mod lane;
+mod promise;
+mod report;
+mod run;
+mod uploader;
+mod wire;
+
+use std::time::Duration;
+
+use httpout_proto::push::{Credentials, PushConfig, Target, UploadRange};
+
+pub use self::{
+    crew::{Errand, Spawn},
+    run::Pushes,
+    uploader::{Upload, UploadOptions, Uploader},
+};
+use crate::{ReqLog, input::Source, tls::TrustOptions};
+
+/// What is to be uploaded, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Each input with where it goes.
+    pub uploads: Vec<Sent>,
+    /// How uploads are made.
+    pub config: PushConfig,
+    /// Whom to trust, and what to show, over TLS.
+    pub trust: TrustOptions,
+    /// Files up to so many bytes are sent together with their head.
+    pub block_size: usize,
+    /// What uploads say that they are, instead of what their names say.
+    pub media_type: Option<String>,
+    /// End when all that is there was uploaded.
+    pub quit: bool,
+    /// How long what still grows may go on after the first signal to end.
+    pub grace: Duration,
+    /// Which requests are told.
+    pub reqlog: ReqLog,
+}
+
+/// An input, and where it goes.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Where it comes from.
+    pub source: Source,
+    /// Where it goes; of a directory, what its files are put beneath.
+    pub target: Target,
+    /// Who uploads it.
+    pub credentials: Option<Credentials>,
+    /// The part of the resource that it is.
+    pub range: Option<UploadRange>,
+}

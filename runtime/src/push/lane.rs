@@ -1,0 +1,398 @@
+//! The driver of one connection to a server, and of what is uploaded over it.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Instant, SystemTime},
+};
+
+use httpout_proto::{
+    FileId, Now, Step, Wait,
+    exchange::media,
+    http1::Method,
+    push::{DialError, Failure, Job, JobId, JobKind, Outcome, Push, PushEffect, Upload, Why},
+};
+
+use super::{
+    body::{Body, Content, Follow, Given, Opened},
+    crew::{Crew, News, Task},
+    wire::{Out, Wire, connect, tls_fault},
+};
+use crate::{dial::Dialler, output::Source};
+
+/// Rounds of a busy connection before the others on its thread have their turn.
+const ROUNDS: usize = 32;
+
+type Dialling<T> = Pin<Box<dyn Future<Output = Result<Wire<T>, DialError>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = io::Result<Option<Opened>>> + Send>>;
+
+/// A connection to a server as a future: resolves when it is not needed any more.
+pub(super) struct Lane<D: Dialler> {
+    crew: Arc<Crew>,
+    number: usize,
+    push: Push,
+    wire: Option<Wire<D::Transport>>,
+    dialling: Option<Dialling<D::Transport>>,
+    current: Option<Current>,
+    /// The part of a body that is wanted.
+    pull: Option<(JobId, u64)>,
+    /// When it rings, where there is no connection.
+    timer: Option<(Instant, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    /// What TLS said when the connection broke.
+    fault: Option<String>,
+}
+
+/// The job that is under way.
+struct Current {
+    id: JobId,
+    task: Task,
+    opening: Option<Opening>,
+    content: Option<Content>,
+    /// It is begun anew when it is over: what was sent is not what is there any more.
+    anew: bool,
+    bytes: u64,
+}
+
+impl<D: Dialler> Lane<D> {
+    pub(super) fn new(crew: Arc<Crew>, number: usize) -> Self {
+        Self {
+            push: Push::new(crew.options.clone()),
+            crew,
+            number,
+            wire: None,
+            dialling: None,
+            current: None,
+            pull: None,
+            timer: None,
+            fault: None,
+        }
+    }
+
+    /// One round; `Pending` if nothing is left to do.
+    fn round(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Round> {
+        for news in self.crew.news(self.number, cx) {
+            match news {
+                News::Begin(id, task) => self.begin(id, task),
+                News::Cancel(id) => self.cancel(id),
+                News::Finish => self.push.finish(),
+                News::Stop => {
+                    self.give_up_opening("it was called off");
+                    self.push.stop();
+                }
+            }
+        }
+        self.open(cx);
+        self.dial(cx);
+        self.give(cx);
+        let wait = match self.push.poll(now) {
+            Step::Do(effect) => {
+                self.run(effect, cx);
+                return Poll::Ready(Round::More);
+            }
+            Step::Wait(wait) => wait,
+            Step::Closed(_) => return Poll::Ready(Round::Over),
+        };
+        if self.send(cx).is_ready() || wait.read && self.receive(cx).is_ready() {
+            return Poll::Ready(Round::More);
+        }
+        self.sleep(wait, cx).map(|()| Round::Late)
+    }
+
+    fn run(&mut self, effect: PushEffect, cx: &mut Context<'_>) {
+        match effect {
+            PushEffect::Dial { origin } => {
+                let crew = self.crew.clone();
+                self.dialling =
+                    Some(Box::pin(async move { connect::<D>(&origin, crew.trust.as_ref()).await }));
+            }
+            PushEffect::HangUp => {
+                self.dialling = None;
+                if let Some(wire) = self.wire.take()
+                    && self.push.pending() == 0
+                {
+                    wire.finish(cx);
+                }
+            }
+            PushEffect::Pull { job, at } => self.pull = Some((job, at)),
+            PushEffect::Retry { job, after, why } => {
+                if let (Some(observer), Some(current)) = (&self.crew.observer, &self.current) {
+                    observer.again(job, &current.task.target, &why, after);
+                }
+            }
+            PushEffect::Redirected { target, .. } => tracing::info!("redirected to {target}"),
+            PushEffect::Over { job, outcome } => self.over(job, outcome),
+        }
+    }
+
+    // ---- jobs ----
+
+    fn begin(&mut self, id: JobId, mut task: Task) {
+        let mut opening: Option<Opening> = None;
+        let content = match std::mem::replace(&mut task.body, Body::Nothing) {
+            Body::Nothing => None,
+            Body::File(place) => {
+                opening = Some(Box::pin(place.open()));
+                None
+            }
+            Body::Growing(growing) if growing.is_settled() => {
+                opening = Some(Box::pin(async move { growing.open().map(Some) }));
+                None
+            }
+            Body::Growing(growing) => Some(Content::Follow(Follow::new(growing))),
+            Body::Input(input) => Some(Content::Input(input)),
+            Body::Pipe(pipe) => Some(Content::Pipe(pipe)),
+        };
+        let ready = opening.is_none();
+        self.current = Some(Current { id, task, opening, content, anew: false, bytes: 0 });
+        if ready {
+            self.add();
+        }
+    }
+
+    /// Goes on with opening a file.
+    fn open(&mut self, cx: &mut Context<'_>) {
+        let Some(current) = &mut self.current else { return };
+        let Some(opening) = &mut current.opening else { return };
+        let Poll::Ready(opened) = opening.as_mut().poll(cx) else { return };
+        current.opening = None;
+        match opened {
+            Ok(Some(opened)) => {
+                current.content = Some(Content::File(opened));
+                self.add();
+            }
+            Ok(None) if current.task.may_vanish => {
+                let id = current.id;
+                self.current = None;
+                self.crew.over(self.number, id);
+            }
+            Ok(None) => self.fail("it is not there any more"),
+            Err(why) => self.fail(&why.to_string()),
+        }
+    }
+
+    fn give_up_opening(&mut self, why: &str) {
+        if self.current.as_ref().is_some_and(|current| current.opening.is_some()) {
+            self.fail(why);
+        }
+    }
+
+    fn fail(&mut self, why: &str) {
+        let Some(current) = &self.current else { return };
+        let failure = self.crew.failure(&current.task.target, Why::Source(why.into()));
+        self.over(current.id, Outcome::Failed(failure));
+    }
+
+    /// The job is ready for the machine.
+    fn add(&mut self) {
+        let Some(current) = &self.current else { return };
+        let target = current.task.target.clone();
+        let mut len = None;
+        let kind = match &current.content {
+            None => JobKind::Delete,
+            Some(content) => {
+                let mut rewindable = true;
+                match content {
+                    Content::File(opened) => len = Some(opened.len),
+                    Content::Follow(_) => {}
+                    Content::Input(_) | Content::Pipe(_) => rewindable = false,
+                }
+                let media_type = current.task.media_type.clone().or_else(|| {
+                    let path = target.path().split('?').next().unwrap_or_default();
+                    media::media_type(path).map(Into::into)
+                });
+                JobKind::Upload(Upload { len, rewindable, media_type, range: current.task.range })
+            }
+        };
+        let method = self.method();
+        if let Some(observer) = &self.crew.observer {
+            observer.begun(current.id, &target, method, len);
+        }
+        self.push.add(Job { id: current.id, target, kind });
+    }
+
+    fn method(&self) -> Method {
+        let has_content = self.current.as_ref().is_some_and(|current| current.content.is_some());
+        if has_content { self.crew.options.method() } else { Method::Delete }
+    }
+
+    fn cancel(&mut self, id: JobId) {
+        if self.current.as_ref().is_some_and(|current| current.id == id) {
+            self.give_up_opening("it was called off");
+            self.push.cancel(id);
+        }
+    }
+
+    fn over(&mut self, id: JobId, outcome: Outcome) {
+        let Some(current) = self.current.take_if(|current| current.id == id) else { return };
+        self.pull = None;
+        if current.anew {
+            tracing::info!("{} is sent anew: its writer went back in it", current.task.target);
+            let body = current.content.map_or(Body::Nothing, Content::into_body);
+            return self.begin(id, Task { body, ..current.task });
+        }
+        let outcome = self.explain(outcome);
+        let Task { target, tell, .. } = current.task;
+        if let Some(observer) = &self.crew.observer {
+            observer.over(id, &target, &outcome, current.bytes);
+        }
+        tell(outcome, current.content.map_or(Body::Nothing, Content::into_body));
+        self.crew.over(self.number, id);
+    }
+
+    /// What TLS said tells more than that the connection broke.
+    fn explain(&mut self, outcome: Outcome) -> Outcome {
+        match (outcome, self.fault.take()) {
+            (Outcome::Failed(Failure { why: Why::Lost(_), method, url, tries }), Some(fault)) => {
+                Outcome::Failed(Failure { why: Why::Unreachable(fault), method, url, tries })
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Gives the machine the part of the body that it wants, when there is one.
+    fn give(&mut self, cx: &mut Context<'_>) {
+        let (Some((job, at)), Some(current)) = (self.pull, &mut self.current) else { return };
+        let Some(content) = current.content.as_mut().filter(|_| current.id == job) else { return };
+        let Poll::Ready(given) = content.poll(cx, job, at) else { return };
+        self.pull = None;
+        match given {
+            Ok(Given::Part(part)) => self.push.handle_body(job, at, part),
+            Ok(Given::End) => self.push.handle_body_end(job, at),
+            Ok(Given::Changed) => {
+                current.anew = true;
+                self.push.cancel(job);
+            }
+            Err(why) => self.push.handle_body_failed(job, why.to_string()),
+        }
+    }
+
+    // ---- the connection ----
+
+    fn dial(&mut self, cx: &mut Context<'_>) {
+        let Some(dialling) = &mut self.dialling else { return };
+        let Poll::Ready(dialled) = dialling.as_mut().poll(cx) else { return };
+        self.dialling = None;
+        self.fault = None;
+        match dialled {
+            Ok(wire) => {
+                self.wire = Some(wire);
+                self.push.handle_dialled();
+            }
+            Err(why) => self.push.handle_dial_failed(why),
+        }
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(wire) = &mut self.wire else { return Poll::Pending };
+        let Some(what) = self.push.transmit() else {
+            wire.poll_rest(cx);
+            return Poll::Pending;
+        };
+        let current = &self.current;
+        let source = |id: FileId| {
+            let current = current.as_ref().filter(|current| current.id.file() == id)?;
+            match current.content.as_ref()? {
+                Content::File(Opened { file, .. }) => Some(Source { fd: file, content: None }),
+                Content::Follow(_) | Content::Input(_) | Content::Pipe(_) => None,
+            }
+        };
+        match wire.poll_send(cx, what, self.crew.block_size, source) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Out::Sent(count)) => {
+                self.push.handle_sent(count);
+                if let (Some((job, bytes)), Some(current)) =
+                    (self.push.progress(), &mut self.current)
+                {
+                    current.bytes = bytes;
+                    if let Some(observer) = &self.crew.observer {
+                        observer.sent(job, bytes);
+                    }
+                }
+            }
+            Poll::Ready(Out::Lost(why)) => {
+                if let Some(current) = &self.current {
+                    let what = match why {
+                        io::ErrorKind::UnexpectedEof => "it has become shorter".to_owned(),
+                        other => other.to_string(),
+                    };
+                    self.push.handle_body_failed(current.id, what);
+                }
+            }
+            Poll::Ready(Out::Broken(error)) => self.push.handle_unsendable(error.kind()),
+        }
+        Poll::Ready(())
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(wire) = &mut self.wire else { return Poll::Pending };
+        match wire.poll_receive(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(Some(data))) => self.push.handle_data(data),
+            Poll::Ready(Ok(None)) => self.push.handle_eof(),
+            Poll::Ready(Err(error)) => {
+                self.fault = tls_fault(&error);
+                self.push.handle_broken(error.kind());
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn sleep(&mut self, wait: Wait, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((deadline, _)) = wait.deadline else { return Poll::Pending };
+        if let Some(wire) = &mut self.wire {
+            return wire.poll_deadline(cx, deadline);
+        }
+        if self.timer.as_ref().is_none_or(|(at, _)| *at != deadline) {
+            self.timer = Some((deadline, Box::pin(D::sleep(deadline))));
+        }
+        let rings = self.timer.as_mut().map_or(Poll::Pending, |(_, timer)| timer.as_mut().poll(cx));
+        if rings.is_ready() {
+            self.timer = None;
+        }
+        rings
+    }
+}
+
+impl<D: Dialler> Future for Lane<D> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut now = read_clocks();
+        for _ in 0..ROUNDS {
+            match self.round(now, cx) {
+                Poll::Ready(Round::More) => {}
+                Poll::Ready(Round::Late) => now = read_clocks(),
+                Poll::Ready(Round::Over) => {
+                    self.crew.leave();
+                    return Poll::Ready(());
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<D: Dialler> Unpin for Lane<D> {}
+
+impl<D: Dialler> fmt::Debug for Lane<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("push", &self.push).finish_non_exhaustive()
+    }
+}
+
+enum Round {
+    More,
+    /// Time has passed: the timer rang.
+    Late,
+    Over,
+}
+
+fn read_clocks() -> Now {
+    Now { mono: Instant::now(), wall: SystemTime::now() }
+}

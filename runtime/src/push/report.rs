@@ -1,0 +1,239 @@
+//! What the user is told: a line for each upload, a bar on a terminal, and the exit status.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    io::{self, IsTerminal as _, Write as _},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use httpout_proto::{
+    http1::Method,
+    push::{Failure, JobId, Outcome, Target, Why},
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::crew::Observer;
+use crate::ReqLog;
+
+/// Tells what becomes of uploads.
+#[derive(Debug)]
+pub(super) struct Report {
+    reqlog: ReqLog,
+    /// On a terminal.
+    bar: Option<ProgressBar>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stored: u64,
+    removed: u64,
+    failed: u64,
+    /// Bytes of what is over.
+    bytes: u64,
+    under_way: HashMap<(usize, JobId), Job>,
+    /// Requests that were told.
+    number: u64,
+}
+
+#[derive(Debug)]
+struct Job {
+    number: u64,
+    method: Method,
+    begun: Instant,
+    len: Option<u64>,
+    sent: u64,
+}
+
+impl Report {
+    pub(super) fn new(reqlog: ReqLog) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template(
+                "{spinner} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {msg}",
+            );
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Self { reqlog, bar, state: Mutex::default() }
+    }
+
+    /// What is going to be done.
+    pub(super) fn banner(&self, lines: &[String]) {
+        self.say(&format!("{}\n", lines.join("\n")));
+    }
+
+    /// A job is over. `is_gone`: one that was called off is so because its file is gone.
+    pub(super) fn conclude(&self, outcome: Outcome, is_gone: bool) {
+        match outcome {
+            Outcome::Stored(_) => self.lock().stored += 1,
+            Outcome::Deleted { .. } => self.lock().removed += 1,
+            Outcome::Failed(Failure { why: Why::Cancelled, url, .. }) if is_gone => {
+                tracing::info!("{url}: the file was removed before it was whole");
+            }
+            Outcome::Failed(failure) => self.fail(&failure),
+        }
+    }
+
+    /// An input could not be read to its end.
+    pub(super) fn unreadable(&self, target: &Target, why: &dyn fmt::Display) {
+        self.fail(&format!(
+            "{target}: the input cannot be read: {why}; check the path and its permissions"
+        ));
+    }
+
+    /// An input that still grew when the end came.
+    pub(super) fn unfinished(&self, target: &Target) {
+        self.fail(&format!(
+            "{target}: the file was still being written; end its writer first, or wait longer (--grace)"
+        ));
+    }
+
+    pub(super) fn fail(&self, what: &dyn fmt::Display) {
+        self.lock().failed += 1;
+        self.complain(&format!("error: {what}\n"));
+    }
+
+    /// The last line; true if everything arrived.
+    pub(super) fn end(&self) -> bool {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let State { stored, removed, failed, bytes, .. } = *self.lock();
+        let mut line = format!("{stored} stored, {bytes} bytes");
+        if removed > 0 {
+            line.push_str(&format!("; {removed} removed"));
+        }
+        if failed > 0 {
+            line.push_str(&format!("; {failed} failed"));
+        }
+        line.push('\n');
+        self.say(&line);
+        failed == 0
+    }
+
+    fn say(&self, text: &str) {
+        let write = || {
+            // A closed standard output is no reason not to upload.
+            let _ = io::stdout().lock().write_all(text.as_bytes());
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn complain(&self, text: &str) {
+        let write = || {
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn draw(&self, state: &State) {
+        let Some(bar) = &self.bar else { return };
+        let jobs = state.under_way.values();
+        let (sent, all) = jobs.fold((0, 0), |(sent, all), job| {
+            (sent + job.sent, all + job.len.unwrap_or(job.sent).max(job.sent))
+        });
+        bar.set_length(state.bytes + all);
+        bar.set_position(state.bytes + sent);
+        bar.set_message(format!("{} stored, {} under way", state.stored, state.under_way.len()));
+    }
+}
+
+/// Looks on at the connections of one server.
+#[derive(Debug)]
+pub(super) struct Onlooker {
+    pub(super) report: std::sync::Arc<Report>,
+    /// Tells its jobs from those of others.
+    pub(super) crew: usize,
+}
+
+impl Observer for Onlooker {
+    fn begun(&self, job: JobId, target: &Target, method: Method, len: Option<u64>) {
+        let report = &self.report;
+        let mut state = report.lock();
+        state.number += 1;
+        let number = state.number;
+        let begun = Instant::now();
+        state.under_way.insert((self.crew, job), Job { number, method, begun, len, sent: 0 });
+        report.draw(&state);
+        drop(state);
+        if report.reqlog.wants(method) {
+            report.complain(&format!("REQ#{number} {method} {target} start\n"));
+        }
+    }
+
+    fn sent(&self, job: JobId, bytes: u64) {
+        if self.report.bar.is_none() {
+            return;
+        }
+        let mut state = self.report.lock();
+        if let Some(job) = state.under_way.get_mut(&(self.crew, job)) {
+            job.sent = bytes;
+        }
+        self.report.draw(&state);
+    }
+
+    fn again(&self, _: JobId, target: &Target, why: &Why, after: Duration) {
+        let when = match after.as_secs_f64() {
+            0.0 => "at once".to_owned(),
+            seconds => format!("in {seconds} s"),
+        };
+        self.report.complain(&format!("warning: {target}: {why}; trying again {when}\n"));
+    }
+
+    fn over(&self, job: JobId, target: &Target, outcome: &Outcome, sent: u64) {
+        let report = &self.report;
+        let mut state = report.lock();
+        let Some(job) = state.under_way.remove(&(self.crew, job)) else { return };
+        if let Outcome::Stored(stored) = outcome {
+            state.bytes += stored.bytes;
+        }
+        report.draw(&state);
+        drop(state);
+        let took = job.begun.elapsed();
+        let (bytes, reply) = match outcome {
+            Outcome::Stored(stored) => {
+                let seconds = took.as_secs_f64();
+                let verified = if stored.verified { ", verified" } else { "" };
+                report.say(&format!(
+                    "stored {target}, {} bytes in {seconds:.3} s{verified}\n",
+                    stored.bytes
+                ));
+                (stored.bytes, Some(stored.status))
+            }
+            Outcome::Deleted { status } => {
+                report.say(&format!("removed {target}\n"));
+                (0, Some(*status))
+            }
+            Outcome::Failed(Failure {
+                why: Why::Refused(status) | Why::Later(status, _), ..
+            }) => (sent, Some(*status)),
+            Outcome::Failed(_) => (sent, None),
+        };
+        if report.reqlog.wants(job.method) && report.reqlog.ends() {
+            let how = match outcome {
+                Outcome::Stored(_) | Outcome::Deleted { .. } => "done",
+                Outcome::Failed(_) => "aborted",
+            };
+            let reply = reply.map_or_else(|| "no reply".into(), |s| format!("reply {}", s.code()));
+            report.complain(&format!(
+                "REQ#{} {} {how}: {reply} - {bytes} bytes in {} ms\n",
+                job.number,
+                job.method,
+                took.as_millis()
+            ));
+        }
+    }
+}
