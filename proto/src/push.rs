@@ -79,7 +79,7 @@ pub enum PushEffect {
 /// Why no connection could be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialError {
-    /// What happened, for the user: `connection refused`.
+    /// What happened, for the user: `connection refused`; with what to do, where it is not `temporary`.
     pub what: String,
     /// It may go better next time. False for what will not: a certificate that is not valid, a name that does not exist.
     pub temporary: bool,

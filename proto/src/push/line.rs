@@ -158,7 +158,10 @@ impl Push {
     }
 
     pub(super) fn dial_failed(&mut self, why: DialError, now: Now) {
-        let cause = Why::Unreachable(why.what);
-        if why.temporary { self.again(cause, None, now) } else { self.fail(cause) }
+        if why.temporary {
+            self.again(Why::Unreachable(why.what), None, now);
+        } else {
+            self.fail(Why::Barred(why.what));
+        }
     }
 }

@@ -59,6 +59,8 @@ pub enum Why {
     Later(Status, Duration),
     /// No connection could be made.
     Unreachable(String),
+    /// No connection can be made, and why; with what to do.
+    Barred(String),
     /// The connection was lost.
     Lost(PeerError),
     /// What the server answered is no HTTP/1.x.
@@ -112,6 +114,7 @@ impl fmt::Display for Why {
             Self::Unreachable(what) => {
                 write!(f, "no connection: {what}; check host and port, and that the server runs")
             }
+            Self::Barred(what) => write!(f, "no connection: {what}"),
             Self::Lost(why) => write!(f, "{why}; look at the server's log, or try again"),
             Self::Garbage(why) => {
                 write!(f, "the answer is not HTTP: {why}; check scheme (http or https) and port")

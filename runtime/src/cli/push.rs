@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 use httpout_proto::{
     ConfigError,
     exchange::media::is_media_type,
@@ -10,7 +10,7 @@ use httpout_proto::{
     site::headers,
 };
 
-use super::{Options, values::boolean};
+use super::{Options, mode::HMode, values::boolean};
 use crate::{
     input::Source,
     push::{Plan, Sent},
@@ -21,10 +21,6 @@ use crate::{
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Push")]
 pub(super) struct Push {
-    /// What httpout is
-    #[arg(long, value_name = "MODE", value_enum, default_value = "default")]
-    pub(super) hmode: Mode,
-
     /// Upload with POST instead of PUT
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
@@ -54,20 +50,8 @@ pub(super) struct Push {
     insecure: bool,
 }
 
-/// What httpout is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Mode {
-    /// A server
-    Default,
-    /// A client: each input (-i) is uploaded to the URL of its -o; those of a directory as they grow, and what is removed from it is
-    /// removed there
-    Push,
-    /// A server that passes uploads on instead of storing them; still to come
-    Source,
-}
-
 /// Options that mean something in push mode.
-const MEANT: [&str; 21] = [
+pub(super) const MEANT: [&str; 21] = [
     "input",
     "dst",
     "hmode",
@@ -91,7 +75,7 @@ const MEANT: [&str; 21] = [
     "grace",
 ];
 /// Those that say nothing of the mode.
-const NEUTRAL: [&str; 3] = ["config", "log-format", "block_size"];
+pub(super) const NEUTRAL: [&str; 3] = ["config", "log-format", "block_size"];
 /// Options that mean something in push mode only.
 const OWN: [&str; 6] = ["post", "ka", "patch", "verify", "ca", "insecure"];
 
@@ -103,21 +87,13 @@ impl Options {
     pub fn push(&self) -> Result<Option<Plan>, ConfigError> {
         let given =
             |names: &[&str]| self.given.iter().find(|name| names.contains(&name.as_str())).cloned();
-        match self.push.hmode {
-            Mode::Default => {
-                if let Some(name) = given(&OWN) {
-                    let problem = format!("--{name} is for uploads to another server");
-                    let help = "add --hmode push, or leave it out";
-                    return Err(ConfigError { option: "hmode", problem, help });
-                }
-                return Ok(None);
-            }
-            Mode::Source => {
-                let problem = "source mode is still to come".into();
-                let help = "store uploads with --wdir DIR, and take them from there";
+        if self.mode.hmode != HMode::Push {
+            if let Some(name) = given(&OWN) {
+                let problem = format!("--{name} is for uploads to another server");
+                let help = "add --hmode push, or leave it out";
                 return Err(ConfigError { option: "hmode", problem, help });
             }
-            Mode::Push => {}
+            return Ok(None);
         }
         let other = self
             .given

@@ -17,11 +17,11 @@ pub(super) fn parse_with(args: &[&str], variables: &[(&str, &str)]) -> Result<Op
 /// All that the options say, as text.
 pub(super) fn shown(options: &Options) -> String {
     let config = options.config().unwrap();
-    let (bind, live) = (options.places(), &options.live);
+    let (bind, live, push) = (options.places(), &options.live, &options.push);
     let rest = (options.log_format(), options.config_file());
     let (users, admin) = (options.users_file(), options.admin());
     format!(
-        "{config:?} {:?} {bind:?} {live:?} {:?} grace: {:?} {rest:?} users: {users:?} admin: {admin:?} tls: {:?} {:?}",
+        "{config:?} {:?} {bind:?} {live:?} {push:?} {:?} grace: {:?} {rest:?} users: {users:?} admin: {admin:?} tls: {:?} {:?}",
         options.runtime(),
         options.script,
         options.grace(),
@@ -99,6 +99,12 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("burst", "0", "burst: 0"),
     ("ice", "true", "ice: true"),
     ("icecast", "true", "icecast: true"),
+    ("post", "true", "post: true"),
+    ("ka", "false", "ka: false"),
+    ("patch", "5-9", "patch: Some(UploadRange { first: 5, last: Some(9) })"),
+    ("verify", "true", "verify: true"),
+    ("ca", "ca.pem", r#"ca: Some("ca.pem")"#),
+    ("insecure", "true", "insecure: true"),
     ("admin", "127.0.0.1:9", "admin: Some(127.0.0.1:9)"),
 ];
 
@@ -242,6 +248,13 @@ fn bad_values_name_the_option() {
     assert!(parse(&["--wdir"]).unwrap_err().contains("--wdir"));
     assert!(parse(&["wdir:port=8080"]).unwrap_err().contains("--wdir"));
     assert!(parse(&["--wdir", "--close"]).unwrap_err().contains("--wdir"));
+    for (range, problem) in [("9-5", "before it begins"), ("-5", "FIRST-LAST"), ("a", "FIRST-LAST")]
+    {
+        let error = parse(&[&format!("--patch={range}")]).unwrap_err();
+        assert!(error.contains("'--patch") && error.contains(problem), "{range}: {error}");
+    }
+    let error = parse(&["-o", "http://me@h/"]).unwrap().check().unwrap_err();
+    assert_eq!(error.option, "dst");
     let error = parse(&["-o", "ftp://h/"]).unwrap().config().unwrap_err();
     assert_eq!(error.option, "dst");
     assert!(error.problem.contains("ftp"));
@@ -412,4 +425,62 @@ fn the_banner_tells_what_is_open() {
     assert!(memory.contains("writes gmem (memory), uploads of any size, 64M in all\n"), "{memory}");
     let private = banner(&local, &[], &site(&["wdir=/in"]), &[]);
     assert!(private.contains("writes /in, uploads of any size\n") && !private.contains("warning"));
+}
+
+#[test]
+fn a_push_says_what_goes_where() {
+    let plan = |args: &[&str]| {
+        let args = [&["--hmode", "push"][..], args].concat();
+        parse(&args).unwrap().push().map(|plan| plan.unwrap())
+    };
+    let uploads = plan(&["-i", "a", "-o", "http://me:pw@h/x", "-i", "-", "-o", "https://h:1/y?z"]);
+    let uploads = uploads.unwrap().uploads;
+    assert_eq!(uploads[0].target.to_string(), "http://h/x");
+    assert_eq!(uploads[0].credentials.as_ref().unwrap().user, "me");
+    assert_eq!(uploads[1].source, crate::input::Source::Stdin);
+    assert_eq!(uploads[1].target.to_string(), "https://h:1/y?z");
+    let uploads = plan(&["-i", "d/a b", "-i", "c", "-o", "http://h/x/"]).unwrap().uploads;
+    let urls: Vec<_> = uploads.iter().map(|sent| sent.target.to_string()).collect();
+    assert_eq!(urls, ["http://h/x/a%20b", "http://h/x/c"]);
+    let told = plan(&["-i", "a", "-o", "http://h/", "--timeout", "2", "--close", "--post"]);
+    let told = format!("{:?}", told.unwrap().config);
+    assert!(told.contains("idle_time: Some(2s)") && told.contains("answer_time: 2s"), "{told}");
+    assert!(told.contains("close: true") && told.contains("post: true"), "{told}");
+    for (args, option) in [
+        (&["-o", "http://h/a"][..], "input"),
+        (&["-i", "a"], "dst"),
+        (&["-i", "a", "-i", "b", "-o", "http://h/x"], "dst"),
+        (&["-i", "a", "-o", "ftp://h/x"], "dst"),
+        (&["-i", "-", "-o", "http://h/x/"], "dst"),
+        (&["-i", "a", "-i", "d/a", "-o", "http://h/x/"], "dst"),
+        (&["-i", "d/", "-o", "http://h/x/", "--patch", "0-"], "patch"),
+        (&["-i", "a", "-o", "http://h/x", "--ca", "ca"], "ca"),
+        (&["-i", "a", "-o", "http://h/x", "--insecure"], "insecure"),
+        (&["-i", "a", "-o", "https://h/x", "--insecure", "--ca", "ca"], "insecure"),
+        (&["-i", "a", "-o", "https://h/x", "--pkey", "k"], "pkey"),
+        (&["-i", "a", "-o", "http://h/x", "--mime", "video"], "mime"),
+        (&["-i", "a", "-o", "http://h/x", "--hdrs", "A"], "hdrs"),
+        (&["-i", "a", "-o", "http://h/x", "--rdirs", "www"], "hmode"),
+        (&["-i", "a", "-o", "http://h/x", "--maxc", "7"], "hmode"),
+    ] {
+        let error = plan(args).unwrap_err();
+        assert_eq!(error.option, option, "{args:?}: {error}");
+    }
+    for args in [&["--post"][..], &["--patch", "0-1"], &["--ka", "true"]] {
+        assert_eq!(parse(args).unwrap().push().unwrap_err().option, "hmode", "{args:?}");
+    }
+    assert!(parse(&["-i", "a", "-o", "http://h/x"]).unwrap().push().unwrap().is_none());
+}
+
+#[test]
+fn every_option_means_something_to_a_push_or_is_refused() {
+    let given = ["--hmode=push", "-i", "a", "-o", "https://h/x"];
+    for (name, value, _) in EFFECTS {
+        let option = format!("--{name}={value}");
+        let told = parse(&[&given[..], &[&option]].concat());
+        let refused = told.map(|options| options.push().is_err()).unwrap_or(true);
+        // The other test says what these do.
+        let meant = push::MEANT.contains(name) || push::NEUTRAL.contains(name);
+        assert_eq!(refused, !meant || ["hmode", "input", "dst", "pkey"].contains(name), "{name}");
+    }
 }

@@ -247,7 +247,7 @@ impl<D: Dialler> Lane<D> {
     fn explain(&mut self, outcome: Outcome) -> Outcome {
         match (outcome, self.fault.take()) {
             (Outcome::Failed(Failure { why: Why::Lost(_), method, url, tries }), Some(fault)) => {
-                Outcome::Failed(Failure { why: Why::Unreachable(fault), method, url, tries })
+                Outcome::Failed(Failure { why: Why::Barred(fault), method, url, tries })
             }
             (outcome, _) => outcome,
         }
