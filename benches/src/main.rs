@@ -20,6 +20,7 @@ mod live;
 mod measure;
 mod memory;
 mod peers;
+mod push;
 mod put;
 mod report;
 mod rights;
@@ -68,6 +69,8 @@ enum What {
     Get,
     /// Uploads: bytes per CPU second, beside nginx and the floor
     Put,
+    /// Uploads to another server: speed and processor time, beside curl
+    Push,
     /// From an uploader's write to a reader's read
     Live,
     /// The same where uploads are kept in memory
@@ -161,6 +164,7 @@ fn run(args: &Args) -> Result<bool> {
         }
         What::Get => &[get::run],
         What::Put => &[put::run],
+        What::Push => &[push::run],
         What::Live => &[live::run],
         What::Gmem => &[live::in_memory],
         What::Fanout => &[fanout::run, fanout::hold],
@@ -173,6 +177,7 @@ fn run(args: &Args) -> Result<bool> {
         What::All => &[
             get::run,
             put::run,
+            push::run,
             live::run,
             fanout::run,
             fanout::hold,

@@ -101,7 +101,7 @@ pub struct Options {
         help_heading = "Listening")]
     ifce: Option<String>,
 
-    /// Certificate of the server, a PEM file, behind it those that signed it: HTTPS is served instead of HTTP, or beside it with
+    /// Certificate of the server (with --hmode push: of the client), a PEM file, behind it those that signed it: HTTPS is served instead of HTTP, or beside it with
     /// tls-port. SIGHUP reads it anew
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     cert: Option<PathBuf>,
@@ -134,7 +134,7 @@ pub struct Options {
     )]
     client_auth: Certificates,
 
-    /// Value of Server in answers; empty: none
+    /// Value of Server in answers, and, with --hmode push, of User-Agent in requests; empty: none
     #[arg(long = "user_agent", value_name = "TEXT", default_value_t = Config::default().user_agent,
         help_heading = "Answers")]
     user_agent: String,
@@ -153,7 +153,7 @@ pub struct Options {
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", help_heading = "Answers")]
     cors: When,
 
-    /// More header fields for every answer: NAME,VALUE,NAME,VALUE... or 'NAME: VALUE', any number of times
+    /// More header fields for every answer, or, with --hmode push, request: NAME,VALUE,NAME,VALUE... or 'NAME: VALUE', any number of times
     #[arg(long, value_name = "FIELDS", help_heading = "Answers")]
     hdrs: Vec<String>,
 
@@ -161,7 +161,8 @@ pub struct Options {
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "50000", help_heading = "Answers")]
     zmax: u64,
 
-    /// Use chunked transfer coding where the length is not known; false: end such answers by closing
+    /// Use chunked transfer coding where the length is not known; false: end such answers by closing; with --hmode push, upload what has a
+    /// length only
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "true", action = ArgAction::Set, help_heading = "Answers")]
     cte: bool,
@@ -219,7 +220,7 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", default_value = "6", help_heading = "Limits")]
     maxp: u32,
 
-    /// Close a connection that rests so long between requests; seconds; 0: never
+    /// Close a connection that rests so long between requests; with --hmode push, the longest wait for an answer, too; seconds; 0: never
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30", help_heading = "Limits")]
     timeout: Duration,
 
@@ -289,7 +290,7 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Running")]
     admin: Option<SocketAddr>,
 
-    /// End when the last client is gone
+    /// End when the last client is gone; with --hmode push, when all that is in a directory was uploaded
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Running")]
     quit: bool,

@@ -252,6 +252,13 @@ fn a_range_must_fit_its_file(kind: Kind) {
     Pusher::run(kind, &args).failed(&["the range is not as long as the body"]);
     let args = ["-i", &site.tree.arg("in"), "-o", &site.server.url("/none"), "--patch", "2-4"];
     Pusher::run(kind, &args).failed(&["404", "check the path"]);
+    let url = site.server.url("/a");
+    for (given, said) in [("xyz", "longer than the range"), ("x", "the input ended after 1 of 2")] {
+        let (pusher, mut input) = Pusher::fed(kind, &["-i", "-", "-o", &url, "--patch", "2-3"]);
+        write(&mut input, given.as_bytes());
+        drop(input);
+        pusher.exit().failed(&[said]);
+    }
     assert_eq!(site.read("a").as_deref(), Some(&b"0123456789"[..]));
 }
 

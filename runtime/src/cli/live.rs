@@ -18,7 +18,7 @@ use crate::input::{Input, Source};
 #[command(next_help_heading = "Live inputs")]
 pub(super) struct Live {
     /// Read a file, a FIFO or (-) standard input and send it to everybody who asks for the path of its -o; without one, for the file's
-    /// name. DIR/ with --rdirs: every file that is written into DIR, while it is written. More than one: as many -o, in the same order. FILE:#NAME=VALUE sets a property, as --prop does for all
+    /// name. DIR/ with --rdirs: every file that is written into DIR, while it is written. With --hmode push: upload it. More than one: as many -o, in the same order. FILE:#NAME=VALUE sets a property, as --prop does for all
     #[arg(short = 'i', long, value_name = "FILE|DIR/|-", value_parser = NonEmptyStringValueParser::new())]
     pub(super) input: Vec<String>,
 

@@ -188,8 +188,10 @@ impl Follow {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, at: u64) -> Poll<io::Result<Given>> {
-        if at != self.at {
+        if at == 0 && self.at > 0 {
             *self = Self::new(self.growing.clone());
+        } else if at != self.at {
+            return Poll::Ready(Ok(Given::Changed));
         }
         if let Some(checking) = &mut self.checking {
             let is_same = ready!(checking.poll(cx))?;

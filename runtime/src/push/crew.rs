@@ -67,6 +67,8 @@ struct State {
     next: u32,
     /// No more jobs come.
     finished: bool,
+    /// Nothing is begun any more.
+    stopped: bool,
     open: usize,
 }
 
@@ -100,6 +102,7 @@ impl Crew {
             lanes: Vec::new(),
             next: 0,
             finished: false,
+            stopped: false,
             open: 0,
         };
         Arc::new(Self {
@@ -128,6 +131,12 @@ impl Crew {
         let mut state = self.lock();
         let id = JobId(state.next);
         state.next = state.next.wrapping_add(1);
+        if state.stopped {
+            drop(state);
+            let failure = self.failure(&task.target, Why::Cancelled);
+            (task.tell)(Outcome::Failed(failure), task.body);
+            return id;
+        }
         state.tasks.insert(id, task);
         state.order.add(id, path, class);
         self.hand_out(state);
@@ -191,7 +200,7 @@ impl Crew {
     /// Everything is called off.
     pub(super) fn stop(&self) {
         let mut state = self.lock();
-        state.finished = true;
+        (state.finished, state.stopped) = (true, true);
         let waiting: Vec<_> = state.tasks.drain().collect();
         waiting.iter().for_each(|(id, _)| state.order.end(*id));
         let mut wakers = Vec::new();

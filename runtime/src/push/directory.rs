@@ -100,6 +100,8 @@ struct Begin {
     growing: Arc<Growing>,
     /// What uploads it, from its first byte on.
     job: Option<JobId>,
+    /// It was removed before it was whole: no reason to complain.
+    gone: Arc<AtomicBool>,
 }
 
 impl Uploads {
@@ -116,11 +118,21 @@ impl Uploads {
     }
 
     fn upload(&self, path: &RelPath, class: Class, body: Body) -> JobId {
-        self.ending.steps.fetch_add(1, Ordering::Relaxed);
-        self.crew.replace(path.as_str(), class, self.task(path, body))
+        self.upload_unless(path, class, body, Arc::default())
     }
 
-    fn task(&self, path: &RelPath, body: Body) -> Task {
+    fn upload_unless(
+        &self,
+        path: &RelPath,
+        class: Class,
+        body: Body,
+        gone: Arc<AtomicBool>,
+    ) -> JobId {
+        self.ending.steps.fetch_add(1, Ordering::Relaxed);
+        self.crew.replace(path.as_str(), class, self.task(path, body, gone))
+    }
+
+    fn task(&self, path: &RelPath, body: Body, gone: Arc<AtomicBool>) -> Task {
         let (report, ending) = (self.report.clone(), self.ending.clone());
         let keep = self.crew.keeps_input();
         let crew = Arc::downgrade(&self.crew);
@@ -132,7 +144,7 @@ impl Uploads {
             may_vanish: true,
             tell: Box::new(move |outcome, _| {
                 let failed = matches!(outcome, Outcome::Failed(_));
-                report.conclude(outcome, !ending.is_over());
+                report.conclude(outcome, gone.load(Ordering::Relaxed));
                 if failed && !keep && !ending.end() {
                     crew.upgrade().iter().for_each(|crew| crew.stop());
                 }
@@ -159,7 +171,8 @@ impl Sink for Uploads {
         match self.dir.file(path).await {
             Ok(Some((file, _))) => {
                 let growing = Arc::new(Growing::new(file));
-                self.growing.insert(path.clone(), Begin { growing, job: None });
+                self.growing
+                    .insert(path.clone(), Begin { growing, job: None, gone: Arc::default() });
                 self.count();
                 Begun::Growing
             }
@@ -172,7 +185,7 @@ impl Sink for Uploads {
     }
 
     async fn copy(&mut self, path: &RelPath, _last: bool, _writes: u64) -> Option<Copied> {
-        let Begin { growing, job } = self.growing.get(path)?;
+        let Begin { growing, job, gone } = self.growing.get(path)?;
         let len = match growing.look() {
             Ok(Some(len)) => len,
             Ok(None) => return Some(Copied::Changed),
@@ -184,7 +197,8 @@ impl Sink for Uploads {
         };
         // A manifest is sent when it is whole, and names what is there by then.
         if job.is_none() && len > 0 && self.chunked && !is_manifest(path.as_str()) {
-            let job = self.upload(path, Class::Growing, Body::Growing(growing.clone()));
+            let body = Body::Growing(growing.clone());
+            let job = self.upload_unless(path, Class::Growing, body, gone.clone());
             if let Some(begun) = self.growing.get_mut(path) {
                 begun.job = Some(job);
             }
@@ -193,7 +207,7 @@ impl Sink for Uploads {
     }
 
     async fn end(&mut self, path: &RelPath) -> bool {
-        let Some(Begin { growing, job }) = self.growing.remove(path) else { return false };
+        let Some(Begin { growing, job, .. }) = self.growing.remove(path) else { return false };
         self.count();
         growing.settle();
         match job {
@@ -206,8 +220,9 @@ impl Sink for Uploads {
     }
 
     async fn abandon(&mut self, path: &RelPath) {
-        let Some(Begin { job, .. }) = self.growing.remove(path) else { return };
+        let Some(Begin { job, gone, .. }) = self.growing.remove(path) else { return };
         self.count();
+        gone.store(!self.ending.is_over(), Ordering::Relaxed);
         match job {
             Some(job) => self.crew.cancel(job),
             None if self.ending.is_over() => {

@@ -54,6 +54,9 @@ struct Current {
     content: Option<Content>,
     /// It is begun anew when it is over: what was sent is not what is there any more.
     anew: bool,
+    /// So long is its body, where that is known.
+    len: Option<u64>,
+    /// So many bytes of it are with the socket.
     bytes: u64,
 }
 
@@ -147,7 +150,8 @@ impl<D: Dialler> Lane<D> {
             Body::Pipe(pipe) => Some(Content::Pipe(pipe)),
         };
         let ready = opening.is_none();
-        self.current = Some(Current { id, task, opening, content, anew: false, bytes: 0 });
+        self.current =
+            Some(Current { id, task, opening, content, anew: false, len: None, bytes: 0 });
         if ready {
             self.add();
         }
@@ -207,11 +211,18 @@ impl<D: Dialler> Lane<D> {
                 JobKind::Upload(Upload { len, rewindable, media_type, range: current.task.range })
             }
         };
-        let method = self.method();
-        if let Some(observer) = &self.crew.observer {
-            observer.begun(current.id, &target, method, len);
+        let range = current
+            .task
+            .range
+            .and_then(|range| Some(range.last?.saturating_sub(range.first).saturating_add(1)));
+        let (id, method) = (current.id, self.method());
+        if let Some(current) = &mut self.current {
+            current.len = len.or(range);
         }
-        self.push.add(Job { id: current.id, target, kind });
+        if let Some(observer) = &self.crew.observer {
+            observer.begun(id, &target, method, len);
+        }
+        self.push.add(Job { id, target, kind });
     }
 
     fn method(&self) -> Method {
@@ -260,6 +271,11 @@ impl<D: Dialler> Lane<D> {
         let Poll::Ready(given) = content.poll(cx, job, at) else { return };
         self.pull = None;
         match given {
+            Ok(Given::Part(part))
+                if current.len.is_some_and(|len| part.len() > len.saturating_sub(at)) =>
+            {
+                self.push.handle_body_failed(job, "it is longer than the range (--patch)".into());
+            }
             Ok(Given::Part(part)) => self.push.handle_body(job, at, part),
             Ok(Given::End) => self.push.handle_body_end(job, at),
             Ok(Given::Changed) => {

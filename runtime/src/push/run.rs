@@ -111,8 +111,8 @@ impl Pushes {
     ) -> bool {
         let mut lines = vec![concat!("httpout ", env!("CARGO_PKG_VERSION")).to_owned()];
         lines.extend(self.plan.uploads.iter().map(|sent| {
-            let beneath = if matches!(sent.source, Source::Directory(_)) { "beneath " } else { "" };
-            format!("pushes {} to {beneath}{}", sent.source.name(), sent.target)
+            let to = if matches!(sent.source, Source::Directory(_)) { "beneath" } else { "to" };
+            format!("pushes {} {to} {}", sent.source.name(), sent.target)
         }));
         self.report.banner(&lines);
         if self.plan.trust.insecure {
