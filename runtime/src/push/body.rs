@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt,
-    fs::File,
+    fs::{File, Metadata},
     future::Future,
     io,
     os::unix::fs::MetadataExt as _,
@@ -66,6 +66,14 @@ pub(super) struct Opened {
 }
 
 impl Place {
+    /// Opens it, if that needs no disk; `None` where it might, or where something is odd.
+    pub(super) fn open_at_once(&self) -> Option<Opened> {
+        let Self::In(dir, path) = self else { return None };
+        let file = dir.file_at_once(path)?;
+        let meta = file.metadata().ok().filter(Metadata::is_file)?;
+        Some(Opened { file: Arc::new(file.into()), len: meta.size() })
+    }
+
     /// Opens it; `None`: it is not there.
     ///
     /// # Errors

@@ -250,7 +250,7 @@ impl Crew {
     /// Gives jobs to connections that have none, and makes connections where there are not enough.
     fn hand_out(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let (mut wakers, mut hired) = (Vec::new(), Vec::new());
-        while let Some(id) = state.order.next() {
+        while let Some(id) = state.order.begin_next() {
             let Some(task) = state.tasks.remove(&id) else {
                 state.order.end(id);
                 continue;

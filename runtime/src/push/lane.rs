@@ -28,6 +28,7 @@ use crate::{dial::Dialler, output::Source};
 const ROUNDS: usize = 32;
 
 type Dialling<T> = Pin<Box<dyn Future<Output = Result<Wire<T>, DialError>> + Send>>;
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Opening = Pin<Box<dyn Future<Output = io::Result<Option<Opened>>> + Send>>;
 
 /// A connection to a server as a future: resolves when it is not needed any more.
@@ -40,8 +41,10 @@ pub(super) struct Lane<D: Dialler> {
     current: Option<Current>,
     /// The part of a body that is wanted.
     pull: Option<(JobId, u64)>,
+    /// When the connection's timer rings. Not set anew for each deadline: one that rings early is a poll for nothing.
+    rings: Option<Instant>,
     /// When it rings, where there is no connection.
-    timer: Option<(Instant, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    timer: Option<(Instant, Sleep)>,
     /// What TLS said when the connection broke.
     fault: Option<String>,
 }
@@ -70,6 +73,7 @@ impl<D: Dialler> Lane<D> {
             dialling: None,
             current: None,
             pull: None,
+            rings: None,
             timer: None,
             fault: None,
         }
@@ -138,8 +142,11 @@ impl<D: Dialler> Lane<D> {
         let content = match std::mem::replace(&mut task.body, Body::Nothing) {
             Body::Nothing => None,
             Body::File(place) => {
-                opening = Some(Box::pin(place.open()));
-                None
+                let opened = place.open_at_once().map(Content::File);
+                if opened.is_none() {
+                    opening = Some(Box::pin(place.open()));
+                }
+                opened
             }
             Body::Growing(growing) if growing.is_settled() => {
                 opening = Some(Box::pin(async move { growing.open().map(Some) }));
@@ -295,7 +302,7 @@ impl<D: Dialler> Lane<D> {
         self.fault = None;
         match dialled {
             Ok(wire) => {
-                self.wire = Some(wire);
+                (self.wire, self.rings) = (Some(wire), None);
                 self.push.handle_dialled();
             }
             Err(why) => self.push.handle_dial_failed(why),
@@ -331,9 +338,10 @@ impl<D: Dialler> Lane<D> {
             }
             Poll::Ready(Out::Lost(why)) => {
                 if let Some(current) = &self.current {
-                    let what = match why {
-                        io::ErrorKind::UnexpectedEof => "it has become shorter".to_owned(),
-                        other => other.to_string(),
+                    let what = if why == io::ErrorKind::UnexpectedEof {
+                        "it has become shorter".to_owned()
+                    } else {
+                        why.to_string()
                     };
                     self.push.handle_body_failed(current.id, what);
                 }
@@ -360,7 +368,13 @@ impl<D: Dialler> Lane<D> {
     fn sleep(&mut self, wait: Wait, cx: &mut Context<'_>) -> Poll<()> {
         let Some((deadline, _)) = wait.deadline else { return Poll::Pending };
         if let Some(wire) = &mut self.wire {
-            return wire.poll_deadline(cx, deadline);
+            let at = self.rings.map_or(deadline, |at| at.min(deadline));
+            self.rings = Some(at);
+            let rings = wire.poll_deadline(cx, at);
+            if rings.is_ready() {
+                self.rings = None;
+            }
+            return rings;
         }
         if self.timer.as_ref().is_none_or(|(at, _)| *at != deadline) {
             self.timer = Some((deadline, Box::pin(D::sleep(deadline))));

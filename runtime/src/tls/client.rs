@@ -109,30 +109,29 @@ impl TrustOptions {
 
 /// Why a handshake failed, and what can be done.
 pub(crate) fn explain(why: &Error) -> String {
-    let help = match why {
-        Error::InvalidCertificate(problem) => match problem {
-            CertificateError::UnknownIssuer => {
-                "nobody that is trusted has signed its certificate; name who did with --ca FILE"
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "its certificate is for another name; write that name in the URL"
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "its certificate has expired; have it renewed, and check the clock of this machine"
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "its certificate is not valid yet; check the clock of this machine"
-            }
-            _ => "its certificate cannot be trusted; name who signed it with --ca FILE",
-        },
-        Error::AlertReceived(alert) => {
-            return format!(
-                "the server refuses TLS ({alert:?}); it may want a client certificate (--cert, --pkey), or another one"
-            );
-        }
-        _ => return format!("TLS failed: {why}"),
-    };
-    format!("the server is not trusted: {help} ({why})")
+    if let Error::InvalidCertificate(problem) = why {
+        let help = advice(problem);
+        return format!("the server is not trusted: {help} ({why})");
+    }
+    if let Error::AlertReceived(alert) = why {
+        return format!(
+            "the server refuses TLS ({alert:?}); it may want a client certificate (--cert, --pkey), or another one"
+        );
+    }
+    format!("TLS failed: {why}; check host and port")
+}
+
+fn advice(problem: &CertificateError) -> &'static str {
+    use CertificateError as Problem;
+    if matches!(problem, Problem::NotValidForName | Problem::NotValidForNameContext { .. }) {
+        "its certificate is for another name; write that name in the URL"
+    } else if matches!(problem, Problem::Expired | Problem::ExpiredContext { .. }) {
+        "its certificate has expired; have it renewed, and check the clock of this machine"
+    } else if matches!(problem, Problem::NotValidYet | Problem::NotValidYetContext { .. }) {
+        "its certificate is not valid yet; check the clock of this machine"
+    } else {
+        "nobody that is trusted has signed its certificate; name who did with --ca FILE"
+    }
 }
 
 /// Takes any certificate, whose key the server must have.

@@ -51,6 +51,25 @@ impl Dir {
     }
 }
 
+#[cfg(target_os = "linux")]
+impl Dir {
+    /// As [`file`](Self::file), if that needs no disk; `None` where it might, or where something is odd.
+    pub(crate) fn file_at_once(&self, path: &RelPath) -> Option<File> {
+        use rustix::fs::{ResolveFlags, openat2};
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
+        let dir = open(&*self.0, DIRECTORY, Mode::empty()).ok()?;
+        openat2(dir, path.as_str(), READ, Mode::empty(), resolve).ok().map(File::from)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Dir {
+    /// As [`file`](Self::file), if that needs no disk; `None` where it might.
+    pub(crate) fn file_at_once(&self, _: &RelPath) -> Option<File> {
+        None
+    }
+}
+
 /// Reads up to `most` bytes from there on.
 ///
 /// # Errors
