@@ -25,6 +25,8 @@ pub struct Order {
     /// Told apart by when they came, or by when they ceased to grow.
     next: u64,
     waiting: VecDeque<Entry>,
+    /// How many wait for each resource, so that most look-ups need not look at each.
+    paths: HashMap<String, usize>,
     running: HashMap<JobId, Entry>,
 }
 
@@ -39,19 +41,22 @@ struct Entry {
 impl Order {
     /// For so many connections.
     pub fn new(most: usize) -> Self {
-        Self { most: most.max(1), next: 0, waiting: VecDeque::new(), running: HashMap::new() }
+        let (waiting, paths, running) = (VecDeque::new(), HashMap::new(), HashMap::new());
+        Self { most: most.max(1), next: 0, waiting, paths, running }
     }
 
     /// A job came, for the resource of this path. Behind those that are there for it.
     pub fn add(&mut self, id: JobId, path: &str, class: Class) {
         let number = self.count();
+        *self.paths.entry(path.into()).or_default() += 1;
         self.waiting.push_back(Entry { id, path: path.into(), class, number });
     }
 
     /// The job for this resource that waits and was added first: it need not be done, if there is a newer one.
     pub fn take_waiting(&mut self, path: &str) -> Option<JobId> {
+        self.paths.get(path)?;
         let before = self.waiting.iter().position(|entry| entry.path == path)?;
-        self.waiting.remove(before).map(|entry| entry.id)
+        self.take(before).map(|entry| entry.id)
     }
 
     /// The next job, which is to be begun now.
@@ -60,7 +65,7 @@ impl Order {
             return None;
         }
         let at = (0..self.waiting.len()).find(|&at| self.may_begin(at))?;
-        let entry = self.waiting.remove(at)?;
+        let entry = self.take(at)?;
         let id = entry.id;
         self.running.insert(id, entry);
         Some(id)
@@ -79,13 +84,28 @@ impl Order {
 
     /// This one is over, or not wanted any more.
     pub fn end(&mut self, id: JobId) {
-        self.waiting.retain(|entry| entry.id != id);
-        self.running.remove(&id);
+        if self.running.remove(&id).is_none()
+            && let Some(at) = self.waiting.iter().position(|entry| entry.id == id)
+        {
+            self.take(at);
+        }
     }
 
     /// True if there is none left.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    /// Takes one out of those that wait.
+    fn take(&mut self, at: usize) -> Option<Entry> {
+        let entry = self.waiting.remove(at)?;
+        if let Some(count) = self.paths.get_mut(&entry.path) {
+            *count -= 1;
+            if *count == 0 {
+                self.paths.remove(&entry.path);
+            }
+        }
+        Some(entry)
     }
 
     fn count(&mut self) -> u64 {
@@ -140,11 +160,11 @@ mod tests {
         order.add(JobId(5), "b.mpd", Class::Manifest);
         order.add(JobId(6), "old.m4s", Class::Removal);
         order.end(JobId(2));
+        order.end(JobId(3));
         assert_eq!(begun(&mut order), [4], "the other was written when the segment was over");
         order.end(JobId(4));
         assert!(begun(&mut order).is_empty());
         order.end(JobId(0));
-        order.end(JobId(3));
         assert_eq!(begun(&mut order), [5]);
         order.end(JobId(5));
         assert_eq!(begun(&mut order), [6]);

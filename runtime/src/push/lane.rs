@@ -261,11 +261,11 @@ impl<D: Dialler> Lane<D> {
         self.crew.over(self.number, id);
     }
 
-    /// What TLS said tells more than that the connection broke.
+    /// What TLS said tells more than that the upload was called off for it.
     fn explain(&mut self, outcome: Outcome) -> Outcome {
         match (outcome, self.fault.take()) {
-            (Outcome::Failed(Failure { why: Why::Lost(_), method, url, tries }), Some(fault)) => {
-                Outcome::Failed(Failure { why: Why::Barred(fault), method, url, tries })
+            (Outcome::Failed(failure), Some(fault)) if failure.why == Why::Cancelled => {
+                Outcome::Failed(Failure { why: Why::Barred(fault), ..failure })
             }
             (outcome, _) => outcome,
         }
@@ -359,7 +359,11 @@ impl<D: Dialler> Lane<D> {
             Poll::Ready(Ok(None)) => self.push.handle_eof(),
             Poll::Ready(Err(error)) => {
                 self.fault = tls_fault(&error);
-                self.push.handle_broken(error.kind());
+                match (&self.fault, &self.current) {
+                    // It would be no better next time.
+                    (Some(_), Some(current)) => self.push.cancel(current.id),
+                    (Some(_) | None, _) => self.push.handle_broken(error.kind()),
+                }
             }
         }
         Poll::Ready(())

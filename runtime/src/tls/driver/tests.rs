@@ -265,7 +265,7 @@ fn a_resumed_session_needs_a_certificate_that_is_still_valid() {
             let name = "localhost".try_into().unwrap();
             let mut pair = Pair {
                 client: ClientConnection::new(client.clone(), name).unwrap(),
-                driver: Driver::new(server.clone(), verifier.clone()).unwrap(),
+                driver: Driver::server(server.clone(), verifier.clone()).unwrap(),
             };
             pair.client.writer().write_all(b"early").unwrap();
             while pair.client.is_handshaking() || pair.driver.is_handshaking() {
