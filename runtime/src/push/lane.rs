@@ -57,6 +57,8 @@ struct Current {
     content: Option<Content>,
     /// It is begun anew when it is over: what was sent is not what is there any more.
     anew: bool,
+    /// Its file was cut, which its directory tells too: it comes again.
+    passed_over: bool,
     /// So long is its body, where that is known.
     len: Option<u64>,
     /// So many bytes of it are with the socket.
@@ -157,8 +159,16 @@ impl<D: Dialler> Lane<D> {
             Body::Pipe(pipe) => Some(Content::Pipe(pipe)),
         };
         let ready = opening.is_none();
-        self.current =
-            Some(Current { id, task, opening, content, anew: false, len: None, bytes: 0 });
+        self.current = Some(Current {
+            id,
+            task,
+            opening,
+            content,
+            anew: false,
+            passed_over: false,
+            len: None,
+            bytes: 0,
+        });
         if ready {
             self.add();
         }
@@ -252,6 +262,9 @@ impl<D: Dialler> Lane<D> {
             let body = current.content.map_or(Body::Nothing, Content::into_body);
             return self.begin(id, Task { body, ..current.task });
         }
+        if current.passed_over {
+            return self.crew.over(self.number, id);
+        }
         let outcome = self.explain(outcome);
         let Task { target, tell, .. } = current.task;
         if let Some(observer) = &self.crew.observer {
@@ -337,7 +350,13 @@ impl<D: Dialler> Lane<D> {
                 }
             }
             Poll::Ready(Out::Lost(why)) => {
-                if let Some(current) = &self.current {
+                if let Some(current) =
+                    self.current.as_mut().filter(|_| why == io::ErrorKind::UnexpectedEof)
+                    && current.task.may_vanish
+                {
+                    current.passed_over = true;
+                    self.push.cancel(current.id);
+                } else if let Some(current) = &self.current {
                     let what = if why == io::ErrorKind::UnexpectedEof {
                         "it has become shorter".to_owned()
                     } else {
