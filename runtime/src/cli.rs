@@ -88,7 +88,7 @@ pub struct Options {
 
     /// Where to listen: the port, and the address if the host is one or localhost; and the path of an input's resource. One for each
     /// -i; all inputs are found at each of these addresses. Or, with --hmode source, where uploads go; with --hmode push, where the
-    /// input goes: http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH
+    /// input goes: http://HOST:PORT/PATH, or https; with USER:PASSWORD@ before HOST if it asks
     #[arg(short = 'o', long, value_name = "URL|DIR/|-|exec:COMMAND", value_parser = destination, help_heading = "Listening")]
     dst: Vec<Destination>,
 
