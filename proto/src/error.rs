@@ -127,7 +127,7 @@ impl std::error::Error for FsError {}
 /// An option that cannot be obeyed: which, what is wrong with it, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The option's name, as in the seed, e.g. `rdirs`.
+    /// The option's name, such as `rdirs`.
     pub option: &'static str,
     /// What is wrong.
     pub problem: String,

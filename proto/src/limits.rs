@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Bounds of a connection: how large, how many, how long. The answers are those of SPEC §3.
+/// Bounds of a connection: how large, how many, how long.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {

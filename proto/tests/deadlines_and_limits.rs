@@ -1,4 +1,4 @@
-//! A session on a virtual clock: each deadline and each bound, with its answer (the table of limits in SPEC §3).
+//! A session on a virtual clock: each deadline and each bound, with its answer.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 

@@ -1,5 +1,5 @@
 //! Rights as a table: users, groups, directories, methods and rule files drawn at random, each verdict compared with a naive
-//! model that is written from SPEC §7 alone.
+//! model of its own.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
@@ -264,7 +264,7 @@ enum Verdict {
     Forbidden,
 }
 
-/// What SPEC §7 says.
+/// The right answer, by the model.
 fn expected(file: &File, ask: &Ask) -> Verdict {
     if ask.method == "OPTIONS" {
         return Verdict::Through;

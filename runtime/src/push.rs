@@ -1,4 +1,4 @@
-//! Push mode: what is uploaded to another server (SPEC §8), and the library's [`Uploader`]. Decisions are made by
+//! Push mode: what is uploaded to another server, and the library's [`Uploader`]. Decisions are made by
 //! [`httpout_proto::push`]; here are its sockets and files.
 
 mod body;

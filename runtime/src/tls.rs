@@ -1,4 +1,4 @@
-//! TLS (SPEC §10): what a server proves itself with, whom a client trusts, and the TLS side of a connection.
+//! TLS: what a server proves itself with, whom a client trusts, and the TLS side of a connection.
 
 mod client;
 mod driver;

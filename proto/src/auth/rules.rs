@@ -1,4 +1,4 @@
-//! Rule files: which directory is mounted where, and who may read and write it (SPEC §7).
+//! Rule files: which directory is mounted where, and who may read and write it.
 
 use std::{collections::BTreeSet, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! Rights: who may do what is asked (SPEC §7). Where there are rules, every request that reaches a file passes here first, so
+//! Rights: who may do what is asked. Where there are rules, every request that reaches a file passes here first, so
 //! that a refused one has no effect and shows nothing of what there is.
 
 use std::{sync::Arc, time::Instant};

@@ -1,5 +1,5 @@
 //! PUT, POST and PATCH: a body that becomes a file, or fills ranges of one. Nothing is seen of it under its name before all
-//! of it is there (SPEC §6).
+//! of it is there.
 
 use bytes::Bytes;
 

@@ -21,7 +21,7 @@ use crate::{
     limits::Limits,
 };
 
-/// The options of the file server, by the seed's names. Fill in what differs from [`Config::default`], then
+/// The options of the file server, by the names of the original. Fill in what differs from [`Config::default`], then
 /// [`check`](Config::check) it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -35,7 +35,7 @@ pub struct Config {
     pub gmem_max: u64,
     /// Segments of a quality that are kept: [`retention`](crate::live::retention).
     pub max_cache_segs: i32,
-    /// The sections of rule files (SPEC §7): which directories are mounted, and who may read and write them. Each `dir` absolute and
+    /// The sections of rule files: which directories are mounted, and who may read and write them. Each `dir` absolute and
     /// without symbolic links, since rights are looked up by real paths.
     pub rules: Vec<Rule>,
     /// Who the rules speak of.
@@ -103,10 +103,10 @@ pub fn is_memory(path: &Path) -> bool {
 /// The largest that `zmax` can be.
 const MOST_ZMAX: u64 = 16 << 20;
 
-/// How several ranges are answered (SPEC §4).
+/// How several ranges are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Multirange {
-    /// One part: the bytes one after the other, in the order asked (the seed).
+    /// One part: the bytes one after the other, in the order asked.
     #[default]
     Concat,
     /// `multipart/byteranges` (RFC 9110 §14.6), in the order asked.

@@ -1,4 +1,4 @@
-//! Scenes that chance finds too rarely, each in several orders of events. The faults F1-F18 are those of the project's list.
+//! Scenes that chance finds too rarely, each in several orders of events.
 
 use std::time::Duration;
 
@@ -43,7 +43,6 @@ fn assert_replies(world: &World<'_>, c: usize, expected: &[(u16, usize, bool)]) 
     assert_eq!(replies, expected, "{}", world.story().join("\n"));
 }
 
-/// F15
 #[test]
 fn readers_join_an_upload_at_each_stage() {
     play(
@@ -89,7 +88,6 @@ fn readers_join_an_upload_at_each_stage() {
     );
 }
 
-/// F5
 #[test]
 fn a_reset_leaves_nothing_behind() {
     play(
@@ -139,7 +137,7 @@ fn uploads_of_a_client_that_left_are_stored() {
     );
 }
 
-/// F9: the world checks that readers see one of them, whole.
+/// The world checks that readers see one of them, whole.
 #[test]
 fn ten_uploads_to_one_name_with_deletes_and_readers() {
     play(
@@ -166,7 +164,6 @@ fn ten_uploads_to_one_name_with_deletes_and_readers() {
     );
 }
 
-/// F12
 #[test]
 fn a_wall_clock_that_is_set_back_ends_no_connection() {
     play(
@@ -192,7 +189,6 @@ fn a_wall_clock_that_is_set_back_ends_no_connection() {
     );
 }
 
-/// F1
 #[test]
 fn a_crash_amidst_a_patch_leaves_the_old_file() {
     for power in [false, true] {
@@ -243,7 +239,6 @@ fn an_answer_that_comes_when_its_connection_is_gone_is_the_last_of_it() {
     }
 }
 
-/// F2
 #[test]
 fn a_full_disk_is_told_and_the_old_file_stays() {
     play(
@@ -264,7 +259,6 @@ fn a_full_disk_is_told_and_the_old_file_stays() {
     );
 }
 
-/// F11
 #[test]
 fn a_stop_lets_requests_finish() {
     play(
@@ -291,7 +285,7 @@ fn a_stop_lets_requests_finish() {
     );
 }
 
-/// F7: where only the end of the connection ends a body, a slow reader must see that it was cut.
+/// Where only the end of the connection ends a body, a slow reader must see that it was cut.
 #[test]
 fn a_body_without_length_that_is_cut_ends_in_a_reset() {
     play(

@@ -1,0 +1,157 @@
+//! Listings of large, slow and changing directories: they hold up nobody.
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::sync::mpsc::{self, TryRecvError};
+use std::time::Duration;
+use std::{fs, thread};
+
+use httpout_tests::listing::{as_json, between, entries, json_names, names};
+use httpout_tests::{Client, Kind, Server, Site, Traced, both, get, put, until};
+use serde_json::Value;
+
+both! {
+    a_listing_of_100000_files_read_slowly_holds_nobody_up,
+    a_listing_of_many_files_over_http10,
+    a_directory_that_is_slow_to_read_holds_nobody_up,
+    a_directory_that_changes_while_it_is_listed,
+}
+
+/// Many small requests on several connections; returns when all are answered.
+#[track_caller]
+fn others_are_served(site: &Site) {
+    let mut clients: Vec<_> = (0..10).map(|_| site.client()).collect();
+    for i in 0..100 {
+        let client = &mut clients[i % 10];
+        client.ask(&get("/small/a.txt")).is(200, "small");
+        if i % 10 == 0 {
+            client.ask(&put("/small/new.txt", "new")).status_in(&[200, 201]);
+            client.ask(&get("/small/")).status_is(200);
+        }
+    }
+}
+
+/// A site with a directory of so many empty files.
+#[track_caller]
+fn crowded(kind: Kind, files: usize) -> Site {
+    let site = Site::with(kind, &["--dlist"]);
+    site.write("small/a.txt", "small");
+    site.tree.dir("www/large");
+    for i in 0..files {
+        let path = site.tree.path(&format!("www/large/file-{i:06}.m4s"));
+        fs::File::create(path).expect("an empty file");
+    }
+    site
+}
+
+/// Generously more than it takes to look at 100 000 files.
+const LONG: Duration = Duration::from_secs(300);
+
+fn a_listing_of_100000_files_read_slowly_holds_nobody_up(kind: Kind) {
+    let files = 100_000;
+    let site = crowded(kind, files);
+    // Neither while it is made, nor while its reader does not read.
+    let asked: Vec<Client> = [get("/large/"), as_json("/large/?sort=size&order=desc")]
+        .into_iter()
+        .map(|request| {
+            let mut client = site.client();
+            client.patience(LONG);
+            client.send(request.bytes());
+            client
+        })
+        .collect();
+    others_are_served(&site);
+    let mut read = Vec::new();
+    for mut client in asked {
+        client.head("GET").status_is(200);
+        others_are_served(&site);
+        read.push(client.rest().expect("the listing is whole"));
+    }
+    let page = String::from_utf8_lossy(&read[0]);
+    let names: Vec<_> = between(&page, "<bdi>", "</bdi>").filter(|n| n.starts_with('f')).collect();
+    assert_eq!(names.len(), files);
+    assert!(names.is_sorted(), "by name");
+    let listing: Value = serde_json::from_slice(&read[1]).expect("well-formed JSON");
+    assert_eq!(listing["entries"].as_array().map(Vec::len), Some(files));
+    // A reader that goes away in the middle is no matter.
+    let mut client = site.client();
+    client.patience(LONG);
+    client.begin(&get("/large/")).status_is(200);
+    client.abort();
+    others_are_served(&site);
+}
+
+fn a_listing_of_many_files_over_http10(kind: Kind) {
+    let site = crowded(kind, 2_000);
+    let mut client = site.client();
+    let answer = client.ask(&get("/large/").http10());
+    answer.status_is(200).says_close();
+    assert_eq!(names(&answer.text()).len(), 2_000);
+    client.closed_in_order();
+}
+
+/// The number of the system call that reads a directory.
+const GETDENTS64: &str = if cfg!(target_arch = "x86_64") { "217" } else { "61" };
+
+/// Whether some thread of the server is in that call.
+fn reads_a_directory(server: &Server) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{}/task", server.pid())) else { return false };
+    threads.flatten().any(|thread| {
+        let call = fs::read_to_string(thread.path().join("syscall")).unwrap_or_default();
+        call.split(' ').next() == Some(GETDENTS64)
+    })
+}
+
+/// Whether nothing has come on a connection yet.
+fn is_silent(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("non-blocking");
+    let came = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).expect("blocking");
+    came.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
+}
+
+fn a_directory_that_is_slow_to_read_holds_nobody_up(kind: Kind) {
+    let site = crowded(kind, 10);
+    // The disk takes ten minutes; nobody waits so long, for the tracer is gone before.
+    let delay = "inject=getdents64:delay_enter=600000000:when=1";
+    let traced = Traced::attach(site.server.pid(), &["-e", "trace=getdents64", "-e", delay]);
+    let mut client = site.client();
+    client.send(get("/large/").bytes());
+    until("the directory is being read", || reads_a_directory(&site.server).then_some(()));
+    let mut others: Vec<_> = (0..10).map(|_| site.client()).collect();
+    for i in 0..100 {
+        others[i % 10].ask(&get("/small/a.txt")).is(200, "small");
+        others[i % 10].ask(&put("/small/new.txt", "new")).status_in(&[200, 201]);
+    }
+    assert!(is_silent(&client.writer()), "the listing was answered before its directory was read");
+    traced.finish();
+    let answer = client.response("GET");
+    assert_eq!(names(&answer.text()).len(), 10);
+}
+
+fn a_directory_that_changes_while_it_is_listed(kind: Kind) {
+    let site = Site::with(kind, &["--dlist"]);
+    for i in 0..300 {
+        site.write(&format!("stays-{i}.txt"), "x");
+    }
+    let tree = &site.tree;
+    let (going_on, over) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while over.try_recv() == Err(TryRecvError::Empty) {
+                for i in 0..20 {
+                    tree.write(&format!("www/goes-{i}.txt"), "x");
+                    let _ = fs::remove_file(tree.path(&format!("www/goes-{i}.txt")));
+                }
+            }
+        });
+        // Dropped at the end, however this ends.
+        let _going_on = going_on;
+        let mut client = site.client();
+        for _ in 0..100 {
+            let entries = entries(&client.ask(&as_json("/")));
+            let stay = json_names(&entries).iter().filter(|n| n.starts_with("stays-")).count();
+            assert_eq!(stay, 300);
+        }
+    });
+}

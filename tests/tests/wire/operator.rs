@@ -1,0 +1,373 @@
+//! What an operator needs: logs of requests, counters, health, reload.
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::SocketAddr;
+
+use httpout_tests::{
+    Client, Kind, Request, Server, Site, Traced, Tree, both, get, head, put, until,
+};
+use rustix::process::Signal;
+
+both! {
+    the_access_log_is_in_the_combined_format,
+    the_access_log_is_json_lines,
+    the_access_log_goes_to_standard_output,
+    an_access_log_that_was_renamed_is_opened_anew,
+    a_full_disk_under_the_log_stops_nobody,
+    nothing_from_outside_makes_a_line_of_its_own,
+    reqlog_tells_requests_as_they_begin_and_end,
+    reqlog_with_a_dash_tells_no_ends,
+    reqlog_rec_tells_files_that_are_written,
+    reqlog_refuses_what_is_no_method,
+    every_request_is_counted,
+    an_upload_and_its_readers_are_counted,
+    refused_connections_are_counted,
+    health_tells_of_a_directory_that_is_gone,
+    the_operators_address_serves_no_files,
+    the_public_address_shows_no_counters,
+    the_operator_is_answered_beyond_maxc,
+    a_reload_is_counted,
+    a_file_system_without_sendfile_is_served,
+}
+
+/// The lines of a file, once there are so many.
+#[track_caller]
+fn lines(tree: &Tree, name: &str, count: usize) -> Vec<String> {
+    until("the log has its lines", || {
+        let text = String::from_utf8(tree.read(name)?).expect("a log is UTF-8");
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        (text.ends_with('\n') && lines.len() >= count).then_some(lines)
+    })
+}
+
+fn the_access_log_is_in_the_combined_format(kind: Kind) {
+    let tree = Tree::new();
+    let log = tree.arg("log");
+    let site = Site::over(tree, kind, &["--access-log", &log]);
+    site.write("a.bin", "content");
+    site.server.refuses("GET / HTTP/1.1\r\nbad\r\n\r\n", 400);
+    let refused = lines(&site.tree, "log", 1).remove(0);
+    assert!(refused.contains("] \"-\" 400 "), "{refused}");
+    let mut client = site.client();
+    let fancy = get("/a.bin?x=\"y\"").field("Referer", "http://x/").field("User-Agent", "me \"1\"");
+    client.ask(&fancy).status_is(200);
+    client.ask(&get("/a.bin").field("Range", "bytes=0-2")).status_is(206);
+    client.ask(&head("/none").http10()).status_is(404);
+    let lines = lines(&site.tree, "log", 4);
+    for (line, rest) in lines[1..].iter().zip([
+        "\"GET /a.bin?x=\\x22y\\x22 HTTP/1.1\" 200 7 \"http://x/\" \"me \\x221\\x22\"",
+        "\"GET /a.bin HTTP/1.1\" 206 3 \"-\" \"-\"",
+        "\"HEAD /none HTTP/1.0\" 404 0 \"-\" \"-\"",
+    ]) {
+        let (peer, after) = line.split_once(" - - [").expect("peer, then nobody");
+        let (date, after) = after.split_once("] ").expect("a date in brackets");
+        assert_eq!((peer, after), ("127.0.0.1", rest));
+        let form: String = date
+            .chars()
+            .map(|c| {
+                if c.is_ascii_digit() {
+                    '0'
+                } else if c.is_ascii_alphabetic() {
+                    'a'
+                } else {
+                    c
+                }
+            })
+            .collect();
+        assert_eq!(form, "00/aaa/0000:00:00:00 +0000");
+    }
+}
+
+fn the_access_log_is_json_lines(kind: Kind) {
+    let tree = Tree::new();
+    let log = tree.arg("log");
+    let site = Site::over(tree, kind, &["--access-log", &log, "--access-log-format", "json"]);
+    site.ask(&put("/a.bin", "content").field("User-Agent", "\u{1b}[31m")).status_is(400);
+    site.ask(&put("/a.bin", "content").field("User-Agent", "me")).status_is(201);
+    let lines = lines(&site.tree, "log", 2);
+    for part in [
+        "\"method\":\"PUT\"",
+        "\"target\":\"/a.bin\"",
+        "\"protocol\":\"HTTP/1.1\"",
+        "\"status\":201",
+        "\"received\":7",
+        "\"sent\":0",
+        "\"complete\":true",
+        "\"user_agent\":\"me\"",
+        "\"peer\":\"127.0.0.1\"",
+        "\"user\":null",
+    ] {
+        assert!(lines[1].contains(part), "{part} in {lines:?}");
+    }
+    assert!(lines.iter().all(|line| line.starts_with('{') && line.ends_with('}')), "{lines:?}");
+}
+
+fn the_access_log_goes_to_standard_output(kind: Kind) {
+    let site = Site::with(kind, &["--access-log", "-"]);
+    site.ask(&get("/none")).status_is(404);
+    let exit = site.server.stop();
+    assert!(exit.stdout.contains("\"GET /none HTTP/1.1\" 404"), "{exit:?}");
+}
+
+fn an_access_log_that_was_renamed_is_opened_anew(kind: Kind) {
+    let tree = Tree::new();
+    let log = tree.arg("log");
+    let site = Site::over(tree, kind, &["--access-log", &log]);
+    site.ask(&get("/one")).status_is(404);
+    lines(&site.tree, "log", 1);
+    fs::rename(site.tree.path("log"), site.tree.path("old")).expect("renamed");
+    site.server.signal(Signal::HUP);
+    let new = until("the log is opened anew", || {
+        site.ask(&get("/two")).status_is(404);
+        site.tree.read("log")
+    });
+    let new = String::from_utf8(new).expect("UTF-8");
+    assert!(!new.contains("/one"), "{new}");
+    assert!(lines(&site.tree, "old", 1)[0].contains("/one"));
+}
+
+fn a_full_disk_under_the_log_stops_nobody(kind: Kind) {
+    let site = Site::with(kind, &["--access-log", "/dev/full"]);
+    for _ in 0..100 {
+        site.ask(&get("/none")).status_is(404);
+    }
+    let exit = site.server.stop();
+    assert_eq!(exit.stderr.matches("cannot be written").count(), 1, "{exit:?}");
+}
+
+fn nothing_from_outside_makes_a_line_of_its_own(kind: Kind) {
+    let tree = Tree::new();
+    let log = tree.arg("log");
+    let site = Site::over(tree, kind, &["--access-log", &log, "--reqlog", "*"]);
+    let mut client = site.client();
+    client.send("GET /%0a%1b[31m HTTP/1.1\r\nHost: x\r\nUser-Agent: a\tb\r\n\r\n");
+    client.response("GET").status_is(400);
+    site.ask(&get("/end")).status_is(404);
+    let lines = lines(&site.tree, "log", 2);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    // Two connections may log in any order.
+    let refused = lines.iter().find(|line| line.contains("GET /%0a%1b[31m HTTP/1.1\" 400"));
+    assert!(refused.is_some_and(|line| line.contains("a\\x09b")), "{lines:?}");
+    let exit = site.server.stop();
+    assert!(!exit.stderr.contains('\u{1b}'), "{exit:?}");
+}
+
+fn reqlog_tells_requests_as_they_begin_and_end(kind: Kind) {
+    let site = Site::with(kind, &["--reqlog", "GET,put"]);
+    let mut client = site.client();
+    client.ask(&put("/a.bin", "content")).status_is(201);
+    client.ask(&get("/a.bin").field("Range", "bytes=0-2")).status_is(206);
+    client.ask(&head("/a.bin")).status_is(200);
+    let exit = site.server.stop();
+    let told: Vec<_> = exit.stderr.lines().filter(|line| line.starts_with("REQ#")).collect();
+    assert_eq!(told.len(), 4, "{exit:?}");
+    assert_eq!(told[0], "REQ#1 127.0.0.1 PUT /a.bin start");
+    assert!(told[1].starts_with("REQ#1 PUT done: reply 201 - 7 bytes in "), "{told:?}");
+    assert_eq!(told[2], "REQ#2 127.0.0.1 GET /a.bin [range: bytes=0-2] start");
+    assert!(told[3].starts_with("REQ#2 GET done: reply 206 - 3 bytes in "), "{told:?}");
+    assert!(told[3].ends_with(" mbps"), "{told:?}");
+}
+
+fn reqlog_with_a_dash_tells_no_ends(kind: Kind) {
+    let mut command = Server::command(kind, &["--port", "auto", "--ifce", "127.0.0.1"]);
+    let tree = Tree::new();
+    tree.dir("www");
+    // It holds regardless of what else is logged.
+    command.args(["--rdirs", &tree.arg("www"), "--reqlog", "-*"]).env("RUST_LOG", "off");
+    let server = Server::run(command);
+    server.ask(&head("/a.bin")).status_is(404);
+    let exit = server.stop();
+    assert_eq!(exit.stderr, "REQ#1 127.0.0.1 HEAD /a.bin start\n");
+}
+
+fn reqlog_rec_tells_files_that_are_written(kind: Kind) {
+    let site = Site::with(kind, &["--reqlog", "REC"]);
+    site.ask(&put("/a.bin", "content")).status_is(201);
+    let mut broken = site.client();
+    broken.begin_upload(Request::new("PUT", "/b.bin").announce(10));
+    broken.send("half");
+    broken.abort();
+    site.no_parts_left();
+    let path = fs::canonicalize(site.tree.path("www")).expect("it is there");
+    let exit = site.server.stop();
+    let told: Vec<_> = exit.stderr.lines().filter(|line| line.starts_with("REC ")).collect();
+    let path = path.display();
+    let expected = [
+        format!("REC {path}/a.bin start"),
+        format!("REC {path}/a.bin done"),
+        format!("REC {path}/b.bin start"),
+        format!("REC {path}/b.bin aborted"),
+    ];
+    assert_eq!(told, expected, "{exit:?}");
+}
+
+fn reqlog_refuses_what_is_no_method(kind: Kind) {
+    let exit = Server::fails(kind, &["--rdirs", "x", "--reqlog", "GTE"]);
+    assert_eq!(exit.code, Some(2), "{exit:?}");
+    assert!(exit.stderr.contains("did you mean GET"), "{exit:?}");
+}
+
+/// The counters, by name and labels.
+#[track_caller]
+fn counters(admin: SocketAddr) -> HashMap<String, f64> {
+    let answer = Client::connect(admin).ask(&get("/metrics"));
+    answer.status_is(200).field_is("content-type", "text/plain; version=0.0.4; charset=utf-8");
+    let samples = answer.text();
+    let samples = samples.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+        (name.to_owned(), value.parse().expect("a number"))
+    });
+    samples.collect()
+}
+
+/// Waits until a counter is this.
+#[track_caller]
+fn counts(admin: SocketAddr, name: &str, value: f64) {
+    until(&format!("{name} is {value}"), || {
+        let counters = counters(admin);
+        let found = counters.get(name).copied().unwrap_or(0.0);
+        assert!(found <= value, "{name} is {found}");
+        (found == value).then_some(())
+    });
+}
+
+fn every_request_is_counted(kind: Kind) {
+    let site = Site::with(kind, &["--admin", "127.0.0.1:0"]);
+    let admin = site.server.admin();
+    let mut client = site.client();
+    client.ask(&put("/a.bin", "content")).status_is(201);
+    for _ in 0..3 {
+        client.ask(&get("/a.bin")).status_is(200);
+    }
+    client.ask(&get("/none")).status_is(404);
+    site.server.refuses("GET / HTTP/1.1\r\nbad\r\n\r\n", 400);
+    for (name, value) in [
+        ("httpout_requests_total{method=\"PUT\",status=\"201\"}", 1.0),
+        ("httpout_requests_total{method=\"GET\",status=\"200\"}", 3.0),
+        ("httpout_requests_total{method=\"GET\",status=\"404\"}", 1.0),
+        ("httpout_requests_total{method=\"\",status=\"400\"}", 1.0),
+        ("httpout_request_duration_seconds_count", 6.0),
+        ("httpout_received_bytes_total", 7.0),
+        ("httpout_connections_accepted_total", 2.0),
+        ("httpout_connections", 1.0),
+        ("httpout_uploads_total{result=\"complete\"}", 1.0),
+        ("httpout_aborted_total", 0.0),
+    ] {
+        if name == "httpout_connections" {
+            until("the second connection is closed", || {
+                (counters(admin)[name] == value).then_some(())
+            });
+        } else {
+            counts(admin, name, value);
+        }
+    }
+    assert!(counters(admin)["httpout_sent_bytes_total"] > 21.0);
+}
+
+fn an_upload_and_its_readers_are_counted(kind: Kind) {
+    let site = Site::with(kind, &["--admin", "127.0.0.1:0"]);
+    let admin = site.server.admin();
+    let mut upload = site.client();
+    upload.begin_upload(Request::new("PUT", "/a.ts").chunked());
+    upload.send_chunk("half");
+    let mut readers: Vec<_> = (0..3).map(|_| site.client()).collect();
+    for reader in &mut readers {
+        reader.begin(&get("/a.ts")).status_is(200);
+    }
+    counts(admin, "httpout_uploads_in_progress", 1.0);
+    counts(admin, "httpout_live_clients", 3.0);
+    upload.abort();
+    for mut reader in readers {
+        let _ = reader.rest();
+    }
+    counts(admin, "httpout_uploads_total{result=\"aborted\"}", 1.0);
+    counts(admin, "httpout_aborted_total", 4.0);
+    let counters = counters(admin);
+    assert_eq!(counters["httpout_uploads_in_progress"], 0.0);
+    assert_eq!(counters["httpout_live_clients"], 0.0);
+}
+
+fn refused_connections_are_counted(kind: Kind) {
+    let tree = Tree::new();
+    tree.dir("www");
+    let admin = ["--admin", "127.0.0.1:0", "--maxc", "1", "--rdirs", &tree.arg("www")];
+    let server = Server::start(kind, &admin);
+    let admin = server.admin();
+    let mut first = server.client();
+    first.ask(&get("/none")).status_is(404);
+    server.client().response("GET").status_is(503).need("retry-after");
+    counts(admin, "httpout_connections_refused_total", 1.0);
+}
+
+fn health_tells_of_a_directory_that_is_gone(kind: Kind) {
+    let site = Site::with(kind, &["--admin", "127.0.0.1:0"]);
+    let mut operator = Client::connect(site.server.admin());
+    operator.ask(&get("/healthz")).is(200, "ok\n");
+    operator.ask(&get("/readyz")).is(200, "ready\n");
+    operator.ask(&head("/readyz")).status_is(200);
+    fs::remove_dir_all(site.tree.path("www")).expect("removed");
+    let answer = operator.ask(&get("/readyz"));
+    answer.status_is(503);
+    assert!(answer.text().contains("www was removed"), "{answer:?}");
+    operator.ask(&get("/healthz")).is(200, "ok\n");
+}
+
+fn the_operators_address_serves_no_files(kind: Kind) {
+    let site = Site::with(kind, &["--admin", "127.0.0.1:0", "--dlist"]);
+    site.write("a.bin", "content");
+    let mut operator = Client::connect(site.server.admin());
+    for target in ["/", "/a.bin", "/metrics/", "/metrics/x", "/.httpout/time"] {
+        let status = operator.ask(&get(target)).status;
+        assert!(status == 404 || target == "/metrics/" && status == 200, "{target}: {status}");
+    }
+    operator.ask(&put("/metrics", "x")).status_is(405).field_is("allow", "GET, HEAD");
+    site.ask(&get("/a.bin")).is(200, "content");
+}
+
+fn the_public_address_shows_no_counters(kind: Kind) {
+    let site = Site::with(kind, &["--admin", "127.0.0.1:0"]);
+    for target in ["/metrics", "/healthz", "/readyz"] {
+        site.ask(&get(target)).status_is(404);
+    }
+}
+
+fn the_operator_is_answered_beyond_maxc(kind: Kind) {
+    let tree = Tree::new();
+    tree.dir("www");
+    let limits = ["--maxc", "1", "--maxp", "1", "--rdirs", &tree.arg("www")];
+    let server = Server::start(kind, &[&["--admin", "127.0.0.1:0"][..], &limits].concat());
+    let admin = server.admin();
+    let mut first = server.client();
+    first.ask(&get("/none")).status_is(404);
+    let mut operators: Vec<_> = (0..5).map(|_| Client::connect(admin)).collect();
+    for operator in &mut operators {
+        operator.ask(&get("/healthz")).status_is(200);
+    }
+    server.client().response("GET").status_is(503);
+}
+
+fn a_reload_is_counted(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("rules.ini", "[www]\n");
+    tree.dir("www");
+    let server =
+        Server::start(kind, &["--rdirs", &tree.arg("rules.ini"), "--admin", "127.0.0.1:0"]);
+    let admin = server.admin();
+    server.signal(Signal::HUP);
+    counts(admin, "httpout_reloads_total{result=\"done\"}", 1.0);
+    tree.write("rules.ini", "[www");
+    server.signal(Signal::HUP);
+    counts(admin, "httpout_reloads_total{result=\"failed\"}", 1.0);
+    let exit = server.stop();
+    assert!(exit.stderr.contains("rules.ini line 1"), "{exit:?}");
+}
+
+fn a_file_system_without_sendfile_is_served(kind: Kind) {
+    let site = Site::new(kind);
+    let content: Vec<u8> = (0..3_000_000_u32).map(|i| (i * 7 % 251) as u8).collect();
+    site.write("a.bin", &content);
+    let traced = Traced::attach(site.server.pid(), &["-e", "inject=sendfile:error=EINVAL"]);
+    site.ask(&get("/a.bin")).is(200, &content);
+    assert!(traced.finish().iter().any(|line| line.contains("sendfile")));
+}
