@@ -1,12 +1,8 @@
-//! Both binaries with real clients and system tools: curl, ffmpeg, Chromium, nginx, Apache, openssl, strace, mounted
-//! file systems. One module for each subject.
+//! Both binaries with real clients, servers and system tools. A test that needs an outside tool has the tool's name in its
+//! path, here or in the wire suite, so that a machine without the tool can leave it out by name.
 
-mod browser;
-mod cases;
-mod clients;
-mod faults;
-mod formats;
-mod framing;
-mod players;
-mod proxy;
-mod push_servers;
+mod chromium;
+mod ffmpeg;
+mod nginx;
+mod python3;
+mod strace;

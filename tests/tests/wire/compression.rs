@@ -3,13 +3,17 @@
 use std::thread;
 
 use httpout_tests::coded::{accepting, decoded, is_coded, text};
-use httpout_tests::{Head, Kind, Request, Server, Site, Tree, both, get, head, put, run};
+use httpout_tests::{Head, Kind, Request, Server, Site, Tree, both, get, head, put};
+
+#[cfg(feature = "tools")]
+mod curl;
+#[cfg(feature = "tools")]
+mod python3;
 
 both! {
     texts_are_compressed,
     what_is_no_text_is_not_compressed,
     rfc9110_12_5_3_the_coding_is_chosen_by_weight,
-    rfc9110_8_4_1_other_programs_read_both_codings,
     a_growing_upload_is_never_compressed,
     zmax_is_the_largest_that_is_compressed,
     zmax_0_compresses_nothing,
@@ -19,7 +23,6 @@ both! {
     files_of_the_same_name_are_kept_apart,
     compression_without_validators,
     a_manifest_that_is_being_replaced_is_the_old_one_compressed,
-    curl_decompresses,
 }
 
 fn texts_are_compressed(kind: Kind) {
@@ -120,18 +123,6 @@ fn rfc9110_12_5_3_the_coding_is_chosen_by_weight(kind: Kind) {
     let lines = accepting("/a.txt", "gzip;q=0.5").field("Accept-Encoding", "deflate");
     is_coded(&client.ask(&lines), Some("deflate"), &body);
     is_coded(&client.ask(&accepting("/a.txt", "gzip").http10()), Some("gzip"), &body);
-}
-
-fn rfc9110_8_4_1_other_programs_read_both_codings(kind: Kind) {
-    let site = Site::new(kind);
-    let body = text(40_000, 1);
-    site.write("a.txt", &body);
-    let gzip = site.ask(&accepting("/a.txt", "gzip"));
-    assert!(run("gzip", &["-dc"], &gzip.body).ok() == body);
-    let program = "import sys, zlib; \
-        sys.stdout.buffer.write(zlib.decompress(sys.stdin.buffer.read(), wbits=15))";
-    let deflate = site.ask(&accepting("/a.txt", "deflate"));
-    assert!(run("python3", &["-c", program], &deflate.body).ok() == body);
 }
 
 fn a_growing_upload_is_never_compressed(kind: Kind) {
@@ -270,16 +261,4 @@ fn a_manifest_that_is_being_replaced_is_the_old_one_compressed(kind: Kind) {
     upload.send(&new[1_000..]);
     upload.response("PUT").status_is(200);
     is_coded(&ask(), Some("gzip"), &new);
-}
-
-fn curl_decompresses(kind: Kind) {
-    let site = Site::new(kind);
-    let body = text(20_000, 1);
-    site.write("a.txt", &body);
-    let url = site.server.url("/a.txt");
-    let args = ["-sSf", "--max-time", "60", "--compressed"];
-    assert!(run("curl", &[&args[..], &[&url]].concat(), b"").ok() == body);
-    let said = ["-o", "/dev/null", "-w", "%{size_download}"];
-    let size = run("curl", &[&args[..], &said, &[&url]].concat(), b"").ok();
-    assert!(size.parse::<usize>().is_ok_and(|size| size < 5_000), "{size} bytes were sent");
 }

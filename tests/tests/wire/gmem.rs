@@ -4,10 +4,14 @@ use std::ops::Deref;
 
 use httpout_tests::listing::{as_json, entries, json_names};
 use httpout_tests::{
-    Client, Kind, Request, Server, Site, Traced, Tree, USERS, both, delete, get, head, patch, put,
-    run, until,
+    Client, Kind, Request, Server, Site, Tree, USERS, both, delete, get, head, patch, put, until,
 };
 use rustix::process::Signal;
+
+#[cfg(feature = "tools")]
+mod ffmpeg;
+#[cfg(feature = "tools")]
+mod strace;
 
 both! {
     gmem_keeps_uploads_and_nothing_on_disk,
@@ -25,7 +29,6 @@ both! {
     gmem_as_a_path_is_a_directory,
     gmem_stands_beside_rules_that_do_not_cover_it,
     gmem_outlives_a_reload,
-    gmem_works_without_the_disk,
     gmem_max_lets_the_oldest_segments_go_first,
     gmem_max_bounds_an_upload,
     gmem_max_leaves_the_old_one_until_the_new_one_is_whole,
@@ -36,8 +39,6 @@ both! {
     max_cache_segs_bounds_a_quality_in_memory,
     max_cache_segs_bounds_a_quality_on_disk_if_negative,
     max_cache_segs_leaves_the_disk_alone_otherwise,
-    ffmpeg_pushes_hls_into_memory,
-    ffmpeg_pushes_dash_into_memory,
 }
 
 /// A server that reads from and writes to memory, in a directory of its own.
@@ -390,30 +391,6 @@ fn gmem_outlives_a_reload(kind: Kind) {
     assert_eq!(site.counter("httpout_memory_bytes"), 6);
 }
 
-fn gmem_works_without_the_disk(kind: Kind) {
-    let site = Memory::new(kind);
-    // A page of each thread's memory is touched before.
-    site.ask(&put("/a.m4s", content(100_000))).status_is(201);
-    let calls = "openat,openat2,open,creat,rename,renameat,renameat2,mkdir,mkdirat,unlink,unlinkat";
-    let traced = Traced::attach(site.pid(), &["-e", &format!("trace={calls},memfd_create")]);
-    for i in 0..10 {
-        let name = format!("/b-{i}.m4s");
-        site.ask(&put(&name, content(100_000))).status_is(201);
-        assert!(site.ask(&get(&name)).body == content(100_000));
-    }
-    site.ask(&delete("/b-9.m4s")).status_is(200);
-    let seen = traced.finish();
-    let made = |line: &&String| line.contains("memfd_create(");
-    assert_eq!(seen.iter().filter(made).count(), 10, "{seen:#?}");
-    let disk: Vec<_> = seen
-        .iter()
-        .filter(|line| line.contains('(') && !made(line))
-        // How much memory and how many processors there are is asked for anew by the pool's threads.
-        .filter(|line| !line.contains("\"/sys/") && !line.contains("\"/proc/"))
-        .collect();
-    assert!(disk.is_empty(), "{disk:#?}");
-}
-
 fn gmem_max_lets_the_oldest_segments_go_first(kind: Kind) {
     let site = Memory::with(kind, &["--gmem-max", "10k", "--max_cache_segs", "100", "--dlist"]);
     let kib = content(1024);
@@ -610,56 +587,4 @@ fn max_cache_segs_leaves_the_disk_alone_otherwise(kind: Kind) {
         }
         assert_eq!(site.tree.list().len(), 10, "{option:?}");
     }
-}
-
-/// A picture that moves, encoded in no time, with a key frame each second, for twelve seconds.
-const VIDEO: &str = "-nostdin -v error -f lavfi -i testsrc=s=160x120:r=25 -t 12 -c:v libx264 -preset ultrafast -tune zerolatency \
-    -g 25 -b:v 200k";
-
-#[track_caller]
-fn ffmpeg(words: &str, last: &str) {
-    let args = VIDEO.split_whitespace().chain(words.split_whitespace()).chain([last]);
-    run("ffmpeg", &args.collect::<Vec<_>>(), b"").ok();
-}
-
-/// What is left of a stream in a directory: all but the segments, and how many of those, once nothing is being uploaded. The encoder
-/// ends without waiting for its answers, so its very last uploads may be cut.
-#[track_caller]
-fn left(site: &Memory, dir: &str, extension: &str) -> (Vec<String>, usize) {
-    until("no upload is in progress", || {
-        (site.counter("httpout_uploads_in_progress") == 0).then_some(())
-    });
-    let (mut kept, mut segments) = (Vec::new(), 0);
-    for name in site.names(dir) {
-        if name.ends_with(extension) && !name.starts_with("init") {
-            segments += 1;
-        } else {
-            kept.push(name);
-        }
-    }
-    (kept, segments)
-}
-
-fn ffmpeg_pushes_hls_into_memory(kind: Kind) {
-    let site = Memory::with(kind, &["--dlist"]);
-    let names = site.url("/h/s%d.m4s");
-    let hls = "-f hls -hls_time 1 -hls_list_size 3 -method PUT -http_persistent 0 -hls_segment_type fmp4 \
-        -hls_fmp4_init_filename init.mp4 -hls_segment_filename";
-    ffmpeg(&format!("{hls} {names}"), &site.url("/h/p.m3u8"));
-    assert_eq!(left(&site, "/h/", ".m4s"), (vec!["init.mp4".into(), "p.m3u8".into()], 5));
-    assert!(site.evicted() > 0);
-    let url = site.url("/h/p.m3u8");
-    run("ffmpeg", &["-v", "error", "-i", &url, "-f", "null", "-"], b"").ok();
-    assert_eq!(site.tree.list(), Vec::<String>::new());
-}
-
-fn ffmpeg_pushes_dash_into_memory(kind: Kind) {
-    let site = Memory::with(kind, &["--dlist", "--max_cache_segs", "4"]);
-    let dash = "-f dash -seg_duration 1 -streaming 1 -ldash 1 -frag_type duration -frag_duration 0.2 -window_size 3 \
-        -extra_window_size 20 -use_template 1 -use_timeline 0 -method PUT -http_persistent 1 -timeout 20";
-    ffmpeg(dash, &site.url("/d/live.mpd"));
-    let kept = vec!["init-stream0.m4s".into(), "live.mpd".into()];
-    assert_eq!(left(&site, "/d/", ".m4s"), (kept, 4));
-    assert!(site.evicted() > 0);
-    assert!(site.ask(&get("/d/live.mpd")).text().contains("<MPD"));
 }

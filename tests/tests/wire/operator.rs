@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 
-use httpout_tests::{
-    Client, Kind, Request, Server, Site, Traced, Tree, both, get, head, put, until,
-};
+use httpout_tests::{Client, Kind, Request, Server, Site, Tree, both, get, head, put, until};
 use rustix::process::Signal;
+
+#[cfg(feature = "tools")]
+mod strace;
 
 both! {
     the_access_log_is_in_the_combined_format,
@@ -28,7 +29,6 @@ both! {
     the_public_address_shows_no_counters,
     the_operator_is_answered_beyond_maxc,
     a_reload_is_counted,
-    a_file_system_without_sendfile_is_served,
 }
 
 /// The lines of a file, once there are so many.
@@ -361,13 +361,4 @@ fn a_reload_is_counted(kind: Kind) {
     counts(admin, "httpout_reloads_total{result=\"failed\"}", 1.0);
     let exit = server.stop();
     assert!(exit.stderr.contains("rules.ini line 1"), "{exit:?}");
-}
-
-fn a_file_system_without_sendfile_is_served(kind: Kind) {
-    let site = Site::new(kind);
-    let content: Vec<u8> = (0..3_000_000_u32).map(|i| (i * 7 % 251) as u8).collect();
-    site.write("a.bin", &content);
-    let traced = Traced::attach(site.server.pid(), &["-e", "inject=sendfile:error=EINVAL"]);
-    site.ask(&get("/a.bin")).is(200, &content);
-    assert!(traced.finish().iter().any(|line| line.contains("sendfile")));
 }

@@ -6,8 +6,13 @@ use std::time::{Duration, Instant};
 
 use httpout_tests::{
     Client, Kind, Request, Response, Ruled, Server, Tree, USERS, basic, both, delete, get, head,
-    put, run, until,
+    put,
 };
+
+#[cfg(feature = "tools")]
+mod curl;
+#[cfg(feature = "tools")]
+mod ffmpeg;
 
 both! {
     wrong_credentials_are_asked_for_again,
@@ -28,8 +33,6 @@ both! {
     the_users_file_of_the_configuration_directory_is_read,
     a_rule_that_names_users_needs_a_users_file,
     a_faulty_users_file_is_refused_with_its_line,
-    curl_logs_in,
-    ffmpeg_logs_in,
 }
 
 const RULES: &str = "\
@@ -487,97 +490,4 @@ fn a_faulty_users_file_is_refused_with_its_line(kind: Kind) {
     tree.write("users.cfg", b"[al\xffice]\n");
     let exit = Server::fails(kind, &["--port", "auto", "--rdirs", &rules, "--users", &users]);
     assert!(exit.code != Some(0) && exit.stderr.contains(&users), "{exit:?}");
-}
-
-#[track_caller]
-fn curl(args: &[&str]) -> String {
-    let own = ["-sS", "--max-time", "60", "--expect100-timeout", "60"];
-    run("curl", &[&own, args].concat(), b"").ok()
-}
-
-fn curl_logs_in(kind: Kind) {
-    let site = site(kind);
-    let code = |args: &[&str]| curl(&[&["-o", "/dev/null", "-w", "%{http_code}"], args].concat());
-    let url = site.server.url("/private/a.txt");
-    let named = url.replace("http://", "http://alice:alice-secret@");
-    assert_eq!(curl(&["-f", &named]), "private\n");
-    assert_eq!(curl(&["-f", "-u", "alice:alice-secret", &url]), "private\n");
-    // It waits for the question before it says who it is.
-    assert_eq!(curl(&["-f", "--anyauth", "-u", "alice:alice-secret", &url]), "private\n");
-    assert_eq!(code(&[&url]), "401");
-    assert_eq!(code(&["-u", "alice:wrong", &url]), "401");
-    assert_eq!(code(&["-u", "bob:bob-secret", &url]), "403");
-    assert_eq!(code(&["-I", "-u", "alice:alice-secret", &url]), "200");
-    // An upload that is refused is not sent, and sent once it may.
-    site.tree.write("big.bin", vec![b'x'; 3_000_000]);
-    let (big, target) = (site.tree.arg("big.bin"), site.server.url("/private/big.bin"));
-    let expect = ["-H", "Expect: 100-continue"];
-    let format = ["-o", "/dev/null", "-w", "%{http_code} %{size_upload}"];
-    let refused = [&format[..], &["-T", &big, &target], &expect].concat();
-    assert_eq!(curl(&refused), "401 0");
-    let user = ["--anyauth", "-u", "alice:alice-secret"];
-    assert_eq!(curl(&[&refused[..], &user].concat()), "201 3000000");
-    assert_eq!(curl(&[&refused[..], &["-u", "alice:alice-secret"]].concat()), "200 3000000");
-    assert_eq!(code(&["-X", "DELETE", "-u", "alice:alice-secret", &target]), "200");
-    // Without Expect and with no length known, it may be sent in vain, but has no effect.
-    let pipe = run(
-        "curl",
-        &["-sS", "-o", "/dev/null", "-w", "%{http_code}", "-T", "-", "-H", "Expect:", &target],
-        &[b'x'; 500_000],
-    );
-    let answered = String::from_utf8_lossy(&pipe.stdout).into_owned();
-    assert!(answered == "401" || pipe.code != Some(0), "{pipe:?}");
-    assert!(!site.tree.has("www/private/big.bin"));
-    site.no_parts_left();
-}
-
-/// A picture that moves, as HLS, two seconds of it.
-const HLS: &str = "-nostdin -v error -f lavfi -i testsrc=s=160x120:r=25 -t 2 -c:v libx264 -preset ultrafast -g 25 \
-    -f hls -hls_time 1 -hls_list_size 0 -method PUT -http_persistent";
-
-fn ffmpeg_logs_in(kind: Kind) {
-    let site = site(kind);
-    let url = |user: &str, path: &str| {
-        site.server.url(path).replace("http://", &format!("http://{user}:{user}-secret@"))
-    };
-    for persistent in ["0", "1"] {
-        let dir = format!("/staff/{persistent}");
-        let playlist = url("carol", &format!("{dir}/p.m3u8"));
-        let segments = url("carol", &format!("{dir}/s%d.ts"));
-        let words = HLS.split_whitespace().chain([persistent, "-hls_segment_filename", &segments]);
-        run("ffmpeg", &words.chain([&*playlist]).collect::<Vec<_>>(), b"").ok();
-        for name in ["p.m3u8", "s0.ts", "s1.ts"] {
-            let file = format!("www{dir}/{name}");
-            // ffmpeg ends before its last upload is answered.
-            until(&file, || site.tree.read(&file).filter(|content| !content.is_empty()));
-        }
-        // A player reads it who may, and nobody else.
-        let play = |url: &str| {
-            run(
-                "ffprobe",
-                &[
-                    "-v",
-                    "error",
-                    "-count_frames",
-                    "-select_streams",
-                    "v:0",
-                    "-show_entries",
-                    "stream=nb_read_frames",
-                    "-of",
-                    "csv=p=0",
-                    url,
-                ],
-                b"",
-            )
-        };
-        let played = play(&url("bob", &format!("{dir}/s0.ts"))).ok();
-        assert_eq!(played.lines().next().map(|n| n.trim_end_matches(',')), Some("25"));
-        assert_ne!(play(&site.server.url(&format!("{dir}/s0.ts"))).code, Some(0));
-    }
-    // An encoder that may not write leaves nothing.
-    let segments = url("bob", "/staff/b/s%d.ts");
-    let words = HLS.split_whitespace().chain(["0", "-hls_segment_filename", &segments]);
-    run("ffmpeg", &words.chain([&*url("bob", "/staff/b/p.m3u8")]).collect::<Vec<_>>(), b"");
-    assert!(!site.tree.has("www/staff/b"), "{:?}", site.tree.list());
-    site.no_parts_left();
 }

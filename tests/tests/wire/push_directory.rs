@@ -4,8 +4,11 @@ use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::sync::mpsc;
 
-use httpout_tests::{Asked, Kind, Pusher, Scripted, Site, Tree, both, get, run, until};
+use httpout_tests::{Asked, Kind, Pusher, Scripted, Site, Tree, both, get, until};
 use rustix::process::Signal;
+
+#[cfg(feature = "tools")]
+mod ffmpeg;
 
 both! {
     a_file_is_uploaded_as_it_grows,
@@ -22,8 +25,6 @@ both! {
     without_ka_the_first_refusal_is_the_last,
     a_file_that_is_not_finished_is_told,
     the_end_of_the_directory_is_the_end,
-    ffmpeg_writes_dash_and_the_server_has_it,
-    ffmpeg_writes_hls_and_the_server_has_it,
 }
 
 /// A directory `in` that is pushed beneath `/live/` of a server.
@@ -336,29 +337,4 @@ fn the_end_of_the_directory_is_the_end(kind: Kind) {
     fs::remove_dir_all(followed.site.tree.path("in")).expect("it can be removed");
     followed.pusher.ok();
     assert!(!followed.site.has("live/a"));
-}
-
-fn ffmpeg_writes_dash_and_the_server_has_it(kind: Kind) {
-    let followed = Followed::new(kind);
-    let manifest = followed.site.tree.arg("in/manifest.mpd");
-    let args = "-loglevel error -f lavfi -i testsrc=s=160x90:r=25 -f lavfi -i sine -t 6 -c:v libx264 -preset ultrafast \
-        -g 25 -c:a aac -f dash -seg_duration 1 -frag_type duration -frag_duration 0.2 -streaming 1 -ldash 1 \
-        -use_template 1 -use_timeline 0 -window_size 3 -extra_window_size 1";
-    let args: Vec<&str> = args.split_whitespace().chain([manifest.as_str()]).collect();
-    run("ffmpeg", &args, b"").ok();
-    followed.is_mirrored();
-    assert!(followed.site.has("live/manifest.mpd"));
-    followed.ends();
-}
-
-fn ffmpeg_writes_hls_and_the_server_has_it(kind: Kind) {
-    let followed = Followed::new(kind);
-    let list = followed.site.tree.arg("in/a.m3u8");
-    let args = "-loglevel error -re -f lavfi -i testsrc=s=160x90:r=25 -t 4 -c:v libx264 -preset ultrafast -g 25 \
-        -f hls -hls_time 1 -hls_list_size 2 -hls_delete_threshold 1 -hls_flags delete_segments";
-    let args: Vec<&str> = args.split_whitespace().chain([list.as_str()]).collect();
-    run("ffmpeg", &args, b"").ok();
-    followed.is_mirrored();
-    assert!(followed.site.has("live/a.m3u8") && !followed.site.has("live/a0.ts"));
-    followed.ends();
 }

@@ -6,6 +6,9 @@ use std::io::Write;
 use httpout_tests::live::{Fed, fifo, media, media_path};
 use httpout_tests::{Client, Kind, Piece, Request, Server, Tree, both, get, head, put, run, until};
 
+#[cfg(feature = "tools")]
+mod ffmpeg;
+
 both! {
     every_listener_gets_each_packet,
     a_fifo_is_an_input,
@@ -23,7 +26,6 @@ both! {
     listeners_that_leave_do_no_harm,
     an_input_that_is_no_media_is_told,
     an_input_that_is_cut_gives_whole_frames_only,
-    a_late_listener_begins_with_a_frame,
     an_input_that_is_closed_is_over,
     listeners_end_well_at_sigterm,
     a_recording_is_kept_at_sigterm,
@@ -274,39 +276,6 @@ fn frames(stream: &[u8]) -> &[u8] {
     assert!(stream.starts_with(b"ID3"));
     let size = stream[6..10].iter().fold(0, |size, &byte| size << 7 | usize::from(byte));
     &stream[10 + size..]
-}
-
-fn a_late_listener_begins_with_a_frame(kind: Kind) {
-    // Written in pieces that are no frames.
-    let stream = media("tone.aac");
-    let (first, rest) = stream.split_at(3_001);
-    let mut live = Fed::at("/live.aac", kind, &["--burst", "0"]);
-    let mut early = live.listen();
-    live.write(first);
-    let before = early_frames(&mut early, first);
-    let late = live.listen();
-    live.write(rest);
-    live.end();
-    let [early, late] = [early, late].map(|mut client| client.rest().expect("it is whole"));
-    assert!(before.len() + early.len() == stream.len() && early == late);
-    assert_eq!(late[..2], [0xff, 0xf1], "no ADTS header");
-    decodes("aac", &late);
-}
-
-/// All whole frames of what was written: the rest of the last one is still to come.
-#[track_caller]
-fn early_frames(listener: &mut Client, written: &[u8]) -> Vec<u8> {
-    let mut whole = 0;
-    // The length of a frame stands in its header (ISO 13818-7 §6.2).
-    let length = |at: usize| {
-        let head = written.get(at..at + 7)?;
-        let [a, b, c] = [head[3], head[4], head[5]].map(usize::from);
-        Some((a & 3) << 11 | b << 3 | c >> 5)
-    };
-    while let Some(end) = length(whole).map(|len| whole + len).filter(|end| *end <= written.len()) {
-        whole = end;
-    }
-    listener.content(whole)
 }
 
 #[track_caller]

@@ -6,15 +6,17 @@ use std::io::Read;
 use std::process::ChildStdout;
 use std::thread::{self, JoinHandle};
 
-use httpout_tests::{
-    Client, Kind, Mounted, Request, Server, Tree, both, delete, get, post, put, run, until,
-};
+use httpout_tests::{Client, Kind, Request, Server, Tree, both, delete, get, post, put, until};
+
+#[cfg(feature = "tools")]
+mod ffmpeg;
+#[cfg(feature = "tools")]
+mod root;
 
 both! {
     a_directory_takes_uploads_by_their_paths,
     what_is_broken_off_leaves_nothing_in_the_directory,
     paths_that_lead_out_of_the_directory_are_refused,
-    a_full_disk_is_507,
     standard_output_takes_one_upload_after_the_other,
     a_second_upload_waits_for_standard_output,
     a_slow_reader_slows_the_sender,
@@ -34,7 +36,6 @@ both! {
     an_upload_that_is_broken_off_is_told_by_the_exit_status,
     requests_are_logged,
     options_that_do_not_go_together,
-    curl_and_ffmpeg_send_and_every_byte_arrives,
 }
 
 fn source<'a>(sink: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -126,23 +127,6 @@ fn paths_that_lead_out_of_the_directory_are_refused(kind: Kind) {
     assert_eq!(tree.list(), ["in/", "in/link", "out/"]);
     server.terminate();
     server.exit();
-}
-
-fn a_full_disk_is_507(kind: Kind) {
-    let tree = Tree::new();
-    let _small = Mounted::tmpfs(&tree.path("in"), 200);
-    let server = start(kind, &format!("{}/", tree.arg("in")), &[]);
-    server.ask(&put("/a.bin", body(1000))).status_is(201);
-    server.ask(&Request::new("PUT", "/a.bin").chunks(&[&body(500_000)])).status_is(507);
-    server.ask(&put("/b.bin", body(500_000))).status_is(507);
-    assert_eq!(tree.read("in/a.bin"), Some(body(1000)));
-    // What came of it is removed behind the answer.
-    until("nothing is left of it", || tree.parts().is_empty().then_some(()));
-    assert!(!tree.has("in/b.bin"));
-    server.terminate();
-    let exit = server.exit();
-    assert_eq!(exit.code, Some(1), "{exit:?}");
-    assert!(exit.stderr.contains("no space left"), "{}", exit.stderr);
 }
 
 // ---- standard output ----
@@ -512,30 +496,4 @@ fn options_that_do_not_go_together(kind: Kind) {
     let exit = server.stop();
     assert!(exit.stderr.contains("hmode is not used"), "{}", exit.stderr);
     assert_eq!(tree.read("in/a").as_deref(), Some(&b"x"[..]));
-}
-
-// ---- real senders ----
-
-fn curl_and_ffmpeg_send_and_every_byte_arrives(kind: Kind) {
-    let tree = Tree::new();
-    let video = ["-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc=duration=2:size=320x240"];
-    let ffmpeg = |rest: &[&str]| run("ffmpeg", &[&video[..], rest].concat(), b"").ok();
-    let to = tree.arg("a.ts");
-    ffmpeg(&["-f", "mpegts", "-bitexact", &to]);
-    let content = tree.read("a.ts").unwrap();
-    assert!(content.len() > 10_000, "{} bytes", content.len());
-    for args in [&["-T", &to][..], &["-T", &to, "-H", "Transfer-Encoding: chunked"]] {
-        let (server, output) = pour(kind, &[]);
-        let output = drain(output);
-        run("curl", &[&["-skf"], args, &[&server.url("/a.ts")]].concat(), b"").ok();
-        server.stop();
-        assert!(output.join().unwrap() == content, "{args:?}");
-    }
-    for method in ["PUT", "POST"] {
-        let (server, output) = pour(kind, &[]);
-        let output = drain(output);
-        ffmpeg(&["-f", "mpegts", "-bitexact", "-method", method, &server.url("/a.ts")]);
-        server.stop();
-        assert!(output.join().unwrap() == content, "{method}");
-    }
 }

@@ -4,27 +4,27 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use httpout_tests::authority::{Authority, Issued, Subject};
-use httpout_tests::{
-    Client, End, Kind, Ran, Request, Server, Site, Tree, both, get, run, secure, until,
-};
+use httpout_tests::{Client, End, Kind, Request, Server, Site, Tree, both, get, secure, until};
 use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
+
+#[cfg(feature = "tools")]
+mod curl;
+#[cfg(feature = "tools")]
+mod openssl;
 
 both! {
     keys_of_every_kind_and_chains_are_served,
     a_chain_is_sent_whole,
     the_key_may_stand_in_the_certificates_file,
-    curl_checks_whom_it_talks_to,
     the_banner_names_https,
     http_and_https_at_once,
     plain_http_on_the_tls_port_is_told_so,
     alpn_is_http_1,
     sessions_are_resumed,
-    openssl_resumes_without_tickets,
     a_key_update_in_the_middle,
     an_answer_that_ends_with_the_connection_ends_in_order,
-    the_first_records_are_small_and_later_ones_full,
     too_many_connections_are_told_so,
     handshakes_are_counted,
 }
@@ -53,12 +53,6 @@ fn connect(server: &Server, config: &Arc<ClientConfig>) -> Client {
     Client::connect_tls(server.address(), config.clone()).expect("a handshake")
 }
 
-#[track_caller]
-fn curl(site: &Site, args: &[&str]) -> Ran {
-    let ca = site.tree.arg("ca.pem");
-    run("curl", &[&["-sS", "--max-time", "60", "--cacert", &ca], args].concat(), b"")
-}
-
 fn keys_of_every_kind_and_chains_are_served(kind: Kind) {
     let authority = Authority::new("the authority");
     for algorithm in [&PKCS_ECDSA_P256_SHA256, &PKCS_ECDSA_P384_SHA384, &PKCS_ED25519] {
@@ -71,29 +65,6 @@ fn keys_of_every_kind_and_chains_are_served(kind: Kind) {
             assert_eq!(answer.body, b"hello");
             assert_eq!(client.tls().protocol_version(), Some(version.version));
         }
-    }
-    let tree = Tree::new();
-    let (cert, key) = (tree.arg("cert.pem"), tree.arg("key.pem"));
-    for form in ["-traditional", "-out"] {
-        let made = [
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-        ];
-        run("openssl", &[&made[..], &["-keyout", &key, "-out", &cert]].concat(), b"").ok();
-        // PKCS #1, then PKCS #8 as it was made.
-        if form == "-traditional" {
-            run("openssl", &["rsa", "-in", &key, "-traditional", "-out", &key], b"").ok();
-        }
-        let server =
-            Server::start(kind, &["--rdirs", &tree.arg(""), "--cert", &cert, "--pkey", &key]);
-        server.ask(&get("/cert.pem")).status_is(200);
     }
 }
 
@@ -124,34 +95,6 @@ fn the_key_may_stand_in_the_certificates_file(kind: Kind) {
         &["--rdirs", &site.tree.arg("www"), "--cert", &site.tree.arg("both.pem")],
     );
     connect(&server, &authority.client(&[&TLS13], None)).ask(&get("/none")).status_is(404);
-}
-
-fn curl_checks_whom_it_talks_to(kind: Kind) {
-    let Secure { site, authority } = start(kind, &[]);
-    site.tree.write("ca.pem", authority.pem());
-    let body: Vec<u8> =
-        (0..3_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    site.tree.write("file.bin", &body);
-    let (file, url) = (site.tree.arg("file.bin"), site.server.url("/a.bin"));
-    for version in [&["--tls-max", "1.2"][..], &["--tlsv1.3"]] {
-        curl(&site, &[version, &["-f", "-T", &file, &url]].concat()).ok();
-        assert!(site.read("a.bin").as_ref() == Some(&body));
-        let ran = curl(&site, &[version, &["-f", &url]].concat());
-        ran.ok();
-        assert!(ran.stdout == body, "not what is served");
-        let part = curl(&site, &[version, &["-f", "-r", "1000-1009", &url]].concat());
-        assert_eq!(part.stdout, body[1000..1010]);
-    }
-    // Old versions are not spoken.
-    let old = ["--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0", "--tlsv1.0"];
-    assert_eq!(curl(&site, &[&old[..], &[&url]].concat()).code, Some(35));
-    // Another name, another authority.
-    let port = site.server.address().port();
-    let connect_to = format!("origin.example:{port}:127.0.0.1:{port}");
-    let wrong = format!("https://origin.example:{port}/a.bin");
-    assert_eq!(curl(&site, &["--connect-to", &connect_to, &wrong]).code, Some(60));
-    site.tree.write("ca.pem", Authority::new("another").pem());
-    assert_eq!(curl(&site, &[&url]).code, Some(60));
 }
 
 fn the_banner_names_https(kind: Kind) {
@@ -229,20 +172,6 @@ fn sessions_are_resumed(kind: Kind) {
     }
 }
 
-fn openssl_resumes_without_tickets(kind: Kind) {
-    let Secure { site, .. } = start(kind, &[]);
-    let (address, saved) = (site.server.address().to_string(), site.tree.arg("session"));
-    let request = b"GET /none HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let ask = |args: &[&str]| {
-        let all = [&["s_client", "-connect", &address, "-tls1_2", "-no_ticket", "-ign_eof"], args];
-        run("openssl", &all.concat(), request).ok()
-    };
-    let first = ask(&["-sess_out", &saved]);
-    assert!(first.contains("New, TLSv1.2") && first.contains("HTTP/1.1 404"), "{first}");
-    let second = ask(&["-sess_in", &saved]);
-    assert!(second.contains("Reused, TLSv1.2") && second.contains("HTTP/1.1 404"), "{second}");
-}
-
 fn a_key_update_in_the_middle(kind: Kind) {
     let Secure { site, authority } = start(kind, &[]);
     let mut client = connect(&site.server, &authority.client(&[&TLS13], None));
@@ -275,26 +204,6 @@ fn an_answer_that_ends_with_the_connection_ends_in_order(kind: Kind) {
     let (upload, mut reader) = begin();
     upload.abort();
     assert_eq!(reader.rest(), Err((Vec::new(), End::Rst)));
-}
-
-fn the_first_records_are_small_and_later_ones_full(kind: Kind) {
-    let Secure { site, .. } = start(kind, &[]);
-    site.tree.sparse("www/a.bin", 1_000_000);
-    let address = site.server.address().to_string();
-    let request = b"GET /a.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let args = ["s_client", "-connect", &address, "-tls1_2", "-ign_eof", "-msg"];
-    let said = run("openssl", &args, request).ok();
-    // Records are told as "<<< ..., RecordHeader [length 0005]" with their bytes behind: 17 03 03, and the length.
-    let lengths: Vec<usize> = said
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("17 03 03 "))
-        .filter_map(|rest| usize::from_str_radix(&rest.replace(' ', ""), 16).ok())
-        .collect();
-    // The first one is the request's.
-    let [_, first, .., _] = lengths[..] else { panic!("{lengths:?}") };
-    assert!(first <= 4096 + 64, "{lengths:?}");
-    let full = lengths.iter().filter(|&&length| length >= 16384).count();
-    assert!(full * 16384 >= 900_000, "{lengths:?}");
 }
 
 fn too_many_connections_are_told_so(kind: Kind) {

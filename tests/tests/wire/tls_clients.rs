@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use httpout_tests::authority::{Authority, Issued, Subject};
-use httpout_tests::{Client, Kind, Response, Ruled, Tree, both, get, put, run};
+use httpout_tests::{Client, Kind, Response, Ruled, Tree, both, get, put};
 use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
+
+#[cfg(feature = "tools")]
+mod curl;
+#[cfg(feature = "tools")]
+mod ffmpeg;
 
 both! {
     a_client_without_a_certificate_is_refused,
@@ -18,8 +23,6 @@ both! {
     rules_need_no_users_file,
     the_log_tells_the_name,
     authorities_are_read_anew,
-    ffmpeg_pushes_with_a_certificate,
-    curl_shows_its_certificate,
 }
 
 const RULES: &str = "\
@@ -232,60 +235,4 @@ fn authorities_are_read_anew(kind: Kind) {
         Ok(mut client) => client.try_end().expect_err("the client was let in"),
     };
     assert!(said.contains("fatal alert"), "{said}");
-}
-
-fn ffmpeg_pushes_with_a_certificate(kind: Kind) {
-    let mutual = start(kind, &[]);
-    let tree = &mutual.site.tree;
-    let encoder = mutual.named("encoder.example", &[]);
-    tree.write("client.pem", &encoder.cert);
-    tree.write("client-key.pem", &encoder.key);
-    tree.write("server-ca.pem", mutual.server.pem());
-    let (cert, key, ca) =
-        (tree.arg("client.pem"), tree.arg("client-key.pem"), tree.arg("server-ca.pem"));
-    let port = mutual.site.server.address().port();
-    let url = format!("https://localhost:{port}/live/manifest.mpd");
-    let push = |opts: &str| {
-        let source = ["-f", "lavfi", "-i", "testsrc=s=160x120:r=25", "-t", "3"];
-        let codec = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25"];
-        let dash = ["-f", "dash", "-seg_duration", "1", "-streaming", "1", "-method", "PUT"];
-        // Over TLS, ffmpeg 5.1 breaks off uploads on connections that persist, whatever the server.
-        let rest = ["-http_persistent", "0", "-http_opts", opts, &url];
-        let words: Vec<&str> = ["-v", "error"]
-            .into_iter()
-            .chain(source)
-            .chain(codec)
-            .chain(dash)
-            .chain(rest)
-            .collect();
-        run("ffmpeg", &words, b"")
-    };
-    push(&format!("key_file={key}:cert_file={cert}:ca_file={ca}:tls_verify=1")).ok();
-    let pushed = tree.list();
-    assert!(pushed.iter().any(|name| name == "www/live/manifest.mpd"), "{pushed:?}");
-    let segments = pushed.iter().filter(|name| name.contains("chunk-stream0")).count();
-    assert!(segments >= 3, "{pushed:?}");
-    // Each of them is the file that was encoded: it can be decoded.
-    let manifest = tree.arg("www/live/manifest.mpd");
-    run("ffmpeg", &["-v", "error", "-xerror", "-i", &manifest, "-f", "null", "-"], b"").ok();
-}
-
-fn curl_shows_its_certificate(kind: Kind) {
-    let mutual = start(kind, &[]);
-    let tree = &mutual.site.tree;
-    let alice = mutual.named("alice", &[]);
-    tree.write("client.pem", alice.cert + &alice.key);
-    tree.write("server-ca.pem", mutual.server.pem());
-    let (cert, ca) = (tree.arg("client.pem"), tree.arg("server-ca.pem"));
-    let url = mutual.site.server.url("/private/a.txt");
-    for version in ["1.2", "1.3"] {
-        let args = ["-sS", "--max-time", "60", "--cacert", &ca, "--tls-max", version, &url];
-        assert_eq!(
-            run("curl", &[&args[..], &["-E", &cert]].concat(), b"").ok(),
-            "www/private/a.txt"
-        );
-        // The alert is read, not lost in a reset.
-        let refused = run("curl", &args, b"");
-        assert!(refused.stderr.contains("alert certificate required"), "{refused:?}");
-    }
 }

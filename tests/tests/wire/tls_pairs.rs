@@ -3,9 +3,12 @@
 use std::fs;
 
 use httpout_tests::authority::{Authority, Subject};
-use httpout_tests::{Client, Exit, Kind, Ruled, Server, Tree, both, get, run};
+use httpout_tests::{Client, Exit, Kind, Ruled, Server, Tree, both, get};
 use rcgen::PKCS_ED25519;
 use rustls::version::TLS13;
+
+#[cfg(feature = "tools")]
+mod openssl;
 
 both! {
     what_clients_would_refuse_is_refused_at_the_start,
@@ -14,7 +17,6 @@ both! {
     a_broken_pair_changes_nothing,
     a_certificate_that_expires_soon_is_warned_of,
     a_byte_order_mark_is_passed_over,
-    a_certificate_for_development_is_made,
 }
 
 /// Of X.509 version 1, as `openssl x509 -req` makes them without extensions; valid until 2120.
@@ -27,6 +29,17 @@ MnwyQBd+3/0GWPW6csehyOt1O3dXUFLDtxzspxSF+pK9OKIFYwqTlOgN7IpKXjAK
 BggqhkjOPQQDAgNJADBGAiEAjExVBBg/q0SfWryesAleq8brTsCHSm9eUikQgE7E
 eaYCIQCUHFL8AfDKAtEFO0XzF043dccH00wKgA/6bvrGfpwHWg==
 -----END CERTIFICATE-----
+";
+
+/// A key in PKCS #8, encrypted with a password.
+const ENCRYPTED_KEY: &str = "\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAjrLHoe0BB6dQICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEAQIEEL1sHysJiI9J/4qcpJb+fOsEgZAn
+VPh9Eg+LS+5VJ6qDVsvlilTI2ki1Gdks/GgrRGRllMRlSxENKBak2iCF6qooDT1L
+6Xmd+XYPDyCWUm1IVRWVv4bRzoYCeAPS820PzRmVE3S2X/mvhwaLTOb9XXkg+VSy
+OFKL12nFJ2Qk+PGYPHsSJRuO8CGsDN6dQ5RR5s/Qs7h3QsmYKwXpthgV8vBQVeg=
+-----END ENCRYPTED PRIVATE KEY-----
 ";
 
 /// An encrypted key as OpenSSL wrote them of old.
@@ -66,15 +79,7 @@ fn files() -> Tree {
     tree.write("binary.pem", [0xff; 300]);
     tree.write("large.pem", vec![b'\n'; 2 << 20]);
     tree.dir("directory.pem");
-    let (key, cert) = (tree.arg("good-key.pem"), tree.arg("encrypted-key.pem"));
-    let pass = ["-aes128", "-passout", "pass:secret"];
-    run(
-        "openssl",
-        &[&["pkcs8", "-topk8", "-in", &key, "-out", &cert][..], &["-v2", "aes128"], &pass[1..]]
-            .concat(),
-        b"",
-    )
-    .ok();
+    tree.write("encrypted-key.pem", ENCRYPTED_KEY);
     tree
 }
 
@@ -214,24 +219,4 @@ fn a_byte_order_mark_is_passed_over(kind: Kind) {
         tree.arg(name)
     });
     Server::start(kind, &["--rdirs", &tree.arg(""), "--cert", &cert, "--pkey", &key]).stop();
-}
-
-fn a_certificate_for_development_is_made(kind: Kind) {
-    let tree = Tree::new();
-    tree.dir("www");
-    tree.write("www/a.txt", "hello");
-    let server = Server::start(kind, &["--rdirs", &tree.arg("www"), "--self-signed"]);
-    let address = server.address().to_string();
-    // Nobody vouches for it; who takes it from the server as it is finds the right names in it.
-    let shown = run("openssl", &["s_client", "-connect", &address, "-showcerts"], b"").ok();
-    let begin = shown.find("-----BEGIN").expect("a certificate is shown");
-    let end = shown.find("-----END CERTIFICATE-----").expect("a certificate is shown");
-    tree.write("ca.pem", format!("{}-----END CERTIFICATE-----\n", &shown[begin..end]));
-    let curl = |args: &[&str]| run("curl", &[&["-sS", "--max-time", "60"], args].concat(), b"");
-    assert_eq!(curl(&[&server.url("/a.txt")]).code, Some(60));
-    let ca = tree.arg("ca.pem");
-    assert_eq!(curl(&["--cacert", &ca, &server.url("/a.txt")]).ok(), "hello");
-    let port = server.address().port();
-    let by_name = format!("https://localhost:{port}/a.txt");
-    assert_eq!(curl(&["--cacert", &ca, "--ipv4", &by_name]).ok(), "hello");
 }

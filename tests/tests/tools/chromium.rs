@@ -1,0 +1,4 @@
+//! With Chromium.
+
+mod browser;
+mod players;

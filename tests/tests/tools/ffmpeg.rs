@@ -1,0 +1,5 @@
+//! With ffmpeg as encoder and as player, beside curl.
+
+mod clients;
+mod formats;
+mod framing;

@@ -1,0 +1,3 @@
+//! With python3.
+
+mod cases;

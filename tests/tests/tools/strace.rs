@@ -1,0 +1,3 @@
+//! With strace, which shows system calls and makes them fail.
+
+mod faults;
