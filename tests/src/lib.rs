@@ -15,6 +15,7 @@ pub mod coded;
 pub mod listing;
 pub mod live;
 mod message;
+pub mod page;
 mod pusher;
 mod request;
 mod ruled;
@@ -61,3 +62,8 @@ macro_rules! both {
         }
     };
 }
+
+/// The Rust code of the documentation compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+pub struct Embedding;

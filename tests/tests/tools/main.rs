@@ -2,6 +2,7 @@
 //! path, here or in the wire suite, so that a machine without the tool can leave it out by name.
 
 mod chromium;
+mod curl;
 mod ffmpeg;
 mod nginx;
 mod python3;

@@ -10,6 +10,7 @@ mod conformance_9110_ranges;
 mod conformance_9112;
 mod conformance_9112_framing;
 mod cors;
+mod documents;
 mod file_sink;
 mod gmem;
 mod growing;
