@@ -8,9 +8,9 @@ cd "$(dirname "$0")"
 minutes=${1:?usage: run.sh MINUTES [TARGET]...}
 shift
 targets=("$@")
-((${#targets[@]})) || mapfile -t targets < <(cargo +nightly fuzz list)
+((${#targets[@]})) || mapfile -t targets < <(cargo fuzz list)
 
-cargo +nightly fuzz build --sanitizer none
+cargo fuzz build --sanitizer none
 failed=0
 for target in "${targets[@]}"; do
   case $target in
@@ -22,7 +22,7 @@ for target in "${targets[@]}"; do
   dict=http.dict
   [[ $target == framing ]] && dict=media.dict
   mkdir -p "found/$target"
-  cargo +nightly fuzz run --sanitizer none "$target" "found/$target" "corpus/$target" -- \
+  cargo fuzz run --sanitizer none "$target" "found/$target" "corpus/$target" -- \
     -max_total_time=$((minutes * 60)) -max_len=$longest -dict=$dict -timeout=10 -print_final_stats=1 ||
     failed=1
 done
