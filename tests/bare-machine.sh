@@ -14,10 +14,10 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 server=
 clean_up() {
   [[ -z $server ]] || kill "$server" 2>/dev/null || true
-  for at in opt/rust dev/shm dev/pts dev sys proc; do
+  for at in opt/rust dev sys proc; do
     if mountpoint -q "$dir/$at"; then umount -l "$dir/$at"; fi
   done
-  rm -rf --one-file-system "$dir"
+  if ! grep -q " $dir/" /proc/self/mountinfo; then rm -rf --one-file-system "$dir"; fi
 }
 trap clean_up EXIT
 
@@ -25,6 +25,7 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Release: bookworm' | head 
 debootstrap --variant=minbase --include=ca-certificates bookworm "$dir" "$mirror" >/dev/null
 
 # The chroot reaches the registries as this machine does.
+rm "$dir/etc/apt/sources.list"
 for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /root/.npmrc /root/.cargo/config.toml \
   /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/apt.conf.d /etc/apt/auth.conf.d \
   /usr/local/share/ca-certificates /etc/ssl/certs; do
@@ -37,8 +38,11 @@ done
 mkdir -p "$dir/opt/rust"
 mount --bind "$(rustc --print sysroot)" "$dir/opt/rust"
 mount -t proc proc "$dir/proc"
-mount --rbind /sys "$dir/sys"
-mount --rbind /dev "$dir/dev"
+for at in sys dev; do
+  mount --rbind "/$at" "$dir/$at"
+  # What is unmounted here stays mounted there.
+  mount --make-rslave "$dir/$at"
+done
 git clone --quiet --no-hardlinks "$here" "$dir/root/httpout"
 
 # Becomes the command, so that it can be ended by its number.
