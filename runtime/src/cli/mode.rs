@@ -22,7 +22,7 @@ pub(super) struct Mode {
     pub(super) hmode: HMode,
 }
 
-/// The seed's `hmode`.
+/// The option `hmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum HMode {
     /// Serve, store and broadcast

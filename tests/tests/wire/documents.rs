@@ -181,6 +181,33 @@ fn each_link_leads_somewhere() {
     }
 }
 
+/// Directories of the repository that pages name files in.
+const DIRECTORIES: [&str; 9] = [
+    "benches/",
+    "contrib/",
+    "docs/",
+    "fuzz/",
+    "proto/",
+    "runtime-smol/",
+    "runtime-tokio/",
+    "runtime/",
+    "tests/",
+];
+
+#[test]
+fn each_file_that_a_page_names_is_there() {
+    for page in pages() {
+        for (number, line) in page.prose() {
+            for code in line.split('`').skip(1).step_by(2) {
+                let is_path = DIRECTORIES.iter().any(|dir| code.starts_with(dir))
+                    && !code.contains([' ', '*', '<']);
+                let exists = repository().join(code).exists();
+                assert!(!is_path || exists, "{}:{number}: there is no {code}", page.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn pages_are_readable() {
     let readme = Page::read("README.md").text.split_whitespace().count();

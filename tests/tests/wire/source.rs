@@ -490,7 +490,7 @@ fn options_that_do_not_go_together(kind: Kind) {
     for args in [&["--hmode", "source", "-o", "exec:"][..], &["--hmode", "fountain"]] {
         assert_eq!(Server::fails(kind, args).code, Some(2), "{args:?}");
     }
-    // The seed: ignored if wdir is set.
+    // As in GPAC: ignored if wdir is set.
     let server = Server::start(kind, &["--hmode", "source", "--wdir", &tree.arg("in")]);
     server.ask(&put("/a", "x")).status_is(201);
     let exit = server.stop();
