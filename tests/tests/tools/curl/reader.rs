@@ -1,7 +1,7 @@
 //! A reader that runs every code block of a page, in order, in an empty directory. See [`page`](httpout_tests::page).
 //!
-//! What differs from a reader at a terminal: the ports are free ones, the server is waited for, and `cargo run --release --`
-//! means the program that is built already.
+//! What differs from a reader at a terminal: the ports are free ones, the server is waited for, and `./x run` is the program
+//! that is built already.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -63,9 +63,9 @@ impl Reader {
         tree.dir("bin");
         let program = binary(kind);
         symlink(&program, tree.path("bin/httpout")).expect("a link can be made");
-        let cargo = "#!/bin/sh\n[ \"$1 $2 $3\" = 'run --release --' ] || exit 1\nshift 3\nexec httpout \"$@\"\n";
-        tree.write("bin/cargo", cargo);
-        fs::set_permissions(tree.path("bin/cargo"), fs::Permissions::from_mode(0o755))
+        let x = "#!/bin/sh\n[ \"$1\" = run ] || exit 1\nshift\nexec httpout \"$@\"\n";
+        tree.write("x", x);
+        fs::set_permissions(tree.path("x"), fs::Permissions::from_mode(0o755))
             .expect("the file is ours");
         let ports = free_ports();
         Self { page: Page::read(page), tree, ports, server: None, background: Vec::new() }
@@ -100,7 +100,7 @@ impl Reader {
     #[track_caller]
     fn serve(&mut self, text: &str, place: &str) {
         for command in commands(text) {
-            if !command.contains("httpout ") && !command.contains("cargo ") {
+            if !command.contains("httpout ") && !command.contains("./x ") {
                 self.run(&command, place);
                 continue;
             }
