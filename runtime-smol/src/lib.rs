@@ -18,19 +18,22 @@
 //! ```
 
 mod net;
+#[cfg(feature = "push")]
+mod push;
 
 use std::{io, sync::Arc};
 
-pub use httpout_runtime::{
-    BroadcastOptions, Broken, ClientAuth, Config, ConfigError, Credentials, Delivery, Description,
-    Failure, Handle, IncomingUpload, Limits, LiveOptions, Multirange, Options, Publication,
-    PublishError, Publisher, PushConfig, RangeField, Refusal, Server, Sink, Status, Stored,
-    TlsOptions, TrustOptions, Upload, UploadOptions, Uploader, Uploads, Why, hook,
-};
-use httpout_runtime::{Connection, Parts, accept, feed, push::Pushes};
-use smol::Executor;
+use async_executor::Executor;
+#[doc(inline)]
+pub use httpout_runtime::embed::*;
+use httpout_runtime::{Connection, Parts, accept, feed};
 
-use crate::net::{Dial, Listener, Socket};
+use crate::net::{Listener, Socket};
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use crate::push::push_on;
+#[cfg(feature = "push")]
+pub use crate::push::uploader;
 
 /// Serves on this executor, which has to be run meanwhile, by one thread or several, until the server is
 /// [shut down](Handle::shut_down) and the last connection is closed.
@@ -57,23 +60,4 @@ pub async fn serve(server: Server, executor: Arc<Executor<'static>>) -> io::Resu
     }
     shared.over().await;
     Ok(())
-}
-
-/// Uploads to another server, beneath this URL: `http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH`, on this executor, which has to be run
-/// meanwhile.
-///
-/// # Errors
-/// A URL or an option that cannot be obeyed.
-pub fn uploader(
-    url: &str,
-    options: UploadOptions,
-    executor: Arc<Executor<'static>>,
-) -> Result<Uploader, ConfigError> {
-    Uploader::new::<Dial>(url, options, Box::new(move |lane| executor.spawn(lane).detach()))
-}
-
-/// Uploads what the command line says. True if all of it arrived.
-#[doc(hidden)]
-pub async fn push_on(pushes: Pushes, executor: Arc<Executor<'static>>) -> bool {
-    pushes.run::<Dial>(move |lane| executor.spawn(lane).detach()).await
 }

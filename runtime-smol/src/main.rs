@@ -2,9 +2,9 @@
 
 use std::{future::pending, io, process::ExitCode, sync::Arc, thread};
 
+use async_executor::Executor;
 use httpout_runtime::{entry, push::Pushes};
 use httpout_smol::{Server, push_on, serve};
-use smol::Executor;
 
 fn main() -> ExitCode {
     entry::run(run, push)
@@ -16,13 +16,13 @@ fn run(server: Server) -> io::Result<()> {
     for number in 1..entry::processors() {
         let executor = executor.clone();
         let worker = thread::Builder::new().name(format!("worker-{number}"));
-        worker.spawn(move || smol::block_on(executor.run(pending::<()>())))?;
+        worker.spawn(move || async_io::block_on(executor.run(pending::<()>())))?;
     }
-    smol::block_on(executor.run(serve(server, executor.clone())))
+    async_io::block_on(executor.run(serve(server, executor.clone())))
 }
 
 /// One thread does it all.
 fn push(pushes: Pushes) -> io::Result<bool> {
     let executor: Arc<Executor<'static>> = Arc::default();
-    Ok(smol::block_on(executor.run(push_on(pushes, executor.clone()))))
+    Ok(async_io::block_on(executor.run(push_on(pushes, executor.clone()))))
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_io::{Async, Timer};
-use httpout_runtime::{Acceptor, Dialler, Transport};
+use httpout_runtime::{Acceptor, Transport};
 
 /// A connected socket.
 #[derive(Debug)]
@@ -27,8 +27,13 @@ pub(crate) struct Socket {
 impl Socket {
     /// Registers the socket with the reactor.
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
-        let stream = Async::new_nonblocking(stream)?;
-        Ok(Self { stream, timer: None, drained: true, full: false })
+        Async::new_nonblocking(stream).map(Self::from)
+    }
+}
+
+impl From<Async<TcpStream>> for Socket {
+    fn from(stream: Async<TcpStream>) -> Self {
+        Self { stream, timer: None, drained: true, full: false }
     }
 }
 
@@ -115,23 +120,5 @@ impl Acceptor for Listener {
         async move {
             timer.await;
         }
-    }
-}
-
-/// Opens connections.
-#[derive(Debug)]
-pub(crate) struct Dial;
-
-impl Dialler for Dial {
-    type Transport = Socket;
-
-    async fn connect(address: SocketAddr) -> io::Result<Socket> {
-        let stream = Async::<TcpStream>::connect(address).await?;
-        stream.get_ref().set_nodelay(true)?;
-        Ok(Socket { stream, timer: None, drained: true, full: false })
-    }
-
-    fn sleep(until: Instant) -> impl Future<Output = ()> + Send {
-        Listener::sleep(until)
     }
 }

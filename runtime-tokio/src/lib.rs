@@ -17,19 +17,22 @@
 //! ```
 
 mod net;
+#[cfg(feature = "push")]
+mod push;
 
 use std::io;
 
-pub use httpout_runtime::{
-    BroadcastOptions, Broken, ClientAuth, Config, ConfigError, Credentials, Delivery, Description,
-    Failure, Handle, IncomingUpload, Limits, LiveOptions, Multirange, Options, Publication,
-    PublishError, Publisher, PushConfig, RangeField, Refusal, Server, Sink, Status, Stored,
-    TlsOptions, TrustOptions, Upload, UploadOptions, Uploader, Uploads, Why, hook,
-};
-use httpout_runtime::{Connection, Parts, accept, feed, push::Pushes};
+#[doc(inline)]
+pub use httpout_runtime::embed::*;
+use httpout_runtime::{Connection, Parts, accept, feed};
 use tokio::runtime;
 
-use crate::net::{Dial, Listener, Socket};
+use crate::net::{Listener, Socket};
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use crate::push::push_on;
+#[cfg(feature = "push")]
+pub use crate::push::uploader;
 
 /// Serves on the runtime of the calling task until the server is [shut down](Handle::shut_down) and the last connection is closed.
 ///
@@ -64,20 +67,4 @@ pub async fn serve_on(server: Server, workers: Vec<runtime::Handle>) -> io::Resu
     }
     shared.over().await;
     Ok(())
-}
-
-/// Uploads to another server, beneath this URL: `http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH`, on the runtime of the calling task.
-///
-/// # Errors
-/// A URL or an option that cannot be obeyed.
-pub fn uploader(url: &str, options: UploadOptions) -> Result<Uploader, ConfigError> {
-    let runtime = runtime::Handle::current();
-    let spawn = move |lane| drop(runtime.spawn(lane));
-    Uploader::new::<Dial>(url, options, Box::new(spawn))
-}
-
-/// Uploads what the command line says. True if all of it arrived.
-#[doc(hidden)]
-pub async fn push_on(pushes: Pushes, runtime: runtime::Handle) -> bool {
-    pushes.run::<Dial>(move |lane| drop(runtime.spawn(lane))).await
 }

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use httpout_runtime::{Acceptor, Dialler, Transport};
+use httpout_runtime::{Acceptor, Transport};
 use tokio::{
     io::{AsyncRead, Interest, ReadBuf},
     net::TcpStream,
@@ -27,13 +27,19 @@ pub(crate) struct Socket {
 impl Socket {
     /// Registers the socket with the runtime of the calling task.
     pub(crate) fn new(stream: std::net::TcpStream) -> io::Result<Self> {
-        Ok(Self { stream: TcpStream::from_std(stream)?, timer: None })
+        TcpStream::from_std(stream).map(Self::from)
     }
 
     /// Saves a call that would only say that the socket is full.
     fn forget_writable(&self) {
         let full = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
         let _ = self.stream.try_io(Interest::WRITABLE, full);
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self { stream, timer: None }
     }
 }
 
@@ -98,24 +104,6 @@ impl Acceptor for Listener {
         let (stream, peer) = ready!(self.0.poll_accept(cx))?;
         // It may be served by another runtime than the one that accepts.
         Poll::Ready(stream.into_std().map(|stream| (stream, peer)))
-    }
-
-    fn sleep(until: Instant) -> impl Future<Output = ()> + Send {
-        sleep_until(until.into())
-    }
-}
-
-/// Opens connections.
-#[derive(Debug)]
-pub(crate) struct Dial;
-
-impl Dialler for Dial {
-    type Transport = Socket;
-
-    async fn connect(address: SocketAddr) -> io::Result<Socket> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Socket { stream, timer: None })
     }
 
     fn sleep(until: Instant) -> impl Future<Output = ()> + Send {

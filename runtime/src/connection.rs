@@ -1,6 +1,10 @@
 //! The driver: one connection's session, its socket and its files. Written once for every runtime.
 
 mod hooked;
+#[cfg(feature = "tls")]
+mod secure;
+#[cfg(not(feature = "tls"))]
+#[path = "without/secure.rs"]
 mod secure;
 
 use std::{
@@ -15,7 +19,7 @@ use std::{
 
 use httpout_proto::{
     Done, Effect, FileId, FsError, Now, OpId, Session, Step, Wait,
-    effect::{self, Meta, Verified},
+    effect::{self, Meta},
     live::{FeedId, Group, ListenerId},
 };
 use rustix::{
@@ -40,7 +44,6 @@ use crate::{
     server::{Admission, Follower, Following, Offer, Shared},
     source::Under,
     tls::Tls,
-    verify::Outcome,
 };
 
 /// Rounds of a busy connection before the others on its thread have their turn.
@@ -496,13 +499,10 @@ impl<T: Transport> Connection<T> {
             Effect::Verify { op, user, password, credential } => {
                 let waiter = Follower { mailbox: self.mailbox.clone(), op };
                 let peer = self.admission.peer();
-                let verified =
-                    match self.shared().verifier.ask(peer, &user, password, credential, waiter) {
-                        Outcome::Later => return,
-                        Outcome::Right => Verified::Right,
-                        Outcome::TooMany { retry } => Verified::TooMany(retry),
-                    };
-                self.session.handle_done(op, Ok(Done::Verified(verified)));
+                let verifier = &self.shared().verifier;
+                if let Some(verified) = verifier.ask(peer, &user, password, credential, waiter) {
+                    self.session.handle_done(op, Ok(Done::Verified(verified)));
+                }
             }
             Effect::Listen { op, path } => {
                 let done = match self.shared().channels.listen(&path) {

@@ -14,11 +14,14 @@ use httpout_proto::{
     live::{Description, LiveOptions, framing::Format},
 };
 
+#[cfg(feature = "push")]
 pub(crate) use self::{
     directory::{Begun, Dir, Sink, read_at, serve},
+    source::Reader,
+};
+pub(crate) use self::{
     pump::{announce, feed},
     recording::Recording,
-    source::Reader,
 };
 
 /// An input of the server.
@@ -50,8 +53,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// `-`, `DIR/` or a file's name.
-    pub(crate) fn parse(text: &str) -> Self {
+    /// Reads `-`, `DIR/` or a file's name, as the option `--input` does.
+    pub fn parse(text: &str) -> Self {
         match text {
             "-" => Self::Stdin,
             path if path.ends_with('/') || Path::new(path).is_dir() => Self::Directory(path.into()),

@@ -2,10 +2,15 @@
 //! beneath their directories, the acceptor, the command line.
 
 mod buffers;
+#[cfg(feature = "cli")]
 pub mod cli;
 mod connection;
+#[cfg(feature = "cli")]
 mod creds;
+#[cfg(feature = "push")]
 mod dial;
+pub mod embed;
+#[cfg(feature = "cli")]
 pub mod entry;
 pub mod files;
 mod held;
@@ -13,39 +18,43 @@ pub mod hook;
 pub mod input;
 #[cfg(feature = "js")]
 pub mod js;
+#[cfg(feature = "cli")]
 pub mod listen;
 mod live;
+#[cfg(feature = "cli")]
 pub mod log;
 mod mailbox;
 mod metrics;
+#[cfg(feature = "cli")]
 pub mod notify;
 mod output;
+#[cfg(feature = "auth")]
 mod passwords;
 mod publisher;
+#[cfg(feature = "push")]
 pub mod push;
 mod request_log;
+#[cfg(feature = "cli")]
 mod rights;
 mod serve;
 mod server;
 mod source;
+#[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "without/tls.rs"]
+mod tls;
+#[cfg(feature = "auth")]
+mod verify;
+#[cfg(not(feature = "auth"))]
+#[path = "without/verify.rs"]
 mod verify;
 
 pub use connection::{Connection, Transport};
+#[cfg(feature = "push")]
 pub use dial::Dialler;
-pub use httpout_proto::push::{Credentials, Failure, Outcome, PushConfig, RangeField, Stored, Why};
-pub use httpout_proto::{
-    Config, ConfigError, Limits,
-    effect::{Delivery, Refusal},
-    http1::Status,
-    live::{BroadcastOptions, Description, LiveOptions},
-    site::{Cors, Multirange},
-};
+pub use embed::*;
+#[cfg(feature = "cli")]
 pub use log::LogFormat;
-pub use publisher::{Publication, PublishError, Publisher};
-pub use push::{Upload, UploadOptions, Uploader};
-pub use request_log::{Format as AccessLogFormat, LogOptions, ReqLog};
-pub use serve::{Acceptor, Handle, Parts, Server, accept, feed};
-pub use server::{Admission, AnyHook, Door, Options, Shared};
-pub use source::{Broken, IncomingUpload, Sink, Uploads};
-pub use tls::{ClientAuth, TlsOptions, TrustOptions};
+pub use serve::{Acceptor, Parts, accept, feed};
+pub use server::{Admission, Door, Shared};

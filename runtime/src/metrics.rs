@@ -132,6 +132,7 @@ impl Metrics {
         if done { &self.reloads } else { &self.reloads_failed }.add(1);
     }
 
+    #[cfg(feature = "tls")]
     pub(crate) fn handshake(&self, done: bool) {
         if done { &self.handshakes } else { &self.handshakes_failed }.add(1);
     }

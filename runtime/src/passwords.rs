@@ -6,7 +6,7 @@ mod tests;
 use std::hint::black_box;
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
+    Algorithm, Argon2, Params, PasswordVerifier as _, Version,
     password_hash::{self, phc::PasswordHash},
 };
 use bcrypt::{BcryptError, HashParts};
@@ -53,7 +53,10 @@ pub(crate) fn verify(credential: Option<&Credential>, password: &Secret) -> bool
 ///
 /// # Errors
 /// The system gives no random bytes.
+#[cfg(feature = "cli")]
 pub(crate) fn hash(password: &Secret) -> password_hash::Result<String> {
+    use argon2::PasswordHasher as _;
+
     let hash = own_argon2()?.hash_password(password.reveal().as_bytes())?;
     Ok(hash.to_string())
 }

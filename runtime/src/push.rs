@@ -1,6 +1,11 @@
 //! Push mode: what is uploaded to another server, and the library's [`Uploader`]. Decisions are made by
 //! [`httpout_proto::push`]; here are its sockets and files.
 
+#[cfg(feature = "cli")]
+mod bar;
+#[cfg(not(feature = "cli"))]
+#[path = "without/bar.rs"]
+mod bar;
 mod body;
 mod crew;
 mod directory;
@@ -8,6 +13,11 @@ mod lane;
 mod promise;
 mod report;
 mod run;
+#[cfg(feature = "tls")]
+mod trust;
+#[cfg(not(feature = "tls"))]
+#[path = "without/trust.rs"]
+mod trust;
 mod uploader;
 mod wire;
 
@@ -17,10 +27,12 @@ use httpout_proto::push::{Credentials, PushConfig, Target, UploadRange};
 
 pub use self::{
     crew::{Errand, Spawn},
-    run::Pushes,
+    run::{Pushes, Stop},
     uploader::{Upload, UploadOptions, Uploader},
 };
-use crate::{ReqLog, input::Source, tls::TrustOptions};
+#[cfg(feature = "tls")]
+use crate::TrustOptions;
+use crate::{ReqLog, input::Source};
 
 /// What is to be uploaded, and how.
 #[derive(Clone, Debug)]
@@ -30,6 +42,7 @@ pub struct Plan {
     /// How uploads are made.
     pub config: PushConfig,
     /// Whom to trust, and what to show, over TLS.
+    #[cfg(feature = "tls")]
     pub trust: TrustOptions,
     /// Files up to so many bytes are sent together with their head.
     pub block_size: usize,

@@ -20,7 +20,6 @@ use crate::{
     publisher::Publisher,
     server::{Admission, Door, Options, Shared},
     source::{Deliveries, Sink, Uploads},
-    tls::TlsOptions,
 };
 
 /// How long the acceptor rests when file descriptors ran out.
@@ -101,12 +100,13 @@ impl Server {
     ///
     /// # Errors
     /// A file that cannot be used; or it was called before.
+    #[cfg(feature = "tls")]
     pub fn with_tls(
         mut self,
         listeners: Vec<TcpListener>,
-        options: &TlsOptions,
+        options: &crate::TlsOptions,
     ) -> Result<Self, ConfigError> {
-        self.shared.secure(options)?;
+        self.shared.tls.set(options)?;
         self.secure = listeners;
         Ok(self)
     }
@@ -204,6 +204,7 @@ impl Handle {
     }
 
     /// As [`renew`](Self::renew), and counts it as failed if the options cannot be had.
+    #[cfg(feature = "cli")]
     pub(crate) fn renew_by(
         &self,
         config: impl FnOnce() -> Result<Config, ConfigError>,

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -29,8 +29,8 @@ use crate::{
     metrics::{Gauges, Metrics},
     request_log::{LogOptions, Logs},
     source::Deliveries,
-    tls::{Setup, Tls, TlsOptions},
-    verify::{Verifier, Waiter},
+    tls::{Secured, Tls},
+    verify::{self, Verifier, Waiter},
 };
 
 /// Connections beyond the limit that are told so at a time; more are closed without a word.
@@ -85,8 +85,7 @@ impl Default for Options {
 pub struct Shared {
     offer: RwLock<Arc<Offer>>,
     pub(crate) options: Options,
-    /// How connections are secured, if any are.
-    tls: OnceLock<(TlsOptions, RwLock<Arc<Setup>>)>,
+    pub(crate) tls: Secured,
     pub(crate) verifier: Verifier<Follower>,
     pub(crate) listings: Arc<Budget>,
     pub(crate) metrics: Metrics,
@@ -214,7 +213,7 @@ impl Shared {
         Ok(Arc::new(Self {
             offer: RwLock::new(Arc::new(offer)),
             options,
-            tls: OnceLock::new(),
+            tls: Secured::default(),
             verifier,
             listings: Arc::default(),
             metrics: Metrics::new(),
@@ -255,33 +254,15 @@ impl Shared {
         renewed
     }
 
-    /// Secures connections from now on that come in by [`Door::Secure`].
-    pub(crate) fn secure(&self, options: &TlsOptions) -> Result<(), ConfigError> {
-        let setup = RwLock::new(Arc::new(Setup::new(options, None)?));
-        self.tls.set((options.clone(), setup)).map_err(|_| ConfigError {
-            option: "cert",
-            problem: "TLS is set up already".into(),
-            help: "set it up once",
-        })
-    }
-
-    fn setup(&self) -> Option<Arc<Setup>> {
-        self.tls.get().map(|(_, setup)| read(setup).clone())
-    }
-
     fn try_renew(&self, config: Config) -> Result<(), ConfigError> {
-        let before = self.setup();
-        let setup = self.tls.get().map(|(options, _)| Setup::new(options, before.as_deref()));
-        let setup = setup.transpose()?;
+        let renewal = self.tls.read_anew()?;
         let site = check(config, &self.options)?;
         let roots = self.offer().roots.reopen(&site)?;
         // Last of what may fail: it cannot be taken back.
         self.options.hook.as_ref().map_or(Ok(()), |hook| hook.renew())?;
         let offer = Arc::new(Offer { site, roots, encoded: Encoded::default() });
         *self.offer.write().unwrap_or_else(PoisonError::into_inner) = offer.clone();
-        if let (Some((_, current)), Some(setup)) = (self.tls.get(), setup) {
-            *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(setup);
-        }
+        self.tls.renew(renewal);
         for mailbox in lock(&self.clients).open.values() {
             mailbox.post(Message::Renewed(offer.clone()));
         }
@@ -295,7 +276,7 @@ impl Shared {
         let (peer, port) = (peer.ip().to_canonical(), peer.port());
         let tls = match door {
             // Never in the clear what was to be secured.
-            Door::Secure => Some(Box::new(Tls::new(self.setup()?.driver().ok()?))),
+            Door::Secure => Some(Box::new(self.tls.begin()?)),
             Door::Public | Door::Admin => None,
         };
         let Options { maxc, maxp, .. } = self.options;
@@ -395,7 +376,7 @@ impl Shared {
             checks_wrong: checks.wrong.load(Ordering::Relaxed),
             checks_refused: checks.refused.load(Ordering::Relaxed),
             log_lines_lost: self.logs.lost(),
-            certificate_end: self.setup().map(|setup| setup.not_after()),
+            certificate_end: self.tls.not_after(),
             memory: self.offer().roots.usage(),
         })
     }
@@ -611,6 +592,7 @@ pub(crate) async fn wait_for(event: &Event, happened: impl Fn() -> bool) {
 /// Has told what the logs want to know, and asked what the hook wants to decide.
 fn check(mut config: Config, options: &Options) -> Result<Arc<Site>, ConfigError> {
     let log = &options.log;
+    verify::check(&config.users)?;
     config.hook |= options.hook.is_some();
     config.log |= log.access.is_some() || log.reqlog.is_some();
     config.log_begin |= log.reqlog.is_some();

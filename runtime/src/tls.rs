@@ -7,16 +7,19 @@ mod names;
 mod options;
 mod pair;
 mod plaintext;
+mod secured;
 mod self_signed;
 mod setup;
 
-pub(crate) use self::{
-    client::explain,
-    link::{Shaken, Tls},
-};
+#[cfg(feature = "push")]
+pub(crate) use self::client::explain;
 pub use self::{
     client::{ClientSetup, TrustOptions},
     driver::{Driver, Fault, Received},
     options::{ClientAuth, TlsOptions},
     setup::Setup,
+};
+pub(crate) use self::{
+    link::{Shaken, Tls},
+    secured::Secured,
 };

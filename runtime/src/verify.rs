@@ -11,11 +11,15 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use argon2::password_hash::try_generate_salt;
-use httpout_proto::auth::{Credential, Gate, Secret, gate::Asked};
+use httpout_proto::{
+    ConfigError,
+    auth::{Credential, Gate, Secret, Users, gate::Asked},
+    effect::Verified,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::passwords;
@@ -43,15 +47,12 @@ pub(crate) trait Waiter: Send + 'static {
     fn tell(self, right: bool);
 }
 
-/// What becomes of a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The password is right; the waiter is not told.
-    Right,
-    /// The waiter will be told.
-    Later,
-    /// It is not checked, and the waiter is not told; to ask again makes sense after this time.
-    TooMany { retry: Duration },
+/// Every kind of credential can be checked.
+///
+/// # Errors
+/// None here; a build without passwords refuses them.
+pub(crate) fn check(_: &Users) -> Result<(), ConfigError> {
+    Ok(())
 }
 
 /// What is asked, as a keyed digest.
@@ -80,7 +81,7 @@ impl<W: Waiter> Verifier<W> {
     }
 
     /// Asks whether this is the user's password. Without a credential (there is no such user) it is found wrong, as late as
-    /// otherwise. Never blocks.
+    /// otherwise. Never blocks. `None`: the waiter will be told; otherwise it is not.
     pub(crate) fn ask(
         &self,
         peer: IpAddr,
@@ -88,7 +89,7 @@ impl<W: Waiter> Verifier<W> {
         password: Secret,
         credential: Option<Credential>,
         waiter: W,
-    ) -> Outcome {
+    ) -> Option<Verified> {
         let key = self.key(user, &password, credential.as_ref());
         let job = Job { password, credential };
         let mut gate = lock(&self.gate);
@@ -96,16 +97,16 @@ impl<W: Waiter> Verifier<W> {
         let asked = gate.ask(Instant::now(), peer, key, job, waiter);
         drop(gate);
         match asked {
-            Asked::Right => Outcome::Right,
-            Asked::Queued => Outcome::Later,
+            Asked::Right => Some(Verified::Right),
+            Asked::Queued => None,
             Asked::TooMany { retry, .. } => {
                 self.counts.refused.fetch_add(1, Ordering::Relaxed);
-                Outcome::TooMany { retry }
+                Some(Verified::TooMany(retry))
             }
             Asked::Check(job) => {
                 let (gate, check, counts) = (self.gate.clone(), self.check, self.counts.clone());
                 blocking::unblock(move || run(&gate, check, &counts, key, job)).detach();
-                Outcome::Later
+                None
             }
         }
     }

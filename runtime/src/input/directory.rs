@@ -29,7 +29,9 @@ use httpout_proto::{
     live::{Copied, Directory, DirectoryAction, DirectoryStep, FileEvent},
 };
 
-pub(crate) use self::source::{Dir, read_at};
+pub(crate) use self::source::Dir;
+#[cfg(feature = "push")]
+pub(crate) use self::source::read_at;
 use self::{copy::Copier, in_place::InPlace, watch::Watch};
 use crate::server::Shared;
 

@@ -15,8 +15,8 @@ use httpout_proto::{
     push::{Class, Failure, JobId, Order, Outcome, PushOptions, Target, UploadRange, Why},
 };
 
-use super::{body::Body, lane::Lane};
-use crate::{dial::Dialler, tls::ClientSetup};
+use super::{body::Body, lane::Lane, trust::Trust};
+use crate::dial::Dialler;
 
 /// Something that runs by itself.
 pub type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -51,7 +51,7 @@ pub(super) trait Observer: Send + Sync {
 /// What the connections to one server share.
 pub(super) struct Crew {
     pub(super) options: Arc<PushOptions>,
-    pub(super) trust: Option<ClientSetup>,
+    pub(super) trust: Trust,
     pub(super) block_size: usize,
     pub(super) observer: Option<Arc<dyn Observer>>,
     hire: Box<dyn Fn(Arc<Self>, usize) + Send + Sync>,
@@ -91,7 +91,7 @@ impl Crew {
     /// Up to so many connections, each a task of its own.
     pub(super) fn new<D: Dialler>(
         options: Arc<PushOptions>,
-        (trust, block_size): (Option<ClientSetup>, usize),
+        (trust, block_size): (Trust, usize),
         observer: Option<Arc<dyn Observer>>,
         most: usize,
         spawn: Spawn,

@@ -20,7 +20,8 @@ use httpout_proto::{
 use super::{
     body::{Body, Content, Follow, Given, Opened},
     crew::{Crew, News, Task},
-    wire::{Out, Wire, connect, tls_fault},
+    trust,
+    wire::{Out, Wire, connect},
 };
 use crate::{dial::Dialler, output::Source};
 
@@ -116,7 +117,7 @@ impl<D: Dialler> Lane<D> {
             PushEffect::Dial { origin } => {
                 let crew = self.crew.clone();
                 self.dialling =
-                    Some(Box::pin(async move { connect::<D>(&origin, crew.trust.as_ref()).await }));
+                    Some(Box::pin(async move { connect::<D>(&origin, &crew.trust).await }));
             }
             PushEffect::HangUp => {
                 self.dialling = None;
@@ -377,7 +378,7 @@ impl<D: Dialler> Lane<D> {
             Poll::Ready(Ok(Some(data))) => self.push.handle_data(data),
             Poll::Ready(Ok(None)) => self.push.handle_eof(),
             Poll::Ready(Err(error)) => {
-                self.fault = tls_fault(&error);
+                self.fault = trust::fault(&error);
                 match (&self.fault, &self.current) {
                     // It would be no better next time.
                     (Some(_), Some(current)) => self.push.cancel(current.id),

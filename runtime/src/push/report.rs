@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,9 +12,8 @@ use httpout_proto::{
     http1::Method,
     push::{Failure, JobId, Outcome, Target, Why},
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::crew::Observer;
+use super::{bar::Bar, crew::Observer};
 use crate::ReqLog;
 
 /// Tells what becomes of uploads.
@@ -22,7 +21,7 @@ use crate::ReqLog;
 pub(super) struct Report {
     reqlog: ReqLog,
     /// On a terminal.
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
     state: Mutex<State>,
 }
 
@@ -49,15 +48,7 @@ struct Job {
 
 impl Report {
     pub(super) fn new(reqlog: ReqLog) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template(
-                "{spinner} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {msg}",
-            );
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        Self { reqlog, bar, state: Mutex::default() }
+        Self { reqlog, bar: Bar::on_terminal(), state: Mutex::default() }
     }
 
     /// What is going to be done.
@@ -99,7 +90,7 @@ impl Report {
     /// The last line; true if everything arrived.
     pub(super) fn end(&self) -> bool {
         if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+            bar.finish();
         }
         let State { stored, removed, failed, bytes, .. } = *self.lock();
         let mut line = format!("{stored} stored, {bytes} bytes");
@@ -145,9 +136,8 @@ impl Report {
         let (sent, all) = jobs.fold((0, 0), |(sent, all), job| {
             (sent + job.sent, all + job.len.unwrap_or(job.sent).max(job.sent))
         });
-        bar.set_length(state.bytes + all);
-        bar.set_position(state.bytes + sent);
-        bar.set_message(format!("{} stored, {} under way", state.stored, state.under_way.len()));
+        let message = format!("{} stored, {} under way", state.stored, state.under_way.len());
+        bar.show(state.bytes + sent, state.bytes + all, message);
     }
 }
 

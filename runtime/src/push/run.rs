@@ -24,11 +24,11 @@ use super::{
     directory::{Ending, Uploads},
     promise::Promise,
     report::{Onlooker, Report},
+    trust::Trust,
 };
 use crate::{
     dial::Dialler,
     input::{Reader, Source, serve},
-    tls::ClientSetup,
 };
 
 /// Most connections to a server for files; no more than httpout takes of one address by itself.
@@ -40,26 +40,28 @@ const REST: Duration = Duration::from_millis(250);
 pub struct Pushes {
     plan: Plan,
     uploads: Vec<(Sent, Arc<PushOptions>)>,
-    trust: Option<ClientSetup>,
+    trust: Trust,
     report: Arc<Report>,
     stop: Arc<Stop>,
 }
 
 /// Ends a push from outside.
 #[derive(Debug, Default)]
-pub(crate) struct Stop {
+pub struct Stop {
     /// 1: what is under way may end; 2: nothing may.
     asked: AtomicUsize,
     changed: Event,
 }
 
 impl Stop {
-    pub(crate) fn ask(&self) {
+    /// No more is begun; what is under way may end.
+    pub fn ask(&self) {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.changed.notify(usize::MAX);
     }
 
-    pub(crate) fn abort(&self) {
+    /// Nothing more is uploaded.
+    pub fn abort(&self) {
         self.asked.store(2, Ordering::Relaxed);
         self.changed.notify(usize::MAX);
     }
@@ -88,19 +90,18 @@ impl Pushes {
             let options = PushOptions::new(PushConfig { credentials, ..plan.config.clone() })?;
             uploads.push((sent.clone(), Arc::new(options)));
         }
-        let secure = plan.uploads.iter().any(|sent| sent.target.origin.is_tls());
-        let trust = if secure { Some(ClientSetup::new(&plan.trust)?) } else { None };
+        let trust = Trust::of_plan(&plan)?;
         let report = Arc::new(Report::new(plan.reqlog.clone()));
         Ok(Self { plan, uploads, trust, report, stop: Arc::default() })
     }
 
     /// What ends it.
-    pub(crate) fn stop(&self) -> Arc<Stop> {
+    pub fn stop(&self) -> Arc<Stop> {
         self.stop.clone()
     }
 
     /// How long what is under way may go on once the end is asked for.
-    pub(crate) fn grace(&self) -> Duration {
+    pub fn grace(&self) -> Duration {
         self.plan.grace
     }
 
@@ -115,9 +116,6 @@ impl Pushes {
             format!("pushes {} {to} {}", sent.source.name(), sent.target)
         }));
         self.report.banner(&lines);
-        if self.plan.trust.insecure {
-            tracing::warn!("whoever answers is taken for the right server (--insecure)");
-        }
         let mut errands: Vec<Errand> = Vec::new();
         let mut crews: Vec<(Arc<Origin>, Option<Credentials>, Arc<Crew>)> = Vec::new();
         let mut all: Vec<Arc<Crew>> = Vec::new();

@@ -12,11 +12,11 @@ use super::{
     body::{Body, Pipe, Place},
     crew::{Crew, Spawn, Task},
     promise::Promise,
+    trust::Trust,
 };
-use crate::{
-    dial::Dialler,
-    tls::{ClientSetup, TrustOptions},
-};
+#[cfg(feature = "tls")]
+use crate::TrustOptions;
+use crate::dial::Dialler;
 
 /// Files up to so many bytes are sent together with their head.
 const BLOCK: usize = 10_000;
@@ -39,6 +39,7 @@ pub struct UploadOptions {
     /// Requests and retries.
     pub config: PushConfig,
     /// Whom to trust, and what to show, over TLS.
+    #[cfg(feature = "tls")]
     pub trust: TrustOptions,
     /// Most connections, at least 1.
     pub connections: usize,
@@ -46,7 +47,12 @@ pub struct UploadOptions {
 
 impl Default for UploadOptions {
     fn default() -> Self {
-        Self { config: PushConfig::default(), trust: TrustOptions::default(), connections: 4 }
+        Self {
+            config: PushConfig::default(),
+            #[cfg(feature = "tls")]
+            trust: TrustOptions::default(),
+            connections: 4,
+        }
     }
 }
 
@@ -65,13 +71,9 @@ impl Uploader {
             problem: format!("the URL cannot be used: {why}"),
             help: "write http://HOST:PORT/PATH",
         })?;
+        let trust = Trust::of(&options, &base.origin)?;
         let mut config = options.config;
         config.credentials = config.credentials.or(credentials);
-        let trust = if base.origin.is_tls() || options.trust != TrustOptions::default() {
-            Some(ClientSetup::new(&options.trust)?)
-        } else {
-            None
-        };
         let config = Arc::new(PushOptions::new(config)?);
         let crew = Crew::new::<D>(config, (trust, BLOCK), None, options.connections, spawn);
         Ok(Self(Arc::new(Owner { crew, base })))

@@ -8,18 +8,19 @@ use std::{
 
 use blocking::Task;
 use bytes::Bytes;
-use futures_lite::{FutureExt as _, future};
+use futures_lite::FutureExt as _;
 use httpout_proto::{
     FileId,
     http1::Transmit,
     push::{DialError, Origin},
 };
 
+use super::trust::{Trust, shake_hands};
 use crate::{
     Transport, buffers,
     dial::{Dialler, NoConnection, dial},
     output::{self, Sent, Source, Warm},
-    tls::{ClientSetup, Fault, Shaken, Tls, explain},
+    tls::Tls,
 };
 
 /// A connection to a server.
@@ -46,7 +47,7 @@ pub(super) enum Out {
 /// Makes a connection, and its TLS handshake.
 pub(super) async fn connect<D: Dialler>(
     origin: &Origin,
-    trust: Option<&ClientSetup>,
+    trust: &Trust,
 ) -> Result<Wire<D::Transport>, DialError> {
     let failed = |what: String, temporary| Err(DialError { what, temporary });
     let (mut transport, address) = match dial::<D>(origin.host(), origin.port()).await {
@@ -58,32 +59,11 @@ pub(super) async fn connect<D: Dialler>(
             return failed(format!("{address}: {why}"), true);
         }
     };
-    if !origin.is_tls() {
-        return Ok(Wire { transport, tls: None, warm: Warm::default(), fetching: None });
+    let mut tls = None;
+    if origin.is_tls() {
+        tls = Some(shake_hands(&mut transport, origin, address, trust).await?);
     }
-    let driver = trust.map(|trust| trust.driver(origin.host()));
-    let mut tls = match driver {
-        Some(Ok(driver)) => Tls::new(driver),
-        Some(Err(why)) => return failed(format!("TLS cannot begin: {why}"), false),
-        None => return failed("TLS is not set up".into(), false),
-    };
-    let shaken = future::poll_fn(|cx| {
-        loop {
-            let (shaken, deadline) = tls.poll_handshake(cx, &mut transport, Instant::now());
-            if shaken.is_ready() || transport.poll_deadline(cx, deadline).is_pending() {
-                return shaken;
-            }
-        }
-    });
-    match shaken.await {
-        Shaken::Open(_) => {
-            Ok(Wire { transport, tls: Some(tls), warm: Warm::default(), fetching: None })
-        }
-        Shaken::Plain(_) => {
-            failed(format!("{address} speaks no TLS; write http:// if that is meant"), false)
-        }
-        Shaken::Over(why) => failed(format!("{address}: {why}"), !tls.is_refused()),
-    }
+    Ok(Wire { transport, tls, warm: Warm::default(), fetching: None })
 }
 
 impl<T: Transport> Wire<T> {
@@ -165,13 +145,5 @@ impl<T: Transport> Wire<T> {
         if let Some(tls) = &mut self.tls {
             tls.finish(cx, &mut self.transport);
         }
-    }
-}
-
-/// What the server's side of TLS had against this side, if that is why the connection broke.
-pub(super) fn tls_fault(error: &io::Error) -> Option<String> {
-    match error.get_ref()?.downcast_ref::<Fault>()? {
-        Fault::Tls(why) => Some(explain(why)),
-        Fault::Plain => None,
     }
 }

@@ -83,6 +83,7 @@ impl Tls {
     }
 
     /// True if the handshake failed.
+    #[cfg(feature = "push")]
     pub(crate) fn is_refused(&self) -> bool {
         matches!(self.stage, Stage::Refused { .. })
     }

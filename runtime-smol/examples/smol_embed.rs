@@ -1,6 +1,6 @@
 //! A server inside another program: serves a directory, takes uploads, ends when the program wants it to.
 //!
-//!     cargo run -p httpout-smol --example embed -- DIR
+//!     cargo run -p httpout-smol --example smol_embed -- DIR
 
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 

@@ -1,6 +1,6 @@
 //! A page that lives: /statistics tells each second how many requests there were, and what was asked most, for as long as somebody looks.
 //!
-//!     cargo run -p httpout-smol --example statistics -- DIR
+//!     cargo run -p httpout-smol --example smol_statistics -- DIR
 //!     curl -N http://127.0.0.1:PORT/statistics
 
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]

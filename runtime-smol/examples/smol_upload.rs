@@ -1,6 +1,6 @@
 //! A program that uploads a file and a stream to another server, and removes them again.
 //!
-//!     cargo run -p httpout-smol --example upload -- http://127.0.0.1:8080/dir/ FILE
+//!     cargo run -p httpout-smol --example smol_upload -- http://127.0.0.1:8080/dir/ FILE
 
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 

@@ -1,6 +1,6 @@
 //! A program that publishes a live resource: the seconds since 1970, one a second, to everybody who asks for /clock.txt.
 //!
-//!     cargo run -p httpout-smol --example publish
+//!     cargo run -p httpout-smol --example smol_publish
 
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 

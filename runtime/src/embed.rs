@@ -1,0 +1,39 @@
+//! Everything that a program needs to embed the server. The crates of the runtimes re-export it, so that no program has to
+//! name this one.
+
+pub use bytes::Bytes;
+/// Live inputs cut into packets, for what a [`Publisher`] sends: one framer for each format.
+pub use httpout_proto::live::framing;
+#[cfg(feature = "push")]
+pub use httpout_proto::push::{Credentials, Failure, PushConfig, RangeField, Stored, Why};
+pub use httpout_proto::{
+    Config, ConfigError, FsError, Limits, Site,
+    auth::{Rule, Who},
+    effect::{Delivery, Place, Refusal, RelPath, RootId},
+    exchange::Client,
+    http1::{Method, Status},
+    live::{BroadcastOptions, Description, LiveOptions, PropertyError},
+    site::{Cors, Multirange},
+};
+
+#[cfg(feature = "js")]
+pub use crate::js::{JsHook, JsOptions};
+#[cfg(feature = "push")]
+pub use crate::push::{Upload, UploadOptions, Uploader};
+#[cfg(all(feature = "push", feature = "tls"))]
+pub use crate::tls::TrustOptions;
+#[cfg(feature = "tls")]
+pub use crate::tls::{ClientAuth, TlsOptions};
+pub use crate::{
+    hook,
+    input::{Input, Source},
+    publisher::{Publication, PublishError, Publisher},
+    request_log::{Format as AccessLogFormat, LogOptions, ReqLog},
+    serve::{Handle, Server},
+    server::{AnyHook, Options},
+    source::{Broken, IncomingUpload, Sink, Uploads},
+};
+
+/// Users, and what their passwords are checked against.
+#[cfg(feature = "auth")]
+pub use httpout_proto::auth::Users;
