@@ -23,7 +23,7 @@ use rustix::{
 
 use super::{
     Reply, Taker, Taking,
-    pipe::{Abort, Pipe},
+    pipe::{Abort, Leftover, Pipe},
 };
 
 /// From SIGTERM to SIGKILL.
@@ -174,7 +174,7 @@ fn feed(
         // Before it sees the end of its input: a part must not pass for the whole.
         end(group, running);
     }
-    drop(pipe);
+    let leftover = pipe.close();
     if let Some(group) = group {
         // As long as it is not reaped, its number is nobody else's.
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -182,15 +182,26 @@ fn feed(
         lock(running).groups.retain(|other| *other != group);
     }
     let status = child.wait();
-    match (finish, status) {
-        (Some(reply), Ok(status)) if status.success() => reply.done(),
-        (Some(reply), Ok(status)) => {
-            reply.refuse(Status::INTERNAL_SERVER_ERROR, format!("the command failed: {status}"));
-        }
-        (Some(reply), Err(error)) => {
-            reply.refuse(Status::INTERNAL_SERVER_ERROR, format!("the command is lost: {error}"));
-        }
-        (None, status) => told(path, status),
+    match finish {
+        Some(reply) => match judge(status, leftover) {
+            Ok(()) => reply.done(),
+            Err(why) => reply.refuse(Status::INTERNAL_SERVER_ERROR, why),
+        },
+        None => told(path, status),
+    }
+}
+
+/// Whether a command that was given a whole upload did its work: it ended with status 0, and read
+/// its input to the end.
+fn judge(status: io::Result<ExitStatus>, leftover: io::Result<Leftover>) -> Result<(), String> {
+    let status = status.map_err(|error| format!("the command is lost: {error}"))?;
+    if !status.success() {
+        return Err(format!("the command failed: {status}"));
+    }
+    match leftover.and_then(|leftover| leftover.unread()) {
+        Ok(0) => Ok(()),
+        Ok(bytes) => Err(format!("the command ended without reading the last {bytes} bytes")),
+        Err(error) => Err(format!("what the command read cannot be told: {error}")),
     }
 }
 

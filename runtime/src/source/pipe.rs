@@ -1,4 +1,4 @@
-//! Writing to a pipe that somebody reads as fast as he likes.
+//! Writing to a pipe whose reader may be slow.
 
 use std::{
     io::{self, IoSlice},
@@ -6,6 +6,8 @@ use std::{
 };
 
 use bytes::Bytes;
+#[cfg(target_os = "linux")]
+use rustix::fs::{Mode, OFlags, open};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fd::OwnedFd,
@@ -69,6 +71,15 @@ impl Pipe {
         Ok(())
     }
 
+    /// Closes the end that is written to, so that the reader sees the end of its input. What is
+    /// returned tells how much the reader leaves behind.
+    ///
+    /// # Errors
+    /// The pipe cannot be opened a second time.
+    pub(super) fn close(self) -> io::Result<Leftover> {
+        Leftover::of(&self.fd)
+    }
+
     fn wait(&self) -> io::Result<()> {
         let mut fds =
             [PollFd::new(&self.fd, PollFlags::OUT), PollFd::new(&self.abort.told, PollFlags::IN)];
@@ -81,6 +92,41 @@ impl Pipe {
         } else {
             Err(io::ErrorKind::ConnectionAborted.into())
         }
+    }
+}
+
+/// A pipe whose writer is gone, kept to see what nobody has read.
+#[derive(Debug)]
+pub(super) struct Leftover(#[cfg(target_os = "linux")] OwnedFd);
+
+#[cfg(target_os = "linux")]
+impl Leftover {
+    fn of(pipe: &OwnedFd) -> io::Result<Self> {
+        use rustix::fd::{AsFd as _, AsRawFd as _};
+
+        let path = format!("/proc/self/fd/{}", pipe.as_fd().as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(Self(open(path, flags, Mode::empty())?))
+    }
+
+    /// How many bytes were written and not read.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn unread(&self) -> io::Result<u64> {
+        Ok(rustix::io::ioctl_fionread(&self.0)?)
+    }
+}
+
+/// Elsewhere the kernel does not open a pipe a second time, and nothing counts as unread.
+#[cfg(not(target_os = "linux"))]
+impl Leftover {
+    fn of(_: &OwnedFd) -> io::Result<Self> {
+        Ok(Self())
+    }
+
+    pub(super) fn unread(&self) -> io::Result<u64> {
+        Ok(0)
     }
 }
 

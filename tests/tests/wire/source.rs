@@ -26,6 +26,7 @@ both! {
     a_command_is_told_of_the_upload_and_not_by_its_text,
     a_command_that_fails_is_500,
     a_command_that_ends_early_is_500,
+    a_command_that_leaves_input_unread_is_500,
     an_upload_that_breaks_ends_its_command,
     commands_are_reaped_and_ended_with_the_server,
     uploads_run_beside_each_other,
@@ -291,6 +292,29 @@ fn a_command_that_fails_is_500(kind: Kind) {
         "{}",
         exit.stderr
     );
+}
+
+fn a_command_that_leaves_input_unread_is_500(kind: Kind) {
+    for (command, body, status) in [
+        ("exec:true", 0, 200),
+        ("exec:true", 1, 500),
+        ("exec:true", 10_000, 500),
+        ("exec:true", 3_000_000, 500),
+        ("exec:head -c 10 > /dev/null", 10, 200),
+        ("exec:head -c 10 > /dev/null", 11, 500),
+        ("exec:head -c 10 > /dev/null; cat > /dev/null", 3_000_000, 200),
+        // Closed at once, long before it ends.
+        ("exec:exec < /dev/null; sleep 0.1", 5, 500),
+    ] {
+        let server = start(kind, command, &[]);
+        let answer = server.ask(&put("/a", vec![b'x'; body]));
+        assert_eq!(answer.status, status, "{command}, {body} bytes: {answer:?}");
+        let answer = server.ask(&Request::new("PUT", "/a").chunks(&[&vec![b'x'; body]]));
+        assert_eq!(answer.status, status, "{command}, {body} bytes in chunks: {answer:?}");
+        server.terminate();
+        let failed = if status == 200 { 0 } else { 1 };
+        assert_eq!(server.exit().code, Some(failed), "{command}, {body} bytes");
+    }
 }
 
 fn a_command_that_ends_early_is_500(kind: Kind) {
