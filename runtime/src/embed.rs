@@ -2,7 +2,8 @@
 //! name this one.
 
 pub use bytes::Bytes;
-/// Live inputs cut into packets, for what a [`Publisher`] sends: one framer for each format.
+/// Live inputs cut into packets: one framer for each format.
+#[doc(inline)]
 pub use httpout_proto::live::framing;
 #[cfg(feature = "push")]
 pub use httpout_proto::push::{Credentials, Failure, PushConfig, RangeField, Stored, Why};
@@ -27,6 +28,7 @@ pub use crate::tls::{ClientAuth, TlsOptions};
 pub use crate::{
     hook,
     input::{Input, Source},
+    metrics::Statistics,
     publisher::{Publication, PublishError, Publisher},
     request_log::{Format as AccessLogFormat, LogOptions, ReqLog},
     serve::{Handle, Server},

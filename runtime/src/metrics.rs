@@ -1,5 +1,7 @@
 //! The server's counters, and their text for Prometheus.
 
+mod statistics;
+
 use std::{
     fmt::{Display, Write as _},
     sync::atomic::{AtomicU64, Ordering},
@@ -11,6 +13,7 @@ use httpout_proto::{
     http1::{Method, Status},
 };
 
+pub use self::statistics::Statistics;
 use crate::files::Use;
 
 /// Upper bounds of the histogram's buckets, in seconds.

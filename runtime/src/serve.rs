@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use crate::{
     input::{self, Input},
+    metrics::Statistics,
     publisher::Publisher,
     server::{Admission, Door, Options, Shared},
     source::{Deliveries, Sink, Uploads},
@@ -225,6 +226,28 @@ impl Handle {
     /// Number of connections there are.
     pub fn connections(&self) -> usize {
         self.0.connections()
+    }
+
+    /// What the server did so far, and what it does now.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), httpout_runtime::ConfigError> {
+    /// # use httpout_runtime::{Config, Options, Server};
+    /// let mut config = Config::default();
+    /// config.rdirs = vec![".".into()];
+    /// let server = Server::bind(config, Options::default(), Vec::new())?;
+    /// let statistics = server.handle().statistics();
+    /// assert_eq!((statistics.connections, statistics.requests), (0, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn statistics(&self) -> Statistics {
+        self.0.statistics()
+    }
+
+    /// The same and more as text for Prometheus: what `/metrics` of the admin address answers.
+    pub fn metrics(&self) -> String {
+        self.0.metrics_text()
     }
 }
 

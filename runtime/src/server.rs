@@ -26,7 +26,7 @@ use crate::{
     hook::Hook,
     live::Channels,
     mailbox::{Mailbox, Message},
-    metrics::{Gauges, Metrics},
+    metrics::{Gauges, Metrics, Statistics},
     request_log::{LogOptions, Logs},
     source::Deliveries,
     tls::{Secured, Tls},
@@ -363,10 +363,19 @@ impl Shared {
 
     /// The counters, for Prometheus.
     pub(crate) fn metrics_text(&self) -> String {
+        self.metrics.text(&self.gauges())
+    }
+
+    /// The same, for a program.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.metrics.statistics(&self.gauges())
+    }
+
+    fn gauges(&self) -> Gauges {
         let (uploads, followers) = lock(&self.hub).counts();
         let (live_resources, listeners, listeners_dropped) = self.channels.counts();
         let checks = self.verifier.counts();
-        self.metrics.text(&Gauges {
+        Gauges {
             connections: self.connections(),
             uploads,
             live_resources,
@@ -378,7 +387,7 @@ impl Shared {
             log_lines_lost: self.logs.lost(),
             certificate_end: self.tls.not_after(),
             memory: self.offer().roots.usage(),
-        })
+        }
     }
 
     // ---- inputs ----

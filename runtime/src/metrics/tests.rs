@@ -274,3 +274,24 @@ fn no_count_is_lost_between_threads() {
     assert_eq!(samples["httpout_request_duration_seconds_count"], 4000.0);
     assert_eq!(samples["httpout_request_duration_seconds_sum"], 4.0);
 }
+
+#[test]
+fn statistics_are_the_counters_as_numbers() {
+    let metrics = Metrics::new();
+    metrics.connection(false);
+    metrics.connection(true);
+    metrics.request(&report(Some(Method::Get), Some(Status::OK), 1));
+    metrics.request(&report(Some(Method::Put), Some(Status::OK), 1));
+    metrics.request(&report(None, Some(Status::BAD_REQUEST), 1));
+    metrics.request(&report(Some(Method::Get), None, 1));
+    metrics.upload(true);
+    metrics.upload(false);
+    let gauges = Gauges { connections: 3, live_clients: 2, ..Gauges::default() };
+    let statistics = metrics.statistics(&gauges);
+    assert_eq!((statistics.connections, statistics.live_clients), (3, 2));
+    assert_eq!((statistics.connections_accepted, statistics.connections_refused), (1, 1));
+    assert_eq!(statistics.requests, 4);
+    assert_eq!(statistics.statuses, [(Status::OK, 2), (Status::BAD_REQUEST, 1)]);
+    assert_eq!((statistics.received, statistics.sent, statistics.aborted), (40, 80, 1));
+    assert_eq!((statistics.uploads_complete, statistics.uploads_aborted), (1, 1));
+}

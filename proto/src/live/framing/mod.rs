@@ -5,6 +5,25 @@
 //! `mdat`, an Ogg page, a block of WebM. It is given as soon as it is complete, so packets can be small: whoever
 //! sends them may send several together.
 
+//!
+//! ```
+//! use bytes::Bytes;
+//! use httpout_proto::live::framing::{Format, Framer};
+//!
+//! let mut framer = Framer::new(Format::MpegAudio);
+//! // A frame of MPEG audio layer III: 128 kbit/s, 44.1 kHz, 417 bytes; three times.
+//! let frame = [&[0xff, 0xfb, 0x90, 0x00][..], &[0; 413]].concat();
+//! framer.handle_data(Bytes::from(frame.repeat(3)));
+//! framer.handle_end();
+//! let mut packets = 0;
+//! while let Some(packet) = framer.poll()? {
+//!     assert_eq!((packet.data.len(), packet.random_access), (417, true));
+//!     packets += 1;
+//! }
+//! assert_eq!(packets, 3);
+//! # Ok::<(), httpout_proto::live::framing::FramingError>(())
+//! ```
+
 mod adts;
 mod audio;
 mod boxes;
