@@ -19,7 +19,7 @@ pub use self::{
     options::{PushConfig, PushOptions, RangeField},
     order::{Class, Order},
     outcome::{Failure, Outcome, Stored, Why},
-    target::{Credentials, Origin, Target},
+    target::{Credentials, Origin, Target, redact},
 };
 use self::{
     job::{Next, Source},
@@ -110,8 +110,8 @@ struct Current {
     job: Job,
     /// Where redirects have led.
     target: Target,
-    /// Where it was before, as text.
-    seen: Vec<String>,
+    /// Where it was before.
+    seen: Vec<Target>,
     stage: Stage,
     /// Tries that were begun.
     tries: u32,

@@ -27,7 +27,7 @@ impl Push {
             404 | 410 if matches!(current.job.kind, JobKind::Delete) => {
                 self.done(Outcome::Deleted { status });
             }
-            301 | 307 | 308 => self.redirect(&answer),
+            301 | 302 | 307 | 308 => self.redirect(&answer),
             417 if current.expected => {
                 self.expects = false;
                 self.at_once(Why::Refused(status));
@@ -110,7 +110,8 @@ impl Push {
         true
     }
 
-    /// RFC 9110 §15.4: the same request, elsewhere.
+    /// The same request, elsewhere (RFC 9110 §15.4). 301 and 302 keep the method, which that allows for all methods but POST;
+    /// the ingest protocol of DASH-IF asks its sources to send the upload again at the new place, by POST too.
     fn redirect(&mut self, answer: &Answer) {
         let Some(current) = &mut self.current else { return };
         let status = answer.status;
@@ -121,8 +122,8 @@ impl Push {
                 self.fail(Why::Unrepeatable(Box::new(why)));
             }
             Ok(target) => {
-                current.seen.push(current.target.to_string());
-                current.target = target.clone();
+                let before = std::mem::replace(&mut current.target, target.clone());
+                current.seen.push(before);
                 current.source.rewind();
                 current.stage = Stage::Ready;
                 self.expects = true;
@@ -213,8 +214,7 @@ fn next_target(
     if current.target.origin.is_tls() && !target.origin.is_tls() {
         return Err("a redirect from https to http");
     }
-    let text = target.to_string();
-    if text == current.target.to_string() || current.seen.contains(&text) {
+    if target == current.target || current.seen.contains(&target) {
         return Err("redirects in circles");
     }
     if current.seen.len() as u64 >= u64::from(most) {

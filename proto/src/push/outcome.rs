@@ -41,7 +41,7 @@ pub struct Stored {
 pub struct Failure {
     /// The method.
     pub method: Method,
-    /// The URL of the last try, without credentials.
+    /// The URL of the last try, without credentials and without the values of its query.
     pub url: String,
     /// What happened.
     pub why: Why,
@@ -145,7 +145,7 @@ impl fmt::Display for Why {
 fn advice(status: Status) -> &'static str {
     match status.code() {
         401 => {
-            "the server wants a user and password that it knows; put user:password@ into the URL"
+            "the server wants a user and password that it knows; give them with --auth-file, or as user:password@ in the URL"
         }
         403 => "the server forbids it; check the user's rights and the path",
         404 => "the server has no such place; check the path",

@@ -79,8 +79,9 @@ impl Credentials {
     }
 }
 
-/// A resource on an origin.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A resource on an origin. Its text, also in `Debug`, is for people and logs: it shows the names in the query but not their
+/// values, which may be a signature that grants access.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     /// Where it is.
     pub origin: Arc<Origin>,
@@ -170,8 +171,51 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.origin, self.path)
+        let (path, query) = split_query(&self.path);
+        write!(f, "{}{path}{}", self.origin, redact_query(query))
     }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({self})")
+    }
+}
+
+/// A text that holds or should hold a URL, as it may be shown: without the user and password before its host, without the
+/// values of its query, and without its fragment. The text need not be a valid URL.
+pub fn redact(text: &str) -> String {
+    let (scheme, url) = match text.split_once("://") {
+        Some((before, url)) => (format!("{before}://"), url),
+        None => (String::new(), text),
+    };
+    // The last @, wherever it is: a password may hold any character where the URL is not valid.
+    let (user, url) = match url.rsplit_once('@') {
+        Some((user, url)) if !scheme.is_empty() || user.contains(':') => (HIDDEN_USER, url),
+        Some(_) | None => ("", url),
+    };
+    let (url, fragment) = url.split_once('#').map_or((url, ""), |(url, _)| (url, HIDDEN_FRAGMENT));
+    let (url, query) = split_query(url);
+    format!("{scheme}{user}{url}{}{fragment}", redact_query(query))
+}
+
+/// Stands for what is not shown.
+const HIDDEN: &str = "REDACTED";
+const HIDDEN_USER: &str = "REDACTED@";
+const HIDDEN_FRAGMENT: &str = "#REDACTED";
+
+/// The query, which begins with `?` or is empty, with its names and without their values. A part without a name is a value.
+fn redact_query(query: &str) -> String {
+    let Some(parts) = query.strip_prefix('?') else { return String::new() };
+    let parts: Vec<_> = parts
+        .split('&')
+        .map(|part| match part.split_once('=') {
+            Some((name, _)) => format!("{name}={HIDDEN}"),
+            None if part.is_empty() => String::new(),
+            None => HIDDEN.to_owned(),
+        })
+        .collect();
+    format!("?{}", parts.join("&"))
 }
 
 fn split_scheme(url: &str) -> Option<(bool, &str)> {

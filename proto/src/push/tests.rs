@@ -151,7 +151,7 @@ fn refusals_say_what_to_do() {
         ("415 Unsupported Media Type", "media type"),
         ("500 Internal Server Error", "log"),
         ("507 Insufficient Storage", "disk"),
-        ("302 Found", "URL"),
+        ("303 See Other", "URL"),
         ("304 Not Modified", "URL"),
     ] {
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
@@ -385,7 +385,7 @@ fn redirects_keep_method_and_body_and_not_the_password() {
         rig.log(),
         [
             "dial http://h:8080",
-            "1 to http://h:8080/c?d",
+            "1 to http://h:8080/c?REDACTED",
             "1 to http://other/e",
             "hang up",
             "dial http://other",
@@ -406,6 +406,7 @@ fn redirects_that_lead_nowhere_end() {
         (vec![to("Location: /b\r\nLocation: /c\r\n")], "without one Location"),
         (vec![to("Location: ftp://h/a\r\n")], "no http URL"),
         ((0..6).map(|at| to(&format!("Location: /{at}\r\n"))).collect(), "too many"),
+        ((0..6).map(|at| to(&format!("Location: /?{at}\r\n"))).collect(), "too many"),
     ] {
         let mut rig = Rig::default();
         rig.add(put(1, "/a", b"hello", Some(5)));

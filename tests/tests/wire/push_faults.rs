@@ -1,7 +1,7 @@
 //! What can go wrong with a push: each failure is one clear line, a retry where it helps, and the exit status.
 
 use std::fs::File;
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use httpout_tests::{Asked, Kind, Pusher, Scripted, Site, Tree, both};
@@ -17,6 +17,9 @@ both! {
     a_file_broken_off_is_sent_again_whole,
     a_busy_server_is_asked_again,
     a_redirect_is_followed,
+    the_upload_is_repeated_at_the_place_a_302_names,
+    a_stream_is_repeated_at_the_place_a_302_names,
+    signatures_and_passwords_are_shown_nowhere,
     a_redirect_takes_no_password_elsewhere,
     an_early_answer_stops_the_upload,
     a_file_that_becomes_shorter_is_told,
@@ -165,6 +168,112 @@ fn a_redirect_is_followed(kind: Kind) {
     let (_tree, input) = file(b"x");
     Pusher::start(kind, &["-i", &input, "-o", &server.url("/a")]).ok();
     assert_eq!(site.read("there").as_deref(), Some(&b"x"[..]));
+}
+
+fn the_upload_is_repeated_at_the_place_a_302_names(kind: Kind) {
+    let (_tree, input) = file(b"x");
+    for (args, method) in [(&[][..], "PUT"), (&["--post"], "POST")] {
+        let other = Scripted::answering(|_| answer("201 Created", ""));
+        let fields = format!("Location: {}\r\n", other.url("/there?sig=1"));
+        let server = Scripted::answering(move |_| answer("302 Found", &fields));
+        let url = server.url("/a");
+        Pusher::start(kind, &[&["-i", &input, "-o", &url], args].concat()).ok();
+        assert_eq!(server.asked().line(), format!("{method} /a HTTP/1.1"));
+        let asked = other.asked();
+        assert_eq!(asked.line(), format!("{method} /there?sig=1 HTTP/1.1"));
+        assert_eq!(asked.body, b"x");
+        assert_eq!((server.rest(), other.rest()), (Vec::new(), Vec::new()));
+    }
+    // The redirect is not kept: the next upload begins at the URL that was given.
+    let (tree, other) = (Tree::new(), Scripted::answering(|_| answer("201 Created", "")));
+    for name in ["d/1", "d/2"] {
+        tree.write(name, name);
+    }
+    let fields = format!("Location: {}\r\n", other.url("/there"));
+    let server = Scripted::answering(move |_| answer("302 Found", &fields));
+    let input = format!("{}/", tree.arg("d"));
+    Pusher::start(kind, &["-i", &input, "-o", &server.url("/"), "--quit"]).ok();
+    let mut bodies = [other.asked().body, other.asked().body];
+    bodies.sort();
+    assert_eq!(bodies, [b"d/1", b"d/2"]);
+    assert_eq!(server.rest().len(), 2);
+}
+
+fn a_stream_is_repeated_at_the_place_a_302_names(kind: Kind) {
+    let other = Scripted::answering(|_| answer("201 Created", ""));
+    let to = other.url("/there");
+    // Answers before the body, which cannot be read twice.
+    let server = Scripted::new(move |_, stream| {
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            if stream.read_line(&mut line).is_err() {
+                return;
+            }
+        }
+        let fields = format!("Location: {to}\r\nConnection: close\r\n");
+        let _ = stream.get_mut().write_all(answer("302 Found", &fields).as_bytes());
+    });
+    let (pusher, mut stdin) = Pusher::fed(kind, &["-i", "-", "-o", &server.url("/a.ts")]);
+    stdin.write_all(b"some").expect("it is read");
+    drop(stdin);
+    pusher.ok();
+    assert_eq!(other.asked().body, b"some");
+}
+
+fn signatures_and_passwords_are_shown_nowhere(kind: Kind) {
+    let secrets = |exit: &httpout_tests::Exit| {
+        let all = format!("{}{}", exit.stdout, exit.stderr);
+        assert!(!all.contains("5ecret") && !all.contains("p4ssword"), "{exit:#?}");
+        all
+    };
+    let (tree, input) = file(b"x");
+    tree.write("d/b", "x");
+    let dir = format!("{}/", tree.arg("d"));
+    let query = "?X-Amz-Signature=5ecret&5ecret2";
+    let shown = "?X-Amz-Signature=REDACTED&REDACTED";
+    for status in ["201 Created", "403 Forbidden", "503 Service Unavailable", "302 Found"] {
+        for (input, path) in [(&input, "/a"), (&dir, "/")] {
+            let other = Scripted::answering(|_| answer("404 Not Found", "Connection: close\r\n"));
+            let fields = format!("Location: http://u:p4ssword@{}/b?t=5ecret3\r\n", other.address());
+            let server = Scripted::answering(move |asked| match (asked.connection, status) {
+                (0, "503 Service Unavailable") => {
+                    answer(status, "Retry-After: 0\r\nConnection: close\r\n")
+                }
+                (_, "503 Service Unavailable") => answer("404 Not Found", "Connection: close\r\n"),
+                (_, "302 Found") => answer(status, &fields),
+                _ => answer(status, "Connection: close\r\n"),
+            });
+            let url = format!("http://me:p4ssword@{}{path}{query}", server.address());
+            let args = ["-i", input, "-o", &url, "--reqlog", "*", "--quit", "--verify"];
+            let exit = Pusher::run(kind, &args);
+            let all = secrets(&exit);
+            assert!(all.contains(shown), "{status}: {all}");
+            assert!(
+                server.asked().line().contains(query),
+                "the signature itself goes to the server"
+            );
+            if status == "302 Found" {
+                let to = format!("{}/b?t=REDACTED", other.address());
+                assert!(all.contains(&format!("redirected to http://{to}")), "{all}");
+                assert_eq!(other.asked().line(), "PUT /b?t=5ecret3 HTTP/1.1");
+            }
+        }
+    }
+    // What cannot be understood is not shown in full either.
+    for wrong in [
+        &["-o", "http://me:p4ssword@h:x/?s=5ecret"][..],
+        &["-o", "http://me:p4ss/p4ssword@h/?s=5ecret"],
+        &["-o", "http://me:p4ssword@h/a?s=5ecret", "-o", "http://h/a?s=5ecret", "-i", &input],
+        &["dst=http://me:p4ssword@h/?s=5ecret:gpac:hmode=pusj"],
+        &["dst=http://me:p4ssword@h/?s=5ecret:gpac:dlst"],
+        &["-o", "me:p4ssword@h/?s=5ecret"],
+    ] {
+        let exit = Pusher::run(kind, &[&["-i", &input], wrong].concat());
+        assert_ne!(exit.code, Some(0), "{exit:#?}");
+        secrets(&exit);
+    }
 }
 
 fn a_redirect_takes_no_password_elsewhere(kind: Kind) {

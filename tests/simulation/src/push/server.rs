@@ -58,7 +58,7 @@ pub(super) enum Act {
 }
 
 /// What somebody else says, and whether that ends a job rightly.
-const ANSWERS: [(&str, bool); 17] = [
+const ANSWERS: [(&str, bool); 18] = [
     // A success before there is anything to be stored, and nothing is.
     ("HTTP/1.1 201 x\r\nContent-Length: 0\r\n\r\n", true),
     ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 x\r\nContent-Length: 0\r\n\r\n", true),
@@ -77,7 +77,8 @@ const ANSWERS: [(&str, bool); 17] = [
     ("HTTP/1.1 500 x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", true),
     ("HTTP/1.1 404 x\r\n\r\nuntil the end", true),
     ("\u{16}\u{3}\u{1}", true),
-    ("HTTP/1.1 302 x\r\nLocation: /d/elsewhere\r\nContent-Length: 0\r\n\r\n", true),
+    ("HTTP/1.1 302 x\r\nLocation: ?s\r\nContent-Length: 0\r\n\r\n", true),
+    ("HTTP/1.1 303 x\r\nLocation: /d/elsewhere\r\nContent-Length: 0\r\n\r\n", true),
 ];
 
 impl Conn {
