@@ -21,7 +21,9 @@ use self::{
     words::{Line, Word},
 };
 
-const HELP: &str = "\
+fn help() -> String {
+    let (least, most) = (prompt::LEAST, prompt::MOST);
+    format!("\
 Shows and changes the users of httpout and their groups
 
 Usage: httpout creds [--users FILE] [ARG]...
@@ -46,14 +48,15 @@ Options:
                     $CONFIGURATION_DIRECTORY, $XDG_CONFIG_HOME/httpout or $HOME/.config/httpout]
       --help        Print help
 
-A password has 8 to 1023 bytes. Where standard input is no terminal, its next line is the password.
+A password has {least} to {most} bytes. Where standard input is no terminal, its next line is the password.
 While the command runs, other users of this machine can see the passwords among its arguments.
-";
+")
+}
 
 /// Does what the words behind `creds` say. The exit status is 0; 1 if it could not be done, 2 if the words are wrong.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {
     let done = match words::parse(words) {
-        Ok(Line::Help) => Ok(HELP.to_owned()),
+        Ok(Line::Help) => Ok(help()),
         Ok(Line::Run { users, words }) => {
             users_file(users).and_then(|file| execute(&file, words, prompt::ask))
         }

@@ -38,28 +38,42 @@ impl<A: FnMut(&str) -> Result<Secret, String>> Edit<A> {
     pub(super) fn apply(&mut self, word: Word) -> Result<(), String> {
         match word {
             Word::Show => self.show(),
-            Word::Reset => self.book = Book::parse("").map_err(|fault| fault.to_string())?,
+            Word::Reset => {
+                self.book = Book::parse("").map_err(|fault| fault.to_string())?;
+                self.tell("removed all users and groups");
+            }
             Word::User(name) => self.show_user(&name)?,
             Word::SetUser { name, password, info } => self.set_user(&name, password, &info)?,
-            Word::RemoveUser(name) => self.book.remove_user(&name)?,
+            Word::RemoveUser(name) => {
+                self.book.remove_user(&name)?;
+                self.tell(&format!("removed user {name}"));
+            }
             Word::SetPassword { name, password } => self.set_password(&name, password)?,
             Word::Group(group) => self.show_group(&group)?,
             Word::SetGroup { group, members: Some(members) } => {
                 let members: Vec<&str> = members.iter().map(String::as_str).collect();
                 self.book.set_group(&group, &members)?;
+                self.tell(&format!("set the members of group {group}"));
             }
             // One that is there keeps its members.
             Word::SetGroup { group, members: None } => {
                 if self.book.members(&group).is_none() {
                     self.book.set_group(&group, &[])?;
+                    self.tell(&format!("added group {group}"));
+                } else {
+                    self.tell(&format!("group {group} is there already"));
                 }
             }
             Word::RemoveMembers { group, members } => {
                 for member in &members {
                     self.book.remove_member(&group, member)?;
+                    self.tell(&format!("removed {member} from group {group}"));
                 }
             }
-            Word::RemoveGroup(group) => self.book.remove_group(&group)?,
+            Word::RemoveGroup(group) => {
+                self.book.remove_group(&group)?;
+                self.tell(&format!("removed group {group}"));
+            }
         }
         Ok(())
     }
@@ -74,6 +88,7 @@ impl<A: FnMut(&str) -> Result<Secret, String>> Edit<A> {
             (false, password) => {
                 let hash = self.hash(name, password)?;
                 self.book.add_user(name, &hash, now())?;
+                self.tell(&format!("added user {name}"));
             }
             (true, Some(password)) => self.set_password(name, Some(password))?,
             (true, None) if info.is_empty() => {
@@ -85,6 +100,7 @@ impl<A: FnMut(&str) -> Result<Secret, String>> Edit<A> {
         }
         for (key, value) in info {
             self.book.set_info(name, key, value)?;
+            self.tell(&format!("set {key} of user {name}"));
         }
         Ok(())
     }
@@ -94,7 +110,15 @@ impl<A: FnMut(&str) -> Result<Secret, String>> Edit<A> {
             return Err(format!("there is no user {name}: to add one, write +{name}"));
         }
         let hash = self.hash(name, password)?;
-        self.book.set_hash(name, &hash, now())
+        self.book.set_hash(name, &hash, now())?;
+        self.tell(&format!("changed the password of user {name}"));
+        Ok(())
+    }
+
+    /// What was done, shown once the file is written.
+    fn tell(&mut self, done: &str) {
+        self.shown.push_str(done);
+        self.shown.push('\n');
     }
 
     /// Of the password given, or of one that is asked for.

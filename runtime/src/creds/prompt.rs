@@ -5,9 +5,9 @@ use std::io::{self, BufRead, IsTerminal as _};
 use httpout_proto::auth::Secret;
 
 /// Fewest bytes of a password.
-const LEAST: usize = 8;
+pub(super) const LEAST: usize = 8;
 /// Most bytes of a password.
-const MOST: usize = 768;
+pub(super) const MOST: usize = 768;
 
 /// Asks for a user's new password: twice at a terminal, without showing it; else it is the next line of standard input.
 pub(super) fn ask(user: &str) -> Result<Secret, String> {

@@ -53,14 +53,15 @@ fn a_user_comes_changes_the_password_and_goes() {
     let desk = Desk::new();
     assert_eq!(desk.creds("show").unwrap(), "");
     assert!(!desk.file.exists(), "showing makes nothing");
-    assert_eq!(desk.creds_asked("+alice", Some("12345678")).unwrap(), "");
+    assert_eq!(desk.creds_asked("+alice", Some("12345678")).unwrap(), "added user alice\n");
     assert!(desk.has_password("alice", "12345678"));
     assert_eq!(desk.creds("show").unwrap(), "alice\n@users:alice\n");
-    desk.creds("_alice:password=another!").unwrap();
+    let done = desk.creds("_alice:password=another!").unwrap();
+    assert_eq!(done, "changed the password of user alice\n");
     assert!(desk.has_password("alice", "another!") && !desk.has_password("alice", "12345678"));
     desk.creds_asked("_alice", Some("the third")).unwrap();
     assert!(desk.has_password("alice", "the third"));
-    desk.creds("-alice").unwrap();
+    assert_eq!(desk.creds("-alice").unwrap(), "removed user alice\n");
     assert_eq!(desk.creds("show").unwrap(), "@users:\n");
 }
 
@@ -68,7 +69,8 @@ fn a_user_comes_changes_the_password_and_goes() {
 fn values_of_a_user_are_set_and_shown_without_secrets() {
     let desk = Desk::new();
     desk.creds("+bob:password=12345678,email=b@example.org").unwrap();
-    desk.creds("+bob:company=Acme,email=").unwrap();
+    let done = desk.creds("+bob:company=Acme,email=").unwrap();
+    assert_eq!(done, "set company of user bob\nset email of user bob\n");
     assert!(desk.has_password("bob", "12345678"));
     desk.creds("+bob:password=87654321,company=Other @+staff:bob").unwrap();
     assert!(desk.has_password("bob", "87654321"));
@@ -87,10 +89,13 @@ fn groups() {
     let desk = Desk::new();
     desk.creds("+a:password=12345678 +b:password=12345678 @+staff:a,b @+none").unwrap();
     assert_eq!(desk.creds("@staff").unwrap(), "@staff:a,b\n");
-    assert_eq!(desk.creds("@+staff @staff").unwrap(), "@staff:a,b\n", "it keeps its members");
-    assert_eq!(desk.creds("@+staff:b @staff @none").unwrap(), "@staff:b\n@none:\n");
-    assert_eq!(desk.creds("@-staff:b @staff").unwrap(), "@staff:\n");
-    assert_eq!(desk.creds("@-staff @-none show").unwrap(), "a\nb\n@users:a,b\n");
+    assert_eq!(desk.creds("@+staff @staff").unwrap(), "group staff is there already\n@staff:a,b\n");
+    let done = desk.creds("@+staff:b @staff @none").unwrap();
+    assert_eq!(done, "set the members of group staff\n@staff:b\n@none:\n");
+    let done = desk.creds("@-staff:b @staff").unwrap();
+    assert_eq!(done, "removed b from group staff\n@staff:\n");
+    let done = desk.creds("@-staff @-none show").unwrap();
+    assert_eq!(done, "removed group staff\nremoved group none\na\nb\n@users:a,b\n");
     assert!(desk.creds("@-users").is_err());
 }
 
@@ -176,4 +181,15 @@ fn a_file_of_gpac_is_carried_on() {
     desk.creds("_alice:password=12345678").unwrap();
     assert!(desk.has_password("alice", "12345678"));
     assert!(!desk.text().contains("salt"), "the old password is gone");
+}
+
+#[test]
+fn the_help_tells_the_lengths_that_are_checked() {
+    let help = help();
+    let line = help.lines().find(|line| line.contains("bytes")).unwrap();
+    let bounds: Vec<usize> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let check = |len: usize| prompt::check(&Secret::new("x".repeat(len)));
+    assert_eq!(bounds.len(), 2, "{line}");
+    assert!(check(bounds[0]).is_ok() && check(bounds[0] - 1).is_err(), "{line}");
+    assert!(check(bounds[1]).is_ok() && check(bounds[1] + 1).is_err(), "{line}");
 }
