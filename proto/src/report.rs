@@ -28,7 +28,7 @@ pub struct Report {
 /// A request, as far as logs show it. As received, but for bytes that are not UTF-8: to be escaped before it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
-    /// Path and query, or `*`; empty if the head could not be read that far.
+    /// Path and query, or `*`; of a head that was refused, the second word of its line; empty if it could not be read that far.
     pub target: String,
     /// Minor version: 0 or 1.
     pub minor: u8,
@@ -38,4 +38,6 @@ pub struct Asked {
     pub referer: Option<String>,
     /// The `User-Agent` field.
     pub user_agent: Option<String>,
+    /// The request line of a head that was refused, as far as it came; else empty, for the other fields tell it.
+    pub line: String,
 }

@@ -343,12 +343,15 @@ impl Session {
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
             Event::Request { head, exchange } => {
-                self.begin(Some(&head), exchange, now);
+                self.begin(Some(head.method), || asked(&head), exchange, now);
+                if let Some(active) = &mut self.active {
+                    active.about.cross_origin = head.fields.get("origin").is_some();
+                }
                 let role = self.role;
                 self.speak(now, |cx| exchange::start(head, role, cx));
             }
-            Event::Refused { why, exchange } => {
-                self.begin(None, exchange, now);
+            Event::Refused { why, line, exchange } => {
+                self.begin(None, || refused(line.unwrap_or_default()), exchange, now);
                 self.speak(now, |cx| {
                     exchange::refuse_peer(why, cx);
                     None
@@ -378,8 +381,14 @@ impl Session {
         }
     }
 
-    /// A request is to be answered; `None`: one whose head could not be read.
-    fn begin(&mut self, head: Option<&RequestHead>, exchange: Exchange, now: Now) {
+    /// A request is to be answered. `method`: `None` if its head could not be read; `asked`: what logs show of it.
+    fn begin(
+        &mut self,
+        method: Option<Method>,
+        asked: impl FnOnce() -> Asked,
+        exchange: Exchange,
+        now: Now,
+    ) {
         // What is still under way speaks of the old one's roots.
         if self.leaving.is_empty()
             && let Some(site) = self.renewed.take()
@@ -388,23 +397,16 @@ impl Session {
         }
         let config = &self.site.config;
         let told = self.role == Role::Public && (config.log || config.log_begin);
-        let asked = told.then(|| Arc::new(head.map(asked).unwrap_or_default()));
-        if let (true, Some(head), Some(asked)) = (config.log_begin, head, &asked) {
-            self.effects.push_back(Effect::Begun { method: head.method, asked: asked.clone() });
+        let asked = told.then(|| Arc::new(asked()));
+        if let (true, Some(method), Some(asked)) = (config.log_begin, method, &asked) {
+            self.effects.push_back(Effect::Begun { method, asked: asked.clone() });
         }
         let about = About {
             client: self.client.clone(),
-            cross_origin: head.is_some_and(|head| head.fields.get("origin").is_some()),
             half_closed: self.half_closed,
             ..About::default()
         };
-        let so_far = SoFar {
-            began: now.mono,
-            method: head.map(|head| head.method),
-            status: None,
-            received: 0,
-            asked,
-        };
+        let so_far = SoFar { began: now.mono, method, status: None, received: 0, asked };
         let (id, turn) = (exchange.id(), Turn::Due(exchange));
         self.active = Some(Active { id, turn, task: None, about, pacing: None, so_far });
     }
@@ -591,5 +593,12 @@ fn asked(head: &RequestHead) -> Asked {
         range: field("range"),
         referer: field("referer"),
         user_agent: field("user-agent"),
+        line: String::new(),
     }
+}
+
+/// A request as logs show it whose head was refused.
+fn refused(line: String) -> Asked {
+    let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    Asked { target, line, ..Asked::default() }
 }

@@ -6,8 +6,11 @@ use async_executor::Executor;
 use httpout_runtime::{entry, push::Pushes};
 use httpout_smol::{Server, push_on, serve};
 
+/// What `--version` shows: it names the runtime.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (smol)");
+
 fn main() -> ExitCode {
-    entry::run(run, push)
+    entry::run(VERSION, run, push)
 }
 
 /// One executor, run by a thread for each processor.

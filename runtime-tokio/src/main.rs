@@ -6,8 +6,11 @@ use httpout_runtime::{entry, push::Pushes};
 use httpout_tokio::{Server, push_on, serve_on};
 use tokio::runtime::{Builder, Runtime};
 
+/// What `--version` shows: it names the runtime.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (tokio)");
+
 fn main() -> ExitCode {
-    entry::run(run, push)
+    entry::run(VERSION, run, push)
 }
 
 /// One single-threaded runtime for each processor; the first one accepts.

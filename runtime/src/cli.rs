@@ -1,11 +1,14 @@
 //! The command line, one for both binaries, and the banner.
 
+mod auth;
 mod banner;
 mod complete;
 mod file;
 mod live;
+mod log_format;
 mod man;
 mod mode;
+mod one_string;
 mod places;
 mod push;
 mod script;
@@ -13,11 +16,13 @@ mod sources;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod used;
 mod values;
 mod words;
 
 use std::{
-    ffi::OsString,
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -29,6 +34,7 @@ use clap::{
 };
 use httpout_proto::{
     Config, ConfigError,
+    auth::Secret,
     site::{Cors, Multirange, headers, is_memory},
 };
 
@@ -36,9 +42,10 @@ use self::values::{
     Destination, Scheme, boolean, destination, port, seconds, size, some_seconds, some_size,
 };
 pub use self::{
-    banner::banner,
+    banner::{banner, banner_records},
+    log_format::wanted as wanted_format,
     places::Place,
-    tasks::{Task, completions, manual},
+    tasks::{Task, completions, manual, usage},
 };
 use crate::{
     AccessLogFormat, AnyHook, ClientAuth, LogFormat, LogOptions, Options as RuntimeOptions, ReqLog,
@@ -50,14 +57,15 @@ use crate::{
 #[command(
     name = "httpout",
     version,
-    override_usage = "httpout --rdirs DIR[,DIR]... [--wdir DIR] [OPTIONS]\n       \
+    override_usage = "httpout DIR... [--wdir DIR] [OPTIONS]\n       \
                       httpout -i FILE|- -o http://localhost:8080/live.mp3 [OPTIONS]\n       \
                       httpout --hmode source -o DIR/|-|exec:COMMAND [OPTIONS]\n       \
                       httpout --hmode push -i FILE|DIR/|- -o http://HOST:PORT/PATH [OPTIONS]\n       \
                       httpout 'rdirs=DIR:wdir=DIR:port=8080'",
-    after_help = "Names may be written with _ or with -. BOOL is true or false; without it, true.\n\
-                  Options are also read in the form NAME=VALUE:NAME:NAME=VALUE, as GPAC writes them;\n\
-                  from variables, such as HTTPOUT_PORT; and from a TOML file (--config), such as port = 8080.\n\
+    after_help = "DIR is a directory of --rdirs. Names may be written with _ or with -. BOOL is true or false; without it, true.\n\
+                  Options are also read in the form NAME=VALUE:NAME:!NAME:VALUE, as GPAC writes them, also behind the URL of -o: !NAME is\n\
+                  NAME=false; a VALUE alone is that of the one option that has it, as push is hmode=push; ::NAME=VALUE:: takes any VALUE;\n\
+                  :gpac: ends a URL. Options are read from variables, such as HTTPOUT_PORT; and from a TOML file (--config), such as port = 8080.\n\
                   A flag goes before a variable, a variable before the file. A list replaces the weaker one.\n\
                   Paths are relative to the working directory, those in the file too."
 )]
@@ -88,7 +96,7 @@ pub struct Options {
 
     /// Where to listen: the port, and the address if the host is one or localhost; and the path of an input's resource. One for each
     /// -i; all inputs are found at each of these addresses. Or, with --hmode source, where uploads go; with --hmode push, where the
-    /// input goes: http://HOST:PORT/PATH, or https; with USER:PASSWORD@ before HOST if it asks
+    /// input goes: http://HOST:PORT/PATH, or https; for a password, see --auth-file
     #[arg(short = 'o', long, value_name = "URL|DIR/|-|exec:COMMAND", value_parser = destination, help_heading = "Listening")]
     dst: Vec<Destination>,
 
@@ -160,6 +168,11 @@ pub struct Options {
     /// Largest text that is sent compressed to who accepts it, in bytes, or with k, M, up to 16M; 0: none
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "50000", help_heading = "Answers")]
     zmax: u64,
+
+    /// Send no text compressed: the same as --zmax 0
+    #[arg(long = "no_z", value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Answers")]
+    no_z: bool,
 
     /// Use chunked transfer coding where the length is not known; false: end such answers by closing; with --hmode push, upload what has a
     /// length only
@@ -299,11 +312,13 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", help_heading = "Running")]
     grace: Duration,
 
-    /// TOML file of options, one NAME = VALUE a line
+    /// TOML file of options, one NAME = VALUE a line. SIGHUP reads it anew: what concerns requests changes then; a warning
+    /// names each other option that has changed, and needs a restart
     #[arg(long, value_name = "FILE", help_heading = "Running")]
     config: Option<PathBuf>,
 
-    /// Form of the log on standard error; RUST_LOG filters it, e.g. RUST_LOG=debug
+    /// Form of the log on standard error; RUST_LOG filters it, e.g. RUST_LOG=debug. With json, all that is said is a JSON object a line
+    /// there, and what is shown at the start is one, too
     #[arg(
         long = "log-format",
         value_name = "FORM",
@@ -325,13 +340,50 @@ pub struct Options {
     #[command(flatten)]
     push: push::Push,
 
-    /// The options that are not at their defaults by themselves.
+    /// The options that are not at their defaults by themselves, and their values.
     #[arg(skip)]
-    given: Vec<String>,
+    given: BTreeMap<String, Vec<OsString>>,
+
+    /// User and password for another server, from the variable.
+    #[arg(skip)]
+    auth: Option<Secret>,
 
     #[arg(skip)]
     sources: sources::Sources,
 }
+
+/// Options that SIGHUP reads anew, where they are in the file; each stands in [`Config`].
+const RENEWED: [&str; 29] = [
+    "rdirs",
+    "wdir",
+    "users",
+    "insecure-auth",
+    "dlist",
+    "user_agent",
+    "cache_control",
+    "sutc",
+    "cors",
+    "hdrs",
+    "zmax",
+    "no_z",
+    "cte",
+    "norange",
+    "multirange",
+    "wait-missing",
+    "durable",
+    "maxs",
+    "gmem-max",
+    "max_cache_segs",
+    "timeout",
+    "head-timeout",
+    "body-timeout",
+    "body-rate",
+    "send-timeout",
+    "max_client_errors",
+    "close",
+    "js-dirs",
+    "js-wait",
+];
 
 /// The largest block that a script is given to fill, in bytes.
 const MOST_BLOCK: usize = 1 << 20;
@@ -378,7 +430,7 @@ enum Form {
 
 impl Options {
     /// Reads a command line, the program's name first, the variables, and the file that one of them names. Of these, the earlier goes
-    /// before the later.
+    /// before the later. `version` is what `--version` shows.
     ///
     /// # Errors
     /// What is wrong with them; or what `--help` and `--version` show, which is no error to
@@ -386,18 +438,24 @@ impl Options {
     pub fn parse_args(
         args: impl IntoIterator<Item = OsString>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
+        version: &'static str,
     ) -> Result<Self, clap::Error> {
-        let mut command = tasks::command();
+        let mut command = tasks::command().version(version);
+        let variables: Vec<_> = variables.into_iter().collect();
+        let auth = variables.iter().find(|(name, _)| name == auth::VARIABLE);
+        let auth = auth.map(|(_, value)| Secret::new(value.to_string_lossy().into_owned()));
         let args = words::expand(args, &mut command)?;
         let (matches, sources) = sources::parse(args, variables, command.clone())?;
         let options =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        let given = command.get_arguments().filter(|arg| {
-            let source = matches.value_source(arg.get_id().as_str());
-            source.is_some_and(|source| source != ValueSource::DefaultValue)
+        let given = command.get_arguments().filter_map(|arg| {
+            let id = arg.get_id().as_str();
+            let source = matches.value_source(id)?;
+            let values = matches.get_raw(id).into_iter().flatten().map(OsStr::to_owned).collect();
+            (source != ValueSource::DefaultValue).then(|| (words::long(arg).to_owned(), values))
         });
-        let given = given.map(|arg| words::long(arg).to_owned()).collect();
-        Ok(Self { sources, given, ..options })
+        let given = given.collect();
+        Ok(Self { sources, given, auth, ..options })
     }
 
     /// The options of the server's core.
@@ -442,7 +500,7 @@ impl Options {
             problem,
             help: "write --hdrs NAME,VALUE or --hdrs 'NAME: VALUE'",
         })?;
-        config.zmax = self.zmax;
+        config.zmax = if self.no_z { 0 } else { self.zmax };
         config.user_agent = self.user_agent.clone();
         config.close = self.close;
         config.cache_control = self.cache_control.clone();
@@ -477,6 +535,27 @@ impl Options {
         Ok(config)
     }
 
+    /// Nothing is asked for, by flags, variables or a file.
+    pub fn is_empty(&self) -> bool {
+        self.given.is_empty()
+    }
+
+    /// These options as they are after others were read in their place while the server runs: what it cannot change is as it was. And
+    /// the names of what it cannot change and what was changed.
+    #[must_use]
+    pub fn renewed(&self, new: Self) -> (Self, Vec<String>) {
+        let names = self.given.keys().chain(new.given.keys());
+        let changed = names.filter(|name| self.given.get(*name) != new.given.get(*name));
+        let mut fixed: Vec<String> =
+            changed.filter(|name| !RENEWED.contains(&name.as_str())).cloned().collect();
+        fixed.sort();
+        fixed.dedup();
+        let script = script::Script { js: self.script.js.clone(), ..new.script };
+        let (mode, live, client_ca) =
+            (self.mode.clone(), self.live.clone(), self.client_ca.clone());
+        (Self { mode, live, client_ca, script, ..new }, fixed)
+    }
+
     /// The options of the runtime.
     pub fn runtime(&self) -> RuntimeOptions {
         RuntimeOptions {
@@ -492,6 +571,7 @@ impl Options {
                     LogForm::Json => AccessLogFormat::Json,
                 },
                 reqlog: self.reqlog.clone(),
+                reqlog_format: self.log_format,
             },
             hook: None,
         }
@@ -565,10 +645,23 @@ impl Options {
 
     /// What is odd about the options and their sources, but does not keep the server from starting.
     pub fn warnings(&self) -> Vec<String> {
-        let idle = self.live.idle();
-        let idle = idle.iter().map(|name| format!("{name} is not used: there is no input (-i)"));
-        let unused = self.unused_by_source();
-        self.sources.warnings.iter().cloned().chain(idle).chain(unused).collect()
+        let shows_password = |dst: &Destination| {
+            let authority = dst.text.split_once("://").map_or("", |(_, url)| url);
+            let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+            authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+        };
+        let mut warnings = self.sources.warnings.clone();
+        warnings.extend(self.unused());
+        if self.is_push()
+            && self.sources.origin("dst").is_none()
+            && self.dst.iter().any(shows_password)
+        {
+            warnings.push(format!(
+                "other users of this machine can see the password in dst: give it with --auth-file or in the variable {}",
+                auth::VARIABLE
+            ));
+        }
+        warnings
     }
 
     /// The error as text, with the source of its option first if that is not the command line.

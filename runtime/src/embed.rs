@@ -30,6 +30,7 @@ pub use crate::{
     input::{Input, Source},
     metrics::Statistics,
     publisher::{Publication, PublishError, Publisher},
+    record::LogFormat,
     request_log::{Format as AccessLogFormat, LogOptions, ReqLog},
     serve::{Handle, Server},
     server::{AnyHook, Options},

@@ -16,7 +16,7 @@ use signal_hook::{
 };
 
 use crate::{
-    ConfigError,
+    ConfigError, LogFormat,
     cli::{self, Options, Place, Task},
     creds,
     listen::{self, Port},
@@ -26,56 +26,71 @@ use crate::{
     source::Sink,
 };
 
-/// Reads the options, binds, prints the banner and calls `serve`, which returns when the server has ended; or calls `push`, which returns
+/// Reads the options (`version` is what `--version` shows), binds, prints the banner and calls `serve`, which returns when the server has ended; or calls `push`, which returns
 /// when all is uploaded, and tells whether all of it arrived. The exit status is 0 then; 1 if it could not start or serve, or something did not
 /// arrive; 2 if the command line is wrong.
 pub fn run(
+    version: &'static str,
     serve: impl FnOnce(Server) -> io::Result<()>,
     push: impl FnOnce(Pushes) -> io::Result<bool>,
 ) -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
     match Task::parse_args(&args) {
         Some(Ok(task)) => return perform(task, &args.first().cloned().unwrap_or_default()),
-        Some(Err(error)) => return refuse(&error),
+        Some(Err(error)) => return refuse(&error, LogFormat::Text),
         None => {}
     }
-    let options = match Options::parse_args(args, env::vars_os()) {
-        Ok(options) => options,
-        Err(error) => return refuse(&error),
+    let read = {
+        let args = args.clone();
+        move || Options::parse_args(args.clone(), env::vars_os(), version)
     };
-    log::start(options.log_format());
+    let options = match read() {
+        Ok(options) => options,
+        Err(error) => return refuse(&error, cli::wanted_format(&args, env::vars_os())),
+    };
+    if options.is_empty() {
+        let program = args.first().cloned().unwrap_or_default();
+        let _ = io::stderr().lock().write_all(cli::usage(&program, version).as_bytes());
+        return ExitCode::from(2);
+    }
+    let format = options.log_format();
+    log::start(format);
     for warning in options.warnings() {
         tracing::warn!("{warning}");
     }
     match options.push().and_then(|plan| plan.map(Pushes::new).transpose()) {
-        Ok(Some(pushes)) => return upload(pushes, push),
+        Ok(Some(pushes)) => return upload(pushes, push, format),
         Ok(None) => {}
-        Err(error) => return fail(&options.explain(&error)),
+        Err(error) => return fail(format, &options.explain(&error)),
     }
     match bind(&options) {
         Ok(bound) => {
-            let started = start(&bound, &options);
+            let started = start(&bound, &options, read);
             let handle = bound.handle();
             match started.and_then(|()| serve(bound)) {
-                Ok(()) => delivered(&handle),
-                Err(error) => fail(&format!("cannot serve: {error}")),
+                Ok(()) => delivered(&handle, format),
+                Err(error) => fail(format, &format!("cannot serve: {error}")),
             }
         }
-        Err(error) => fail(&options.explain(&error)),
+        Err(error) => fail(format, &options.explain(&error)),
     }
 }
 
 /// All uploads have arrived that were to be handed on?
-fn delivered(handle: &Handle) -> ExitCode {
+fn delivered(handle: &Handle, format: LogFormat) -> ExitCode {
     match handle.deliveries() {
         (begun, delivered) if begun == delivered => ExitCode::SUCCESS,
         (begun, delivered) => {
-            fail(&format!("{} of {begun} uploads were not delivered", begun - delivered))
+            fail(format, &format!("{} of {begun} uploads were not delivered", begun - delivered))
         }
     }
 }
 
-fn upload(pushes: Pushes, push: impl FnOnce(Pushes) -> io::Result<bool>) -> ExitCode {
+fn upload(
+    pushes: Pushes,
+    push: impl FnOnce(Pushes) -> io::Result<bool>,
+    format: LogFormat,
+) -> ExitCode {
     let (stop, grace) = (pushes.stop(), pushes.grace());
     let ended = Signals::new([SIGTERM, SIGINT]).and_then(|mut signals| {
         let wait = move || {
@@ -97,7 +112,7 @@ fn upload(pushes: Pushes, push: impl FnOnce(Pushes) -> io::Result<bool>) -> Exit
     match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => fail(&format!("cannot upload: {error}")),
+        Err(error) => fail(format, &format!("cannot upload: {error}")),
     }
 }
 
@@ -120,15 +135,25 @@ fn perform(task: Task, program: &OsStr) -> ExitCode {
     });
     match shown {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("cannot write to standard output: {error}")),
+        Err(error) => fail(LogFormat::Text, &format!("cannot write to standard output: {error}")),
     }
 }
 
 /// Shows what is wrong with the options; or the help that was asked for.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(error: &clap::Error, format: LogFormat) -> ExitCode {
+    if format == LogFormat::Json && error.use_stderr() {
+        log::complain(format, &plain(error));
+        return ExitCode::from(2);
+    }
     // Nobody is left to be told if this fails.
     let _ = error.print();
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// The text of an error about options, without its mark.
+fn plain(error: &clap::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
 }
 
 fn bind(options: &Options) -> Result<Server, ConfigError> {
@@ -172,29 +197,34 @@ fn is_secure(listener: &TcpListener, places: &[Place<'_>]) -> bool {
     places.iter().all(|place| place.secure) || secure.any(|place| Some(place.port) == port)
 }
 
-fn start(bound: &Server, options: &Options) -> io::Result<()> {
+fn start(
+    bound: &Server,
+    options: &Options,
+    read: impl Fn() -> Result<Options, clap::Error> + Send + 'static,
+) -> io::Result<()> {
     // Before anybody is told that the server is there: who waits for that may send a signal next.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let handle = bound.handle();
     let obeyed = options.clone();
     thread::Builder::new()
         .name("signals".into())
-        .spawn(move || obey_signals(&mut signals, &handle, &obeyed))?;
+        .spawn(move || obey_signals(&mut signals, &handle, &obeyed, &read))?;
     let mut urls = listen::urls("http", bound.listeners());
     urls.extend(listen::urls("https", bound.secure_listeners()));
     let admin = listen::urls("http", bound.admin_listeners());
     let mut banner = cli::banner(&urls, &admin, &bound.site(), bound.inputs());
+    let sink = options.sink();
+    if let Some(sink) = sink {
+        banner += &format!("hands uploads on to {sink}\n");
+    }
     // A closed standard output is no reason not to serve.
-    let _ = match options.sink() {
-        Some(sink) => {
-            banner += &format!("hands uploads on to {sink}\n");
-            if *sink == Sink::Stdout {
-                io::stderr().lock().write_all(banner.as_bytes())
-            } else {
-                show(&banner)
-            }
+    let _ = match (options.log_format(), sink) {
+        (LogFormat::Json, _) => {
+            let records = cli::banner_records(&urls, &admin, &banner);
+            io::stderr().lock().write_all(records.as_bytes())
         }
-        None => show(&banner),
+        (LogFormat::Text, Some(Sink::Stdout)) => io::stderr().lock().write_all(banner.as_bytes()),
+        (LogFormat::Text, _) => show(&banner),
     };
     notify::ready();
     Ok(())
@@ -206,13 +236,18 @@ fn show(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// SIGHUP reads rules, users, certificates and the script anew. The first other signal lets requests finish, for so long; the second one does not.
-fn obey_signals(signals: &mut Signals, handle: &Handle, options: &Options) {
+/// SIGHUP reads the options in the file, rules, users, certificates and the script anew. The first other signal lets requests finish, for so long; the second one does not.
+fn obey_signals(
+    signals: &mut Signals,
+    handle: &Handle,
+    options: &Options,
+    read: &impl Fn() -> Result<Options, clap::Error>,
+) {
     let grace = options.grace();
     let mut first = true;
     for signal in signals.forever() {
         if signal == SIGHUP {
-            reload(handle, options);
+            reload(handle, options, read);
             continue;
         }
         if !std::mem::take(&mut first) {
@@ -237,17 +272,42 @@ fn obey_signals(signals: &mut Signals, handle: &Handle, options: &Options) {
 }
 
 /// What is broken changes nothing.
-fn reload(handle: &Handle, options: &Options) {
+fn reload(handle: &Handle, started: &Options, read: &impl Fn() -> Result<Options, clap::Error>) {
     notify::reloading();
     handle.reopen_logs();
-    match handle.renew_by(|| options.config()) {
-        Ok(()) => tracing::info!("rules, users, certificates and the script were read anew"),
-        Err(error) => tracing::error!(error = options.explain(&error), "nothing is changed"),
+    let mut fixed = Vec::new();
+    let mut problem = None;
+    let renewed = handle.renew_by(|| {
+        let new = read().map_err(|error| ConfigError {
+            option: "config",
+            problem: plain(&error),
+            help: "correct the file and send SIGHUP again",
+        })?;
+        let (options, names) = started.renewed(new);
+        fixed = names;
+        options.config().inspect_err(|error| problem = Some(options.explain(error)))
+    });
+    match (renewed, started.config_file()) {
+        (Ok(()), None) => {
+            tracing::info!("rules, users, certificates and the script were read anew");
+        }
+        (Ok(()), Some(file)) => tracing::info!(
+            file = %file.display(),
+            "rules, users, certificates and the script were read anew, and the options in the file"
+        ),
+        (Err(error), _) => {
+            let error = problem.unwrap_or_else(|| started.explain(&error));
+            tracing::error!(error, "nothing is changed");
+            fixed.clear();
+        }
+    }
+    for name in fixed {
+        tracing::warn!("{name} was changed in the file: this needs a restart");
     }
     notify::ready();
 }
 
-fn fail(problem: &str) -> ExitCode {
-    let _ = writeln!(io::stderr().lock(), "error: {problem}");
+fn fail(format: LogFormat, problem: &str) -> ExitCode {
+    log::complain(format, problem);
     ExitCode::FAILURE
 }

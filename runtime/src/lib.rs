@@ -33,6 +33,7 @@ mod passwords;
 mod publisher;
 #[cfg(feature = "push")]
 pub mod push;
+mod record;
 mod request_log;
 #[cfg(feature = "cli")]
 mod rights;
@@ -54,7 +55,5 @@ pub use connection::{Connection, Transport};
 #[cfg(feature = "push")]
 pub use dial::Dialler;
 pub use embed::*;
-#[cfg(feature = "cli")]
-pub use log::LogFormat;
 pub use serve::{Acceptor, Parts, accept, feed};
 pub use server::{Admission, Door, Shared};

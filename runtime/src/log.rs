@@ -1,23 +1,14 @@
 //! The log on standard error.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
-use clap::ValueEnum;
-use tracing::dispatcher::{self, Dispatch};
+use tracing::{
+    Level,
+    dispatcher::{self, Dispatch},
+};
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// The form of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// A line for people
-    #[default]
-    Text,
-    /// A JSON object a line
-    Json,
-}
+use crate::record::{LogFormat, escape, record};
 
 /// Begins to log, for the whole process and for good. `RUST_LOG` says what; without it, all but details.
 pub fn start(format: LogFormat) {
@@ -45,6 +36,16 @@ fn logger<W: Write + 'static>(
     }
 }
 
+/// Writes a line to standard error, as an error of the program.
+pub(crate) fn complain(format: LogFormat, problem: &str) {
+    let line = match format {
+        LogFormat::Text => format!("error: {problem}\n"),
+        LogFormat::Json => record(Level::ERROR, problem, []),
+    };
+    // Nobody is left to be told if this fails.
+    let _ = io::stderr().lock().write_all(line.as_bytes());
+}
+
 /// Takes an event a call, and writes it so that what a peer sent cannot begin a line or steer a terminal: a control
 /// character becomes `\u000d`, which JSON reads too. It is done here because the formatter does it for messages only,
 /// and only for some characters. There are no colours, for they could not be told from a peer's.
@@ -57,16 +58,7 @@ impl<W: Write> Write for Escaped<W> {
             Some(line) => (line, "\n"),
             None => (&*text, ""),
         };
-        let mut escaped = String::with_capacity(event.len());
-        for c in line.chars() {
-            if c.is_control() {
-                // Writing to a string does not fail.
-                let _ = write!(escaped, "\\u{:04x}", u32::from(c));
-            } else {
-                escaped.push(c);
-            }
-        }
-        escaped.push_str(end);
+        let escaped = escape(line) + end;
         self.0.write_all(escaped.as_bytes())?;
         Ok(event.len())
     }
@@ -79,6 +71,8 @@ impl<W: Write> Write for Escaped<W> {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+
+    use serde_json::Value;
 
     use super::*;
 
@@ -121,9 +115,25 @@ mod tests {
     }
 
     #[test]
+    fn a_record_is_like_an_event() {
+        let line = record(Level::WARN, EVIL, [("path", EVIL.into()), ("bytes", 7.into())]);
+        assert!(!line.trim_end_matches('\n').contains(char::is_control), "{line:?}");
+        let record: Value = serde_json::from_str(&line).unwrap();
+        let event = logged(LogFormat::Json, "x");
+        let event: Value = serde_json::from_str(&event).unwrap();
+        let form = |object: &Value| {
+            let time = object["timestamp"].as_str().unwrap();
+            time.replace(|c: char| c.is_ascii_digit(), "0")
+        };
+        assert_eq!(form(&record), form(&event));
+        assert_eq!((&record["message"], &record["level"]), (&EVIL.into(), &"WARN".into()));
+        assert_eq!((&record["path"], &record["bytes"]), (&EVIL.into(), &7.into()));
+    }
+
+    #[test]
     fn json_says_the_same() {
         let line = logged(LogFormat::Json, EVIL);
-        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let event: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(event["shown"], EVIL);
         assert_eq!(event["quoted"], EVIL);
         assert_eq!(event["message"], format!("said {EVIL}"));

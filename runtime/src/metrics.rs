@@ -3,8 +3,12 @@
 mod statistics;
 
 use std::{
+    collections::BTreeMap,
     fmt::{Display, Write as _},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -38,6 +42,8 @@ pub(crate) struct Metrics {
     refused: Counter,
     /// By method (the last row: none could be read) and status (the last column: no answer).
     requests: Vec<Counter>,
+    /// The same for statuses that only hooks give: few, and counted under a lock.
+    others: Mutex<BTreeMap<(usize, u16), u64>>,
     received: Counter,
     sent: Counter,
     aborted: Counter,
@@ -90,6 +96,7 @@ impl Metrics {
             accepted: Counter::default(),
             refused: Counter::default(),
             requests: std::iter::repeat_with(Counter::default).take(cells).collect(),
+            others: Mutex::default(),
             received: Counter::default(),
             sent: Counter::default(),
             aborted: Counter::default(),
@@ -110,11 +117,21 @@ impl Metrics {
 
     pub(crate) fn request(&self, report: &Report) {
         let method = report.method.and_then(|method| METHODS.iter().position(|m| *m == method));
-        let status = report.status.and_then(|status| Status::ALL.binary_search(&status).ok());
         let row = method.unwrap_or(METHODS.len());
-        let column = status.unwrap_or(Status::ALL.len());
-        if let Some(cell) = self.requests.get(row * (Status::ALL.len() + 1) + column) {
-            cell.add(1);
+        let column = match report.status {
+            None => Some(Status::ALL.len()),
+            Some(status) => Status::ALL.binary_search(&status).ok(),
+        };
+        match (column, report.status) {
+            (Some(column), _) => {
+                if let Some(cell) = self.requests.get(row * (Status::ALL.len() + 1) + column) {
+                    cell.add(1);
+                }
+            }
+            (None, status) => {
+                let code = status.map_or(0, Status::code);
+                *lock(&self.others).entry((row, code)).or_default() += 1;
+            }
         }
         self.received.add(report.received);
         self.sent.add(report.sent);
@@ -222,14 +239,20 @@ impl Metrics {
             "Requests that are over, by method and status (0: no answer).",
         );
         let columns = Status::ALL.len() + 1;
+        let mut sample = |row: usize, status: u16, count: u64| {
+            let method = METHODS.get(row).map_or("", |method| method.as_str());
+            text.sample(name, &format!("method=\"{method}\",status=\"{status}\""), count);
+        };
         for (at, counter) in self.requests.iter().enumerate() {
             let count = counter.get();
             if count == 0 {
                 continue;
             }
-            let method = METHODS.get(at / columns).map_or("", |method| method.as_str());
             let status = Status::ALL.get(at % columns).map_or(0, |status| status.code());
-            text.sample(name, &format!("method=\"{method}\",status=\"{status}\""), count);
+            sample(at / columns, status, count);
+        }
+        for ((row, status), count) in &*lock(&self.others) {
+            sample(*row, *status, *count);
         }
     }
 
@@ -246,6 +269,10 @@ impl Metrics {
         text.sample(&format!("{name}_sum"), "", self.took_micros.get() as f64 / 1e6);
         text.sample(&format!("{name}_count"), "", so_far);
     }
+}
+
+fn lock<T>(counts: &Mutex<T>) -> MutexGuard<'_, T> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Default)]

@@ -32,7 +32,7 @@ pub use self::{
 };
 #[cfg(feature = "tls")]
 use crate::TrustOptions;
-use crate::{ReqLog, input::Source};
+use crate::{LogFormat, ReqLog, input::Source};
 
 /// What is to be uploaded, and how.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub struct Plan {
     pub grace: Duration,
     /// Which requests are told.
     pub reqlog: ReqLog,
+    /// The form of what is told.
+    pub log_format: LogFormat,
 }
 
 /// An input, and where it goes.

@@ -13,8 +13,12 @@ use std::{
 
 use httpout_proto::{Asked, Report, http1::Method};
 
-use self::writer::{PATIENCE, Sink, Writer};
 pub use self::{line::Format, reqlog::ReqLog};
+use self::{
+    reqlog::Event,
+    writer::{PATIENCE, Sink, Writer},
+};
+use crate::record::LogFormat;
 
 /// Where requests are logged, and how.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +29,8 @@ pub struct LogOptions {
     pub format: Format,
     /// Requests that are told on standard error, when they begin and when they end.
     pub reqlog: Option<ReqLog>,
+    /// In which form.
+    pub reqlog_format: LogFormat,
 }
 
 /// The logs of a server. To log does not wait for a disk or a terminal.
@@ -33,6 +39,7 @@ pub(crate) struct Logs {
     access: Option<Writer>,
     format: Format,
     reqlog: Option<(ReqLog, Writer)>,
+    reqlog_format: LogFormat,
 }
 
 impl Logs {
@@ -47,7 +54,7 @@ impl Logs {
             .clone()
             .map(|reqlog| Writer::start(Sink::stderr()).map(|writer| (reqlog, writer)));
         let (access, reqlog) = (access.transpose()?, reqlog.transpose()?);
-        Ok(Self { access, format: options.format, reqlog })
+        Ok(Self { access, format: options.format, reqlog, reqlog_format: options.reqlog_format })
     }
 
     /// Opens the access log's file anew, which was renamed, say.
@@ -82,7 +89,8 @@ impl Logs {
         if let Some((reqlog, writer)) = &self.reqlog
             && reqlog.wants(method)
         {
-            writer.write(&reqlog::begin(number, peer, method, asked));
+            let event = Event::Begin { number, peer, method, asked };
+            writer.write(&event.line(self.reqlog_format));
         }
     }
 
@@ -99,7 +107,7 @@ impl Logs {
             && reqlog.ends()
             && reqlog.wants(method)
         {
-            writer.write(&reqlog::end(number, method, report));
+            writer.write(&Event::End { number, method, report }.line(self.reqlog_format));
         }
     }
 
@@ -108,7 +116,8 @@ impl Logs {
         if let Some((reqlog, writer)) = &self.reqlog
             && reqlog.records()
         {
-            writer.write(&reqlog::record(&path.to_string_lossy(), complete));
+            let event = Event::Record { path: &path.to_string_lossy(), complete };
+            writer.write(&event.line(self.reqlog_format));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the connections of a server share, and how they are let in and sent home.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{
@@ -35,6 +35,8 @@ use crate::{
 
 /// Connections beyond the limit that are told so at a time; more are closed without a word.
 const REFUSED_AT_ONCE: usize = 256;
+/// Peers whose first refusal is remembered, so that it is logged once.
+const REFUSALS_NOTED: usize = 1024;
 /// Connections on the admin address at a time; more are closed.
 const ADMIN_AT_ONCE: usize = 64;
 /// Larger blocks would be copied for nothing, and each thread has one.
@@ -169,6 +171,18 @@ struct Clients {
     admin: usize,
     /// A client was let in.
     had_one: bool,
+    /// Whose first refusal was logged, and by which limit.
+    refusals: HashSet<(IpAddr, &'static str)>,
+}
+
+impl Clients {
+    /// Notes that a peer is refused; true if it is to be logged. When many are noted, all are forgotten.
+    fn note_refusal(&mut self, peer: IpAddr, limit: &'static str) -> bool {
+        if self.refusals.len() >= REFUSALS_NOTED {
+            self.refusals.clear();
+        }
+        self.refusals.insert((peer, limit))
+    }
 }
 
 /// A connection's place among the clients; given back when it is dropped.
@@ -282,7 +296,24 @@ impl Shared {
         let Options { maxc, maxp, .. } = self.options;
         let mut clients = lock(&self.clients);
         let of_peer = clients.peers.get(&peer).copied().unwrap_or(0);
-        let full = maxc > 0 && clients.admitted >= maxc || maxp > 0 && of_peer >= maxp;
+        let over = if maxp > 0 && of_peer >= maxp {
+            Some(("maxp", maxp))
+        } else if maxc > 0 && clients.admitted >= maxc {
+            Some(("maxc", maxc))
+        } else {
+            None
+        };
+        let full = over.is_some();
+        if let Some((option, most)) = over.filter(|_| door != Door::Admin)
+            && clients.note_refusal(peer, option)
+        {
+            let whose = if option == "maxp" { "the address" } else { "all clients" };
+            tracing::warn!(
+                %peer,
+                "a connection is refused: {whose} may have {most} at a time; raise --{option} to allow more \
+                 (further refusals of this address are not logged)"
+            );
+        }
         let entry = match door {
             Door::Admin if clients.admin >= ADMIN_AT_ONCE => return None,
             Door::Admin => Entry::Admin,

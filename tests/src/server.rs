@@ -326,13 +326,21 @@ fn spawn(command: &mut Command, stdin: Stdio) -> (Child, Outputs) {
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("start {command:?}: {e}"));
     let stdout = child.stdout.take().expect("piped");
-    let mut stderr = child.stderr.take().expect("piped");
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
     let (found, urls) = mpsc::channel();
+    let by_record = found.clone();
     let stdout = thread::spawn(move || read_lines(stdout, &found));
     let stderr = thread::spawn(move || {
-        let mut all = Vec::new();
-        let _ = stderr.read_to_end(&mut all);
-        String::from_utf8_lossy(&all).into_owned()
+        let mut all = String::new();
+        let mut line = Vec::new();
+        while stderr.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+            for address in record_addresses(&line) {
+                let _ = by_record.send(address);
+            }
+            all.push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+        all
     });
     (child, Outputs { urls, stdout, stderr })
 }
@@ -348,6 +356,13 @@ fn read_lines(output: impl Read, found: &Sender<SocketAddr>) -> String {
         all.push('\n');
     }
     all
+}
+
+/// The addresses in the record of the JSON log that stands for the banner.
+fn record_addresses(line: &[u8]) -> Vec<SocketAddr> {
+    let record: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
+    let urls = ["urls", "admin"].into_iter().filter_map(|name| record[name].as_array()).flatten();
+    urls.filter_map(|url| url_address(url.as_str()?)).collect()
 }
 
 /// The address in a line such as `  http://127.0.0.1:8080/`.

@@ -29,12 +29,14 @@ pub(crate) trait Kind {
 /// Collects one head. Holds no buffer while nothing of the head has come.
 pub(crate) struct Collector<K> {
     partial: Option<Box<Partial>>,
+    /// The start line of a head that was refused, for logs.
+    refused: Option<String>,
     kind: PhantomData<K>,
 }
 
 impl<K> Default for Collector<K> {
     fn default() -> Self {
-        Self { partial: None, kind: PhantomData }
+        Self { partial: None, refused: None, kind: PhantomData }
     }
 }
 
@@ -60,6 +62,7 @@ impl<K: Kind> Collector<K> {
         if let Some(partial) = &mut self.partial {
             let before = partial.bytes.len();
             partial.bytes.extend_from_slice(data);
+            // What is held shows the start line if this fails.
             let Some(end) = partial.scan.run::<K>(&partial.bytes, limits)? else {
                 data.clear();
                 return Ok(None);
@@ -69,10 +72,13 @@ impl<K: Kind> Collector<K> {
             bytes.truncate(end);
             let scan = partial.scan;
             self.partial = None;
-            return K::parse(bytes.into(), scan).map(Some);
+            return self.parse(bytes.into(), scan);
         }
         let mut scan = Scan::default();
-        let Some(end) = scan.run::<K>(data, limits)? else {
+        let end = scan.run::<K>(data, limits).inspect_err(|_| {
+            self.refused = scan.begun::<K>(data, limits);
+        })?;
+        let Some(end) = end else {
             if !data.is_empty() {
                 self.partial = Some(Box::new(Partial { bytes: data.to_vec(), scan }));
                 data.clear();
@@ -82,7 +88,20 @@ impl<K: Kind> Collector<K> {
         // A copy, so that a small head does not keep a large read buffer alive.
         let bytes = Bytes::copy_from_slice(&data[..end]);
         data.advance(end);
-        K::parse(bytes, scan).map(Some)
+        self.parse(bytes, scan)
+    }
+
+    fn parse(&mut self, bytes: Bytes, scan: Scan) -> Result<Option<K::Head>, PeerError> {
+        let line = bytes.clone();
+        K::parse(bytes, scan).map(Some).inspect_err(|_| {
+            self.refused = Some(String::from_utf8_lossy(scan.start_line(&line)).into_owned());
+        })
+    }
+
+    /// The start line of the head that was refused or is not complete, as far as it has come.
+    pub(crate) fn start_line(&self, limits: &Limits) -> Option<String> {
+        let held = self.partial.as_ref();
+        self.refused.clone().or_else(|| held.and_then(|p| p.scan.begun::<K>(&p.bytes, limits)))
     }
 
     /// True if a part of a head is held.
@@ -111,6 +130,15 @@ impl Scan {
     /// The start line of a whole head, without its CRLF.
     pub(crate) fn start_line<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         &bytes[self.start..self.fields - 2]
+    }
+
+    /// The start line as far as it has come; `None` if it is none, but binary garbage.
+    fn begun<K: Kind>(&self, bytes: &[u8], limits: &Limits) -> Option<String> {
+        let line = bytes.get(self.start..)?;
+        K::check_begin(*line.first()?).ok()?;
+        let end = line.iter().position(|&b| matches!(b, b'\r' | b'\n')).unwrap_or(line.len());
+        let line = &line[..end.min(limits.request_line)];
+        Some(String::from_utf8_lossy(line).into_owned())
     }
 
     /// Goes on; the length of the head when its end is found.

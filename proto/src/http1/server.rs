@@ -61,6 +61,8 @@ pub enum Event {
     Refused {
         /// Which rule.
         why: PeerError,
+        /// The request line, as far as it came; not what was received before it, nor the fields.
+        line: Option<String>,
         /// To be answered.
         exchange: Exchange,
     },

@@ -9,7 +9,13 @@ use httpout_proto::{
     site::is_memory,
 };
 
-use crate::input::Input;
+use serde_json::json;
+use tracing::Level;
+
+use crate::{input::Input, record};
+
+/// What a line begins with that tells of a danger.
+const WARNING: &str = "warning: ";
 
 /// What is served and read, where, and within which limits.
 pub fn banner(urls: &[String], admin: &[String], site: &Site, inputs: &[Input]) -> String {
@@ -61,6 +67,21 @@ pub fn banner(urls: &[String], admin: &[String], site: &Site, inputs: &[Input]) 
         );
     }
     lines.join("\n") + "\n"
+}
+
+/// The same as lines of the JSON log: one that holds it all, and one for each warning.
+pub fn banner_records(urls: &[String], admin: &[String], banner: &str) -> String {
+    let (warnings, lines): (Vec<_>, Vec<_>) =
+        banner.lines().partition(|line| line.starts_with(WARNING));
+    let place = urls.first().map_or_else(String::new, |url| format!(" listens at {url}"));
+    let first = lines.first().copied().unwrap_or_default();
+    let fields =
+        [("urls", json!(urls)), ("admin", json!(admin)), ("banner", json!(lines[1..].to_vec()))];
+    let mut records = record::record(Level::INFO, &format!("{first}{place}"), fields);
+    for warning in warnings {
+        records += &record::record(Level::WARN, &warning[WARNING.len()..], []);
+    }
+    records
 }
 
 fn in_memory(site: &Site, root: RootId) -> bool {

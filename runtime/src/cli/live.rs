@@ -142,20 +142,6 @@ impl Live {
         let Self { max_async_buf, burst, blockio, hold, reopen, .. } = *self;
         LiveOptions { broadcast: BroadcastOptions { max_async_buf, burst, blockio, hold }, reopen }
     }
-
-    /// Those options that mean something for inputs alone and are given without one.
-    pub(super) fn idle(&self) -> Vec<&'static str> {
-        let given = [
-            ("prop", !self.prop.is_empty()),
-            ("ext", self.ext.is_some()),
-            ("mime", self.mime.is_some()),
-            ("rt", self.rt),
-            ("hold", self.hold && !self.icecast),
-            ("reopen", self.reopen && !self.icecast),
-        ];
-        let without = self.input.is_empty();
-        given.into_iter().filter(|(_, given)| *given && without).map(|(name, _)| name).collect()
-    }
 }
 
 /// The path of an input's resource.

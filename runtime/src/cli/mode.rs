@@ -11,7 +11,7 @@ use crate::source::Sink;
 /// Which way data goes.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Mode {
-    /// What to do with what comes; ignored with wdir
+    /// What to do with what comes; not used with wdir
     #[arg(
         long,
         value_name = "MODE",
@@ -78,18 +78,6 @@ impl Options {
             }
             (true, Some(_), None) | (false, None, _) => Ok(()),
         }
-    }
-
-    /// The options that a source does not use.
-    pub(super) fn unused_by_source(&self) -> Vec<String> {
-        let mut unused = Vec::new();
-        if self.mode.hmode == HMode::Source && self.wdir.is_some() {
-            unused.push("hmode is not used: there is a write directory (wdir)".into());
-        }
-        if self.is_source() && self.rdirs.iter().any(|dir| !dir.is_file()) {
-            unused.push("rdirs is not used: a source serves nothing (hmode)".into());
-        }
-        unused
     }
 }
 

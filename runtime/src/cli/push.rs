@@ -6,11 +6,11 @@ use clap::{ArgAction, Args};
 use httpout_proto::{
     ConfigError,
     exchange::media::is_media_type,
-    push::{PushConfig, Target, UploadRange},
+    push::{Credentials, PushConfig, Target, UploadRange},
     site::headers,
 };
 
-use super::{Options, mode::HMode, values::boolean};
+use super::{Options, auth, values::boolean};
 use crate::{
     input::Source,
     push::{Plan, Sent},
@@ -35,6 +35,11 @@ pub(super) struct Push {
     #[arg(long, value_name = "FIRST-LAST", value_parser = range)]
     patch: Option<UploadRange>,
 
+    /// Read the user and password for the server from this file, USER:PASSWORD on its first line. Or give them in the variable
+    /// HTTPOUT_AUTH. Other users of this machine can see a password that stands in -o
+    #[arg(long = "auth-file", value_name = "FILE")]
+    pub(super) auth_file: Option<PathBuf>,
+
     /// Look at each upload afterwards (HEAD): what is there must be as long as what was sent
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
@@ -50,58 +55,14 @@ pub(super) struct Push {
     insecure: bool,
 }
 
-/// Options that mean something in push mode.
-pub(super) const MEANT: [&str; 21] = [
-    "input",
-    "dst",
-    "hmode",
-    "post",
-    "ka",
-    "patch",
-    "verify",
-    "ca",
-    "insecure",
-    "cert",
-    "pkey",
-    "hdrs",
-    "cte",
-    "user_agent",
-    "timeout",
-    "send-timeout",
-    "close",
-    "reqlog",
-    "quit",
-    "mime",
-    "grace",
-];
-/// Those that say nothing of the mode.
-pub(super) const NEUTRAL: [&str; 3] = ["config", "log-format", "block_size"];
-/// Options that mean something in push mode only.
-const OWN: [&str; 6] = ["post", "ka", "patch", "verify", "ca", "insecure"];
-
 impl Options {
     /// What is to be uploaded; `None`: httpout is a server.
     ///
     /// # Errors
-    /// An option that cannot be obeyed, or means nothing in this mode.
+    /// An option that cannot be obeyed.
     pub fn push(&self) -> Result<Option<Plan>, ConfigError> {
-        let given =
-            |names: &[&str]| self.given.iter().find(|name| names.contains(&name.as_str())).cloned();
-        if self.mode.hmode != HMode::Push {
-            if let Some(name) = given(&OWN) {
-                let problem = format!("--{name} is for uploads to another server");
-                let help = "add --hmode push, or leave it out";
-                return Err(ConfigError { option: "hmode", problem, help });
-            }
+        if !self.is_push() {
             return Ok(None);
-        }
-        let other = self
-            .given
-            .iter()
-            .find(|name| !MEANT.contains(&name.as_str()) && !NEUTRAL.contains(&name.as_str()));
-        if let Some(name) = other {
-            let problem = format!("--{name} means nothing with --hmode push");
-            return Err(ConfigError { option: "hmode", problem, help: "leave it out" });
         }
         let uploads = self.uploads()?;
         let trust = self.trust(&uploads)?;
@@ -114,6 +75,7 @@ impl Options {
             quit: self.quit,
             grace: self.grace,
             reqlog: self.reqlog.clone().unwrap_or_default(),
+            log_format: self.log_format,
         }))
     }
 
@@ -132,6 +94,7 @@ impl Options {
             return error("dst", problem, help);
         }
         let mut uploads: Vec<Sent> = Vec::new();
+        let given = self.credentials()?;
         for (text, dst) in inputs.iter().zip(self.dst.iter().cycle()) {
             let source = Source::parse(text);
             let (target, credentials) = match Target::parse(&dst.text) {
@@ -158,6 +121,7 @@ impl Options {
                 let problem = format!("two inputs go to {target}");
                 return error("dst", problem, "give one of them another path");
             }
+            let credentials = joined(credentials, given.as_ref())?;
             uploads.push(Sent { source, target, credentials, range: self.push.patch });
         }
         Ok(uploads)
@@ -194,27 +158,43 @@ impl Options {
             cert: self.cert.clone(),
             pkey: self.pkey.clone(),
         };
-        let given = [
-            ("ca", trust.ca.is_some()),
-            ("insecure", trust.insecure),
-            ("cert", trust.cert.is_some()),
-        ];
         let is_plain = uploads.iter().all(|upload| !upload.target.origin.is_tls());
-        let (option, problem, help) = match (&trust, given.iter().find(|(_, given)| *given)) {
-            (_, Some((option, _))) if is_plain => {
-                (*option, "no upload goes over TLS", "write https:// in -o, or leave it out")
+        let (option, problem, help) = match &trust {
+            _ if is_plain => {
+                for name in ["ca", "insecure", "cert", "pkey"] {
+                    if self.given.contains_key(name) {
+                        tracing::warn!(
+                            "{name} is not used: no upload goes over TLS (https:// in dst)"
+                        );
+                    }
+                }
+                return Ok(TrustOptions::default());
             }
-            (TrustOptions { pkey: Some(_), cert: None, .. }, _) => {
+            TrustOptions { pkey: Some(_), cert: None, .. } => {
                 ("pkey", "there is no certificate for this key", "name one with --cert FILE")
             }
-            (TrustOptions { ca: Some(_), insecure: true, .. }, _) => (
+            TrustOptions { ca: Some(_), insecure: true, .. } => (
                 "insecure",
                 "there is an authority to be asked",
                 "leave out either --insecure or --ca",
             ),
-            _ => return Ok(trust),
+            TrustOptions { .. } => return Ok(trust),
         };
         Err(ConfigError { option, problem: problem.into(), help })
+    }
+
+    /// The user and password that are not in a URL: of the file that is named by a flag, else of the variable, else of the file that
+    /// is named elsewhere.
+    fn credentials(&self) -> Result<Option<Credentials>, ConfigError> {
+        let by_flag = self.sources.origin("auth-file").is_none();
+        match (&self.push.auth_file, &self.auth) {
+            (Some(path), None) => auth::read(path).map(Some),
+            (Some(path), Some(_)) if by_flag => auth::read(path).map(Some),
+            (_, Some(text)) => {
+                auth::parse(text.reveal(), &format!("the variable {}", auth::VARIABLE)).map(Some)
+            }
+            (None, None) => Ok(None),
+        }
     }
 
     fn media_type(&self) -> Result<Option<String>, ConfigError> {
@@ -226,6 +206,25 @@ impl Options {
             }),
             mime => Ok(mime.clone()),
         }
+    }
+}
+
+/// Those of the URL, and those that were given beside it.
+fn joined(
+    own: Option<Credentials>,
+    given: Option<&Credentials>,
+) -> Result<Option<Credentials>, ConfigError> {
+    match (own, given) {
+        (Some(own), Some(given)) if own.password.reveal().is_empty() => {
+            if own.user == given.user {
+                return Ok(Some(given.clone()));
+            }
+            let problem = format!("it has no password for {}, whom dst names", own.user);
+            let help = "name the same user in both, or leave it out of dst";
+            Err(ConfigError { option: "auth-file", problem, help })
+        }
+        (Some(own), _) => Ok(Some(own)),
+        (None, given) => Ok(given.cloned()),
     }
 }
 

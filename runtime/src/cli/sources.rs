@@ -16,12 +16,14 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::{file, words};
+use httpout_proto::push::redact;
+
+use super::{auth, file, words};
 
 /// The option that names the file.
 pub(super) const FILE: &str = "config";
 /// What the variables' names begin with.
-const PREFIX: &str = "HTTPOUT_";
+pub(super) const PREFIX: &str = "HTTPOUT_";
 
 /// What is to be told of the sources.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +48,7 @@ pub(super) fn parse(
     if let Err(error) = command.clone().try_get_matches_from(&flags)
         && error.kind() != ErrorKind::MissingRequiredArgument
     {
-        return Err(error);
+        return Err(without_secrets(error));
     }
     let mut sources = Sources::default();
     let mut given: BTreeSet<String> =
@@ -86,7 +88,7 @@ pub(super) fn parse(
     let args = flags.next().into_iter().chain(weaker).chain(flags);
     match command.try_get_matches_from(args) {
         Ok(matches) => Ok((matches, sources)),
-        Err(error) => Err(sources.attribute(error)),
+        Err(error) => Err(sources.attribute(without_secrets(error))),
     }
 }
 
@@ -126,13 +128,25 @@ impl Sources {
     }
 }
 
+/// The error without the password and the signature that the value of an option may hold.
+fn without_secrets(mut error: Error) -> Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        let shown = redact(value);
+        error.insert(ContextKind::InvalidValue, ContextValue::String(shown));
+    }
+    error
+}
+
 /// The variables that begin as ours do, in order.
 fn own(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> impl Iterator<Item = (String, OsString)> {
     let mut own: Vec<_> = variables
         .into_iter()
-        .filter(|(name, _)| name.as_bytes().starts_with(PREFIX.as_bytes()))
+        .filter(|(name, _)| {
+            name.as_bytes().starts_with(PREFIX.as_bytes())
+                && name.as_bytes() != auth::VARIABLE.as_bytes()
+        })
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
         .collect();
     own.sort();

@@ -44,6 +44,16 @@ impl Task {
     }
 }
 
+/// What the program prints that is asked for nothing: a command that works without rights, and where to read on.
+pub fn usage(program: &OsStr, version: &str) -> String {
+    let program = name(program);
+    format!(
+        "httpout {version} serves files over HTTP, and takes uploads. Nothing was named to be served.\n\
+         To serve the directory you are in at http://localhost:8080/, write: {program} . --port 8080\n\
+         For uploads, live streams and all other options, see: {program} --help\n"
+    )
+}
+
 /// All that clap is to know: the options and the tasks.
 pub(super) fn command() -> Command {
     // The options go last, for the text on both is theirs.

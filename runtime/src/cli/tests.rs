@@ -4,6 +4,8 @@ use clap::CommandFactory as _;
 
 use super::*;
 
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (none)");
+
 pub(super) fn parse(args: &[&str]) -> Result<Options, String> {
     parse_with(args, &[])
 }
@@ -11,7 +13,7 @@ pub(super) fn parse(args: &[&str]) -> Result<Options, String> {
 pub(super) fn parse_with(args: &[&str], variables: &[(&str, &str)]) -> Result<Options, String> {
     let args = ["httpout"].iter().chain(args).map(OsString::from);
     let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
-    Options::parse_args(args, variables).map_err(|error| error.to_string())
+    Options::parse_args(args, variables, VERSION).map_err(|error| error.to_string())
 }
 
 /// All that the options say, as text.
@@ -74,6 +76,7 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("cors", "on", "cors: On"),
     ("hdrs", "X-A,1,X-B,2", r#"hdrs: [("X-A", "1"), ("X-B", "2")]"#),
     ("zmax", "1k", "zmax: 1024"),
+    ("no_z", "true", "zmax: 0"),
     ("head-timeout", "3", "head_time: 3s"),
     ("body-timeout", "4", "body_time: 4s"),
     ("body-rate", "2k", "body_rate: 2048"),
@@ -105,6 +108,7 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("verify", "true", "verify: true"),
     ("ca", "ca.pem", r#"ca: Some("ca.pem")"#),
     ("insecure", "true", "insecure: true"),
+    ("auth-file", "pw", r#"auth_file: Some("pw")"#),
     ("admin", "127.0.0.1:9", "admin: Some(127.0.0.1:9)"),
 ];
 
@@ -187,6 +191,141 @@ fn the_one_string_form_is_read() {
 }
 
 #[test]
+fn the_one_string_form_is_read_as_gpac_reads_it() {
+    for (word, same) in [
+        // A double colon takes an option as it is, up to the next one.
+        ("httpout::user_agent=a:close", &["--user_agent=a:close"][..]),
+        (
+            "httpout:user_agent=a::cache_control=b:close::port=81",
+            &["--user_agent=a", "--cache_control=b:close", "--port=81"],
+        ),
+        ("::wdir=/a:close::port=81", &["--wdir=/a:close", "--port=81"]),
+        (
+            "httpout::dst=http://127.0.0.1:81/a:port=82::close",
+            &["--dst=http://127.0.0.1:81/a", "--close"],
+        ),
+        ("close::quit", &["--close", "--quit"]),
+        ("port=81:", &["--port=81"]),
+        ("port=81::", &["--port=81"]),
+        // An exclamation mark negates.
+        ("httpout:!cte:!close", &["--cte=false", "--close=false"]),
+        ("!cte:port=81", &["--cte=false", "--port=81"]),
+        ("httpout:!cte=false", &["--cte=true"]),
+        // A value that only one option has names it.
+        ("httpout:on:multipart", &["--cors=on", "--multirange=multipart"]),
+        ("httpout:source:dst=d/", &["--hmode=source", "-o", "d/"]),
+        (":on", &["--cors=on"]),
+        ("on:close", &["--cors=on", "--close"]),
+        ("user_agent=a:on", &["--user_agent=a", "--cors=on"]),
+        // :gpac ends a value, and nothing before it is looked at.
+        ("dst=http://127.0.0.1:81/x:gpac:port=82", &["-o", "http://127.0.0.1:81/x", "--port=82"]),
+        (
+            "dst=http://127.0.0.1:81/x:y:port=9:gpac:close",
+            &["-o", "http://127.0.0.1:81/x:y:port=9", "--close"],
+        ),
+        ("dst=http://127.0.0.1:81/x:gpac", &["-o", "http://127.0.0.1:81/x"]),
+        ("user_agent=a:gpac:close", &["--user_agent=a", "--close"]),
+        ("httpout:gpac:close", &["--close"]),
+        ("dst=http://127.0.0.1:81/x::close", &["-o", "http://127.0.0.1:81/x", "--close"]),
+        ("dst=http://127.0.0.1:81:close", &["-o", "http://127.0.0.1:81", "--close"]),
+        ("dst=http://127.0.0.1:close", &["-o", "http://127.0.0.1", "--close"]),
+        // Colons that belong to a value.
+        ("admin=127.0.0.1:9:close", &["--admin=127.0.0.1:9", "--close"]),
+        ("ifce=::1:port=81", &["--ifce=::1", "--port=81"]),
+        ("hdrs=X-A: b:close", &["--hdrs=X-A: b", "--close"]),
+        ("input=a.mp3:#ice-Genre=Rock:hold", &["-i", "a.mp3:#ice-Genre=Rock", "--hold"]),
+    ] {
+        assert_eq!(parsed(&[word]), parsed(same), "{word}");
+    }
+    for (url, same) in [
+        ("http://127.0.0.1:81/x:gpac:close", &["-o", "http://127.0.0.1:81/x", "--close"][..]),
+        (
+            "http://127.0.0.1:81/x:close:!cte",
+            &["-o", "http://127.0.0.1:81/x", "--close", "--cte=false"],
+        ),
+        (
+            "http://127.0.0.1:81/x?t=12:00:port=82",
+            &["-o", "http://127.0.0.1:81/x?t=12:00", "--port=82"],
+        ),
+        ("http://127.0.0.1:81/12:00.ts", &["--dst=http://127.0.0.1:81/12:00.ts"]),
+        ("http://127.0.0.1:81/x?ip=2001:db8::1", &["--dst=http://127.0.0.1:81/x?ip=2001:db8::1"]),
+    ] {
+        for args in [vec!["-o", url], vec!["--dst", url], vec!["-i", "a", "-o", url]] {
+            let same = [&args[..args.len() - 2], same].concat();
+            assert_eq!(parsed(&args), parsed(&same), "{args:?}");
+        }
+    }
+    let pushed = parse(&["-i", "a", "-o", "http://u:p@h:81/x?y:gpac:hmode=push:post"]).unwrap();
+    let plan = pushed.push().unwrap().unwrap();
+    assert_eq!((plan.uploads[0].target.path(), plan.config.post), ("/x?y", true));
+}
+
+#[test]
+fn words_that_are_no_options_are_refused_with_the_right_spelling() {
+    for (args, said) in [
+        (
+            &["cache_control=max-age=5:dlst"][..],
+            &[
+                "'--dlst'",
+                "'--dlist'",
+                "'::cache_control=max-age=5:dlst::'",
+                "--cache_control 'max-age=5:dlst'",
+            ][..],
+        ),
+        (&["rdirs=a:8080"], &["'--8080'", "--rdirs 'a:8080'"]),
+        (&["httpout:pusj"], &["'--pusj'", "'push'"]),
+        (&["httpout:json"], &["access-log-format=json or log-format=json"]),
+        (&["httpout:!port=81"], &["port=VALUE"]),
+        (&["httpout:!prt"], &["'--prt'", "'--port'"]),
+        (&["httpout:!close=maybe"], &["neither true nor false"]),
+        (&["dst=http://h/x:SID=1:rdirs=a"], &["'--SID'", "filter graph"]),
+        (&["-o", "http://h/x:SID=1:rdirs=a"], &["'--SID'", "filter graph"]),
+        (&["-o", "http://h/x:hmod=push"], &["'--hmod'", "'--hmode'", "%3A"]),
+        (&["-o", "http://h/a:b"], &["'--b'", "%3A", ":gpac"]),
+        (&["-o", "http://h/x:gpac:dlst"], &["'--dlst'", "'--dlist'"]),
+        (&["httpout:outcoming"], &["--rdirs outcoming"]),
+    ] {
+        let error = parse(args).unwrap_err();
+        for said in said {
+            assert!(error.contains(said), "{args:?}: {said} is not in {error}");
+        }
+    }
+    // A variable holds a value and nothing else.
+    let variable = [("HTTPOUT_DST", "http://h/x:gpac:hmode=push")];
+    assert!(parse_with(&[], &variable).unwrap_err().contains("by its name"));
+}
+
+#[test]
+fn a_directory_may_stand_alone() {
+    let name = format!("httpout-directories-{:016x}", fastrand::u64(..));
+    let tree = std::env::temp_dir().join(name);
+    let path = |name: &str| {
+        let path = tree.join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (a, b, comma, colon) = (path("a"), path("b"), path("x,y"), path("x:close"));
+    let rdirs = |args: &[&str]| parse(args).unwrap().rdirs;
+    let given = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
+    assert_eq!(rdirs(&["."]), given(&["."]));
+    assert_eq!(rdirs(&[&a]), given(&[&a]));
+    assert_eq!(rdirs(&[&a, &b, "--port", "81"]), given(&[&a, &b]));
+    assert_eq!(rdirs(&["--close", &a]), given(&[&a]));
+    assert_eq!(rdirs(&["--rdirs", &format!("{a},{b}"), &comma]), given(&[&a, &b, &comma]));
+    assert_eq!(rdirs(&[&colon]), given(&[&colon]));
+    assert_eq!(rdirs(&["port=81", &a]), given(&[&a]));
+    let joined = parsed(&[&format!("{a}:port=81:dlist")]);
+    assert_eq!(joined, parsed(&["--rdirs", &a, "--port=81", "--dlist"]));
+    assert!(parse(&[&format!("{a}:dlst")]).unwrap_err().contains("'--dlist'"));
+    // What is not there is refused when it is to be served; if it is not a misspelled option.
+    assert_eq!(rdirs(&["./nowhere"]), given(&["./nowhere"]));
+    assert!(parse(&["dlst"]).unwrap_err().contains("'--dlist'"));
+    // The tests run in the directory of the package, which has this one.
+    assert!(parse(&["src"]).unwrap().rdirs == given(&["src"]));
+    std::fs::remove_dir_all(&tree).unwrap();
+}
+
+#[test]
 fn what_is_unknown_is_refused_with_the_nearest_name() {
     for args in [
         &["--rdir=a"][..],
@@ -198,13 +337,9 @@ fn what_is_unknown_is_refused_with_the_nearest_name() {
         let error = parse(args).unwrap_err();
         assert!(error.contains("'--rdir'") && error.contains("'--rdirs'"), "{args:?}: {error}");
     }
-    for args in [&["outcoming"][..], &["close:outcoming"], &["--close", "outcoming"]] {
-        let error = parse(args).unwrap_err();
-        assert!(
-            error.contains("'outcoming'") && error.contains("--rdirs outcoming"),
-            "{args:?}: {error}"
-        );
-    }
+    let error = parse(&["close:outcoming"]).unwrap_err();
+    assert!(error.contains("'close:outcoming'"), "{error}");
+    assert!(error.contains("--rdirs outcoming"), "{error}");
     assert!(parse(&["-x"]).unwrap_err().contains("'-x'"));
     assert!(parse(&["--", "a"]).is_err());
 }
@@ -368,7 +503,7 @@ fn paths_need_not_be_unicode() {
     let word = OsStr::from_bytes(b"rdirs=d\xff,e\xff:close");
     for args in [vec![OsString::from("--rdirs"), odd.into()], vec![word.into()]] {
         let args = [OsString::from("httpout")].into_iter().chain(args);
-        let config = Options::parse_args(args, []).unwrap().config().unwrap();
+        let config = Options::parse_args(args, [], VERSION).unwrap().config().unwrap();
         assert_eq!(config.rdirs[0], Path::new(odd));
     }
 }
@@ -387,7 +522,7 @@ fn help_mentions_every_option_and_its_default() {
         assert!(help.contains(default), "{default}");
     }
     assert!(help.contains("-o, --dst"));
-    assert!(parse(&["--version"]).unwrap_err().contains(env!("CARGO_PKG_VERSION")));
+    assert!(parse(&["--version"]).unwrap_err().contains(VERSION));
     assert!(parse(&["-h"]).unwrap_err().contains("--rdirs"));
 }
 
@@ -438,7 +573,8 @@ fn a_push_says_what_goes_where() {
     assert_eq!(uploads[0].target.to_string(), "http://h/x");
     assert_eq!(uploads[0].credentials.as_ref().unwrap().user, "me");
     assert_eq!(uploads[1].source, crate::input::Source::Stdin);
-    assert_eq!(uploads[1].target.to_string(), "https://h:1/y?z");
+    assert_eq!(uploads[1].target.to_string(), "https://h:1/y?REDACTED");
+    assert_eq!(uploads[1].target.path(), "/y?z");
     let uploads = plan(&["-i", "d/a b", "-i", "c", "-o", "http://h/x/"]).unwrap().uploads;
     let urls: Vec<_> = uploads.iter().map(|sent| sent.target.to_string()).collect();
     assert_eq!(urls, ["http://h/x/a%20b", "http://h/x/c"]);
@@ -454,33 +590,137 @@ fn a_push_says_what_goes_where() {
         (&["-i", "-", "-o", "http://h/x/"], "dst"),
         (&["-i", "a", "-i", "d/a", "-o", "http://h/x/"], "dst"),
         (&["-i", "d/", "-o", "http://h/x/", "--patch", "0-"], "patch"),
-        (&["-i", "a", "-o", "http://h/x", "--ca", "ca"], "ca"),
-        (&["-i", "a", "-o", "http://h/x", "--insecure"], "insecure"),
         (&["-i", "a", "-o", "https://h/x", "--insecure", "--ca", "ca"], "insecure"),
         (&["-i", "a", "-o", "https://h/x", "--pkey", "k"], "pkey"),
         (&["-i", "a", "-o", "http://h/x", "--mime", "video"], "mime"),
         (&["-i", "a", "-o", "http://h/x", "--hdrs", "A"], "hdrs"),
-        (&["-i", "a", "-o", "http://h/x", "--rdirs", "www"], "hmode"),
-        (&["-i", "a", "-o", "http://h/x", "--maxc", "7"], "hmode"),
+        (&["-i", "a", "-o", "http://h/x", "--auth-file", "/nowhere"], "auth-file"),
     ] {
         let error = plan(args).unwrap_err();
         assert_eq!(error.option, option, "{args:?}: {error}");
-    }
-    for args in [&["--post"][..], &["--patch", "0-1"], &["--ka", "true"]] {
-        assert_eq!(parse(args).unwrap().push().unwrap_err().option, "hmode", "{args:?}");
     }
     assert!(parse(&["-i", "a", "-o", "http://h/x"]).unwrap().push().unwrap().is_none());
 }
 
 #[test]
-fn every_option_means_something_to_a_push_or_is_refused() {
-    let given = ["--hmode=push", "-i", "a", "-o", "https://h/x"];
-    for (name, value, _) in EFFECTS {
-        let option = format!("--{name}={value}");
-        let told = parse(&[&given[..], &[&option]].concat());
-        let refused = told.map(|options| options.push().is_err()).unwrap_or(true);
-        // The other test says what these do.
-        let meant = push::MEANT.contains(name) || push::NEUTRAL.contains(name);
-        assert_eq!(refused, !meant || ["hmode", "input", "dst", "pkey"].contains(name), "{name}");
+fn what_means_nothing_in_a_mode_is_told_and_left_aside() {
+    // By mode: what it is given by, what is not used in it beside what is for uploads to others, and what is.
+    let server =
+        ["dlist", "wdir", "maxc", "port", "tls-port", "zmax", "access-log", "admin", "js", "users"];
+    let sending = ["hold", "reopen", "prop", "ext", "rt", "burst", "max_async_buf", "ice"];
+    let pushing = ["post", "ka", "patch", "verify", "ca", "insecure", "auth-file"];
+    let all = ["user_agent", "hdrs", "timeout", "close", "reqlog", "quit", "grace", "block_size"];
+    let value = |name: &str| EFFECTS.iter().find(|(own, ..)| *own == name).unwrap().1;
+    let push = ["--hmode=push", "-i", "a", "-o", "https://h/x"];
+    for (given, used, unused) in [
+        (&["rdirs=a"][..], [&server[..], &all].concat(), [&sending[..], &pushing].concat()),
+        (&["-i", "a"], [&server[..], &sending, &all].concat(), pushing.to_vec()),
+        (
+            &["-i", "a", "rdirs=b"],
+            [&server[..], &sending[..5], &all].concat(),
+            [&sending[5..], &pushing].concat(),
+        ),
+        (
+            &["--hmode=source", "-o", "d/"],
+            [&server[2..5], &all].concat(),
+            [&sending[..], &pushing, &["dlist", "zmax"]].concat(),
+        ),
+        (
+            &push,
+            [&pushing[..], &all, &["blockio", "cte", "mime"]].concat(),
+            [&server[2..], &sending, &["dlist"]].concat(),
+        ),
+    ] {
+        for (names, is_used) in [(used, true), (unused, false)] {
+            for name in names {
+                let option = format!("--{name}={}", value(name));
+                let options = parse(&[given, &[&option]].concat()).unwrap();
+                let told = options.unused();
+                let told =
+                    told.iter().any(|line| line.starts_with(&format!("{name} is not used: ")));
+                assert_eq!(told, !is_used, "{given:?} {option}: {:?}", options.unused());
+            }
+        }
     }
+    // A write directory makes it a server, whatever hmode says.
+    let options = parse(&[&push[..], &["--wdir", "in"]].concat()).unwrap();
+    assert!(options.push().unwrap().is_none());
+    assert_eq!(options.unused(), ["hmode is not used: there is a write directory (wdir)"]);
+    // Without TLS, its options are not obeyed, and no reason to stop.
+    for option in ["--ca=ca", "--insecure", "--cert=c", "--pkey=k"] {
+        let options = parse(&["--hmode=push", "-i", "a", "-o", "http://h/x", option]).unwrap();
+        let plan = options.push().unwrap().unwrap();
+        assert_eq!(plan.trust, crate::TrustOptions::default(), "{option}");
+    }
+    let told = parse(&["rdirs=a", "--js-time=2", "--access-log-format=json"]).unwrap().unused();
+    assert_eq!(
+        told,
+        [
+            "access-log-format is not used: access-log is not given",
+            "js-time is not used: js is not given"
+        ]
+    );
+}
+
+#[test]
+fn a_password_comes_from_a_file_or_a_variable() {
+    let path = std::env::temp_dir().join(format!("httpout-auth-{:016x}", fastrand::u64(..)));
+    let named = path.to_str().unwrap();
+    let credentials = |dst: &str, file: Option<&str>, variable: Option<&str>| {
+        let mut args = vec!["--hmode=push", "-i", "a", "-o", dst];
+        args.extend(file.iter().flat_map(|file| ["--auth-file", file]));
+        let variables: Vec<_> = variable.iter().map(|value| ("HTTPOUT_AUTH", *value)).collect();
+        let options = parse_with(&args, &variables).unwrap();
+        assert!(!format!("{options:?}").contains("p4ss"), "{options:?}");
+        let plan = options.push().map_err(|error| error.to_string())?.unwrap();
+        let own = plan.uploads[0].credentials.clone();
+        Ok::<_, String>(own.map(|own| format!("{}/{}", own.user, own.password.reveal())))
+    };
+    for (text, dst, is) in [
+        ("me:p4ss\n", "http://h/a", Ok("me/p4ss")),
+        ("me:p4ss\r\nmore", "http://h/a", Ok("me/p4ss")),
+        ("me:p4ss:w%20d", "http://h/a", Ok("me/p4ss:w%20d")),
+        ("me:p4ss", "http://me@h/a", Ok("me/p4ss")),
+        ("me:p4ss", "http://you:own@h/a", Ok("you/own")),
+        ("me:p4ss", "http://you@h/a", Err("no password for you")),
+        ("p4ss", "http://h/a", Err("USER:PASSWORD")),
+        ("", "http://h/a", Err("USER:PASSWORD")),
+        ("me:p4ss\u{7f}", "http://h/a", Err("control characters")),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        match (credentials(dst, Some(named), None), is) {
+            (Ok(own), Ok(is)) => assert_eq!(own.as_deref(), Some(is), "{text:?} {dst}"),
+            (Err(told), Err(is)) => assert!(told.contains(is) && !told.contains("p4ss"), "{told}"),
+            (own, is) => panic!("{text:?} {dst}: {own:?} where it should be {is:?}"),
+        }
+    }
+    std::fs::write(&path, "me:p4ss").unwrap();
+    assert_eq!(credentials("http://h/a", None, Some("it:p4ss2")), Ok(Some("it/p4ss2".into())));
+    assert_eq!(
+        credentials("http://h/a", Some(named), Some("it:p4ss2")),
+        Ok(Some("me/p4ss".into()))
+    );
+    assert!(credentials("http://h/a", None, Some("p4ss")).unwrap_err().contains("HTTPOUT_AUTH"));
+    assert_eq!(credentials("http://h/a", None, None), Ok(None));
+    std::fs::remove_file(&path).unwrap();
+    // One on the command line is seen by others.
+    let warned = |args: &[&str]| {
+        let warnings = parse(args).unwrap().warnings();
+        warnings.iter().any(|line| line.contains("--auth-file") && !line.contains("p4ss"))
+    };
+    assert!(warned(&["--hmode=push", "-i", "a", "-o", "http://me:p4ss@h/a"]));
+    assert!(!warned(&["--hmode=push", "-i", "a", "-o", "http://me@h/a?b:c@"]));
+}
+
+#[test]
+fn a_reload_changes_what_it_can_and_tells_of_the_rest() {
+    let started = parse(&["rdirs=a", "--maxc=7", "--input=x", "--dlist"]).unwrap();
+    let read = parse(&["rdirs=b", "--maxc=8", "--hmode=source", "-o", "d/", "--sutc"]).unwrap();
+    let (options, fixed) = started.renewed(read);
+    assert_eq!(fixed, ["dst", "hmode", "input", "maxc"]);
+    let config = options.config().unwrap();
+    assert_eq!(config.rdirs, [Path::new("b")]);
+    assert!(config.sutc && !config.dlist && config.record && !config.source);
+    let names: Vec<_> = EFFECTS.iter().map(|(name, ..)| *name).collect();
+    assert!(RENEWED.iter().all(|name| names.contains(name)));
 }

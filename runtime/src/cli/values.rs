@@ -43,6 +43,11 @@ pub(super) fn destination(text: &str) -> Result<Destination, String> {
     }
     let (scheme, rest) =
         text.split_once("://").ok_or("write http://HOST:PORT/; DIR/ with a slash at its end")?;
+    if text.contains(":gpac:") || text.ends_with(":gpac") {
+        return Err(
+            "options stand behind a URL on the command line only: write each by its name".into()
+        );
+    }
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let path = if path.starts_with('/') { path } else { "/" };
     let path = target::decode(path).map_err(str::to_owned)?.path;

@@ -4,13 +4,14 @@
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::Path,
 };
 
 use clap::{Arg, Command, Error, error::ErrorKind};
 
-use super::values::boolean;
+use super::{one_string, values::boolean};
 
-/// Rewrites all arguments behind the program's name to `--name=value`, `--name` and `-n`. What is unknown is left, to
+/// Rewrites all arguments behind the program's name to `--name=value`, `--name` and `-n`. An option that is unknown is left, to
 /// be refused by clap, which tells the nearest name.
 pub(super) fn expand(
     args: impl IntoIterator<Item = OsString>,
@@ -19,10 +20,14 @@ pub(super) fn expand(
     let mut args = args.into_iter();
     let mut out: Vec<OsString> = args.next().into_iter().collect();
     let mut args = args.peekable();
+    let mut directories = Vec::new();
     while let Some(arg) = args.next() {
         let bytes = arg.as_bytes();
         if !bytes.starts_with(b"-") {
-            expand_word(&arg, command, &mut out)?;
+            match Word::read(&arg, command).map_err(|text| refused(command, text))? {
+                Word::Options(options) => out.extend(options),
+                Word::Directory => directories.push(arg),
+            }
             continue;
         }
         let (found, value) = match bytes.strip_prefix(b"--") {
@@ -39,7 +44,10 @@ pub(super) fn expand(
                 out.extend(args);
                 break;
             }
-            (Some(found), Some(value)) => out.push(option(found, value)),
+            (Some(found), Some(value)) => {
+                let given = given(found, value, command);
+                out.extend(given.map_err(|text| refused(command, text))?);
+            }
             (Some(found), None) if is_boolean(found) => {
                 let literal =
                     args.next_if(|next| next.to_str().is_some_and(|next| boolean(next).is_ok()));
@@ -49,50 +57,103 @@ pub(super) fn expand(
                 );
             }
             (Some(found), None) => match args.next_if(|next| is_value(next.as_bytes())) {
-                Some(value) => out.push(option(found, value.as_bytes())),
+                Some(value) => {
+                    let given = given(found, value.as_bytes(), command);
+                    out.extend(given.map_err(|text| refused(command, text))?);
+                }
                 None => out.push(bare(found)),
             },
         }
     }
+    add_directories(&directories, &mut out, command);
     Ok(out)
 }
 
-/// `httpout:NAME=value:NAME:NAME=value`. What is neither `NAME` nor `NAME=…` belongs to the value before it, in
-/// which case it held a colon.
-fn expand_word(word: &OsStr, command: &mut Command, out: &mut Vec<OsString>) -> Result<(), Error> {
-    let bytes = word.as_bytes();
-    if bytes == b"httpout" {
-        return Ok(());
+/// An option with its value; and, if the value is a URL with options behind it, these too.
+fn given(arg: &Arg, value: &[u8], command: &Command) -> Result<Vec<OsString>, String> {
+    if long(arg) != "dst" || !value.windows(3).any(|window| window == b"://") {
+        return Ok(vec![option(arg, value)]);
     }
-    let mut value: Option<OsString> = None;
-    for segment in bytes.strip_prefix(b"httpout:").unwrap_or(bytes).split(|&b| b == b':') {
-        let next = match (split(segment), find(command, split(segment).0)) {
-            ((_, Some(value)), Some(found)) => Some(option(found, value)),
-            ((_, None), Some(found)) => Some(bare(found)),
-            // A misspelled name, rather than a path with a colon and an equals sign.
-            ((name, Some(_)), None) if is_name(name) => {
-                Some(OsString::from_vec([b"--", segment].concat()))
+    let (url, rest) = one_string::url(value, command)?;
+    let mut options = vec![option(arg, url)];
+    options.extend(one_string::options(rest, command, value)?);
+    Ok(options)
+}
+
+/// What an argument that begins with no hyphen is.
+enum Word {
+    Options(Vec<OsString>),
+    /// A directory to serve.
+    Directory,
+}
+
+impl Word {
+    fn read(arg: &OsStr, command: &Command) -> Result<Self, String> {
+        let bytes = arg.as_bytes();
+        if bytes == b"httpout" {
+            return Ok(Self::Options(Vec::new()));
+        }
+        let options = |text| one_string::options(text, command, bytes).map(Self::Options);
+        if let Some(text) = bytes.strip_prefix(b"httpout:") {
+            return options(text);
+        }
+        let first = &bytes[..bytes.iter().position(|&b| b == b':').unwrap_or(bytes.len())];
+        let exists = || Path::new(arg).exists();
+        match split(first) {
+            // The name of an option, or one of its values.
+            (name, None)
+                if find(command, name).is_some()
+                    || !one_string::chosen_by(command, name).is_empty() =>
+            {
+                if first.len() == bytes.len() && exists() {
+                    let name = arg.display();
+                    return Err(format!(
+                        "'{name}' is an option and there is a directory of this name: write httpout:{name} or ./{name}"
+                    ));
+                }
+                options(bytes)
             }
-            ((_, _), None) => None,
-        };
-        match (next, &mut value) {
-            (Some(next), _) => out.extend(value.replace(next)),
-            (None, Some(value)) if split(value.as_bytes()).1.is_some() => {
-                value.push(":");
-                value.push(OsStr::from_bytes(segment));
+            (name, Some(_)) if is_name(name) => options(bytes),
+            _ if bytes.starts_with(b"::") || bytes.starts_with(b"!") => options(bytes),
+            _ if bytes.starts_with(b":") => options(&bytes[1..]),
+            _ if exists() => Ok(Self::Directory),
+            (name, None) if first.len() == bytes.len() => {
+                let near = if is_name(name) { one_string::near(command, arg) } else { None };
+                match near {
+                    Some(near) => Err(format!(
+                        "unexpected '{0}': there is neither a directory of this name to be served (--rdirs {0}), \
+                         nor an option; did you mean {near}?",
+                        arg.display()
+                    )),
+                    None => Ok(Self::Directory),
+                }
             }
-            (None, _) => {
-                let (word, segment) =
-                    (word.to_string_lossy(), OsStr::from_bytes(segment).to_string_lossy());
-                let problem = format!(
-                    "unexpected '{segment}' in '{word}': write --NAME VALUE or NAME=VALUE, e.g. --rdirs {segment}"
-                );
-                return Err(command.error(ErrorKind::UnknownArgument, problem));
+            // A directory with options behind it.
+            _ => options(&[b"rdirs=", bytes].concat()),
+        }
+    }
+}
+
+/// Adds directories to those of `rdirs`. The comma of one that is there is a part of its name.
+fn add_directories(directories: &[OsString], out: &mut Vec<OsString>, command: &mut Command) {
+    let has_comma = |path: &OsString| path.as_bytes().contains(&b',');
+    let is_one = directories.iter().any(|path| has_comma(path) && Path::new(path).exists());
+    let Some(rdirs) = find(command, b"rdirs").cloned() else { return };
+    if is_one {
+        // No list is divided any more where one name has a comma.
+        *command = command.clone().mut_arg(rdirs.get_id(), |arg| arg.value_delimiter(None));
+        for arg in std::mem::take(out) {
+            match arg.as_bytes().strip_prefix(b"--rdirs=") {
+                Some(list) => out.extend(list.split(|&b| b == b',').map(|dir| option(&rdirs, dir))),
+                None => out.push(arg),
             }
         }
     }
-    out.extend(value);
-    Ok(())
+    out.extend(directories.iter().map(|directory| option(&rdirs, directory.as_bytes())));
+}
+
+fn refused(command: &mut Command, text: String) -> Error {
+    command.error(ErrorKind::UnknownArgument, text)
 }
 
 /// The option of this name, however it is spelled.
@@ -122,7 +183,7 @@ fn is_value(text: &[u8]) -> bool {
     !text.starts_with(b"-") || text == b"-" || text.starts_with(b"-:#")
 }
 
-fn is_name(text: &[u8]) -> bool {
+pub(super) fn is_name(text: &[u8]) -> bool {
     text.first().is_some_and(u8::is_ascii_alphabetic)
         && text.iter().all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
@@ -135,7 +196,7 @@ pub(super) fn split(text: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 /// Clap takes it for true, or says that the value is missing.
-fn bare(arg: &Arg) -> OsString {
+pub(super) fn bare(arg: &Arg) -> OsString {
     format!("--{}", long(arg)).into()
 }
 

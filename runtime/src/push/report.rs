@@ -13,13 +13,16 @@ use httpout_proto::{
     push::{Failure, JobId, Outcome, Target, Why},
 };
 
+use tracing::Level;
+
 use super::{bar::Bar, crew::Observer};
-use crate::ReqLog;
+use crate::{LogFormat, ReqLog, record};
 
 /// Tells what becomes of uploads.
 #[derive(Debug)]
 pub(super) struct Report {
     reqlog: ReqLog,
+    format: LogFormat,
     /// On a terminal.
     bar: Option<Bar>,
     state: Mutex<State>,
@@ -47,13 +50,17 @@ struct Job {
 }
 
 impl Report {
-    pub(super) fn new(reqlog: ReqLog) -> Self {
-        Self { reqlog, bar: Bar::on_terminal(), state: Mutex::default() }
+    pub(super) fn new(reqlog: ReqLog, format: LogFormat) -> Self {
+        let bar = if format == LogFormat::Text { Bar::on_terminal() } else { None };
+        Self { reqlog, format, bar, state: Mutex::default() }
     }
 
     /// What is going to be done.
     pub(super) fn banner(&self, lines: &[String]) {
-        self.say(&format!("{}\n", lines.join("\n")));
+        match self.format {
+            LogFormat::Text => self.say(&lines.join("\n")),
+            LogFormat::Json => lines.iter().for_each(|line| self.say(line)),
+        }
     }
 
     /// A job is over. `is_gone`: one that was called off is so because its file is gone.
@@ -84,7 +91,7 @@ impl Report {
 
     pub(super) fn fail(&self, what: &dyn fmt::Display) {
         self.lock().failed += 1;
-        self.complain(&format!("error: {what}\n"));
+        self.complain(Level::ERROR, &what.to_string());
     }
 
     /// The last line; true if everything arrived.
@@ -100,15 +107,18 @@ impl Report {
         if failed > 0 {
             line.push_str(&format!("; {failed} failed"));
         }
-        line.push('\n');
         self.say(&line);
         failed == 0
     }
 
+    /// Tells what is done, on standard output; in JSON, in the log.
     fn say(&self, text: &str) {
+        if self.format == LogFormat::Json {
+            return self.complain(Level::INFO, text);
+        }
         let write = || {
             // A closed standard output is no reason not to upload.
-            let _ = io::stdout().lock().write_all(text.as_bytes());
+            let _ = io::stdout().lock().write_all(format!("{text}\n").as_bytes());
         };
         match &self.bar {
             Some(bar) => bar.suspend(write),
@@ -116,9 +126,16 @@ impl Report {
         }
     }
 
-    fn complain(&self, text: &str) {
+    /// Tells something on standard error.
+    fn complain(&self, level: Level, text: &str) {
+        let line = match (self.format, level) {
+            (LogFormat::Json, _) => record::record(level, text, []),
+            (LogFormat::Text, Level::ERROR) => format!("error: {text}\n"),
+            (LogFormat::Text, Level::WARN) => format!("warning: {text}\n"),
+            (LogFormat::Text, _) => format!("{text}\n"),
+        };
         let write = || {
-            let _ = io::stderr().lock().write_all(text.as_bytes());
+            let _ = io::stderr().lock().write_all(line.as_bytes());
         };
         match &self.bar {
             Some(bar) => bar.suspend(write),
@@ -132,12 +149,27 @@ impl Report {
 
     fn draw(&self, state: &State) {
         let Some(bar) = &self.bar else { return };
-        let jobs = state.under_way.values();
-        let (sent, all) = jobs.fold((0, 0), |(sent, all), job| {
-            (sent + job.sent, all + job.len.unwrap_or(job.sent).max(job.sent))
-        });
+        let Progress { sent, all } = Progress::of(state);
         let message = format!("{} stored, {} under way", state.stored, state.under_way.len());
-        bar.show(state.bytes + sent, state.bytes + all, message);
+        bar.show(sent, all, message);
+    }
+}
+
+/// How far the uploads are.
+#[derive(Debug, PartialEq, Eq)]
+struct Progress {
+    /// Bytes that were sent.
+    sent: u64,
+    /// Bytes that there are; `None` while a stream is under way, whose length nobody knows.
+    all: Option<u64>,
+}
+
+impl Progress {
+    fn of(state: &State) -> Self {
+        let jobs = state.under_way.values();
+        let sent: u64 = jobs.clone().map(|job| job.sent).sum();
+        let all = jobs.map(|job| Some(job.len?.max(job.sent))).sum::<Option<u64>>();
+        Self { sent: state.bytes + sent, all: all.map(|all| state.bytes + all) }
     }
 }
 
@@ -160,7 +192,8 @@ impl Observer for Onlooker {
         report.draw(&state);
         drop(state);
         if report.reqlog.wants(method) {
-            report.complain(&format!("REQ#{number} {method} {target} start\n"));
+            let text = format!("REQ#{number} {method} {target} start");
+            report.complain(Level::INFO, &text);
         }
     }
 
@@ -180,7 +213,8 @@ impl Observer for Onlooker {
             0.0 => "at once".to_owned(),
             seconds => format!("in {seconds} s"),
         };
-        self.report.complain(&format!("warning: {target}: {why}; trying again {when}\n"));
+        let text = format!("{target}: {why}; trying again {when}");
+        self.report.complain(Level::WARN, &text);
     }
 
     fn over(&self, job: JobId, target: &Target, outcome: &Outcome, sent: u64) {
@@ -198,13 +232,13 @@ impl Observer for Onlooker {
                 let seconds = took.as_secs_f64();
                 let verified = if stored.verified { ", verified" } else { "" };
                 report.say(&format!(
-                    "stored {target}, {} bytes in {seconds:.3} s{verified}\n",
+                    "stored {target}, {} bytes in {seconds:.3} s{verified}",
                     stored.bytes
                 ));
                 (stored.bytes, Some(stored.status))
             }
             Outcome::Deleted { status } => {
-                report.say(&format!("removed {target}\n"));
+                report.say(&format!("removed {target}"));
                 (0, Some(*status))
             }
             Outcome::Failed(Failure {
@@ -218,12 +252,34 @@ impl Observer for Onlooker {
                 Outcome::Failed(_) => "aborted",
             };
             let reply = reply.map_or_else(|| "no reply".into(), |s| format!("reply {}", s.code()));
-            report.complain(&format!(
-                "REQ#{} {} {how}: {reply} - {bytes} bytes in {} ms\n",
+            let text = format!(
+                "REQ#{} {} {how}: {reply} - {bytes} bytes in {} ms",
                 job.number,
                 job.method,
                 took.as_millis()
-            ));
+            );
+            report.complain(Level::INFO, &text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_has_no_end_to_be_measured_by() {
+        let job =
+            |len, sent| Job { number: 1, method: Method::Put, begun: Instant::now(), len, sent };
+        let progress = |jobs: Vec<Job>| {
+            let jobs = jobs.into_iter().enumerate();
+            let under_way = jobs.map(|(at, job)| ((at, JobId(1)), job)).collect();
+            let Progress { sent, all } =
+                Progress::of(&State { bytes: 10, under_way, ..State::default() });
+            (sent, all)
+        };
+        assert_eq!(progress(vec![]), (10, Some(10)));
+        assert_eq!(progress(vec![job(Some(9), 4)]), (14, Some(19)));
+        assert_eq!(progress(vec![job(Some(9), 4), job(None, 3)]), (17, None));
     }
 }

@@ -91,7 +91,7 @@ impl Pushes {
             uploads.push((sent.clone(), Arc::new(options)));
         }
         let trust = Trust::of_plan(&plan)?;
-        let report = Arc::new(Report::new(plan.reqlog.clone()));
+        let report = Arc::new(Report::new(plan.reqlog.clone(), plan.log_format));
         Ok(Self { plan, uploads, trust, report, stop: Arc::default() })
     }
 

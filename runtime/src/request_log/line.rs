@@ -10,6 +10,7 @@ use httpout_proto::Report;
 use serde_json::json;
 
 use super::escape;
+use crate::record;
 
 /// Form of the access log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(super) fn combined(peer: IpAddr, now: SystemTime, report: &Report) -> String
     // Writing to a string does not fail.
     let _ = write!(line, " [{}] \"", date(now));
     match (report.method, &report.asked) {
+        // What could be read of a head that was refused.
+        (_, Some(asked)) if !asked.line.is_empty() => escape(&mut line, &asked.line),
         (Some(method), Some(asked)) => {
             let _ = write!(line, "{method} ");
             escape(&mut line, &asked.target);
@@ -71,13 +74,20 @@ pub(super) fn combined(peer: IpAddr, now: SystemTime, report: &Report) -> String
 pub(super) fn json(peer: IpAddr, now: SystemTime, report: &Report) -> String {
     let asked = report.asked.as_deref();
     let target = asked.map(|asked| &asked.target).filter(|target| !target.is_empty());
+    // Of a head that was refused, the words of its line, whatever they are.
+    let refused = asked.map(|asked| &asked.line).filter(|line| !line.is_empty());
+    let word = |at: usize| refused.and_then(|line| line.split(' ').nth(at));
+    let protocol = asked.map(|asked| format!("HTTP/1.{}", asked.minor));
     let object = json!({
         "time": humantime::format_rfc3339_millis(within(now)).to_string(),
         "peer": peer.to_string(),
         "user": report.user.as_deref(),
-        "method": report.method.map(|method| method.as_str()),
+        "method": word(0).or_else(|| report.method.map(|method| method.as_str())),
         "target": target,
-        "protocol": target.and(asked).map(|asked| format!("HTTP/1.{}", asked.minor)),
+        "protocol": match refused {
+            Some(_) => word(2).map(str::to_owned),
+            None => target.and(protocol),
+        },
         "status": report.status.map(|status| status.code()),
         "received": report.received,
         "sent": report.sent,
@@ -87,17 +97,7 @@ pub(super) fn json(peer: IpAddr, now: SystemTime, report: &Report) -> String {
         "referer": asked.and_then(|asked| asked.referer.as_ref()),
         "user_agent": asked.and_then(|asked| asked.user_agent.as_ref()),
     });
-    let mut line = String::new();
-    for c in object.to_string().chars() {
-        // JSON leaves some of them as they are; a terminal does not.
-        if c.is_control() {
-            let _ = write!(line, "\\u{:04x}", u32::from(c));
-        } else {
-            line.push(c);
-        }
-    }
-    line.push('\n');
-    line
+    record::escape(&object.to_string()) + "\n"
 }
 
 /// `10/Oct/2000:13:55:36 +0000`

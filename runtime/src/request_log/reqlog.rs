@@ -2,9 +2,16 @@
 
 use std::{fmt::Write as _, net::IpAddr};
 
-use httpout_proto::{Asked, Report, auth::nearest, http1::Method};
+use httpout_proto::{
+    Asked, Report,
+    auth::nearest,
+    http1::{Method, Status},
+};
+use serde_json::Value;
+use tracing::Level;
 
 use super::escape;
+use crate::record::{self, LogFormat};
 
 /// Which requests are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +66,75 @@ impl ReqLog {
     pub(crate) fn ends(&self) -> bool {
         !self.no_ends
     }
+}
+
+/// An event of a request, of which a line is made.
+pub(super) enum Event<'a> {
+    Begin {
+        number: u64,
+        peer: IpAddr,
+        method: Method,
+        asked: &'a Asked,
+    },
+    End {
+        number: u64,
+        method: Method,
+        report: &'a Report,
+    },
+    /// A file begins to be written: `None`; or it is written, to its end or not.
+    Record {
+        path: &'a str,
+        complete: Option<bool>,
+    },
+}
+
+impl Event<'_> {
+    /// A line in the form of the log.
+    pub(super) fn line(&self, format: LogFormat) -> String {
+        match (self, format) {
+            (Self::Begin { number, peer, method, asked }, LogFormat::Text) => {
+                begin(*number, *peer, *method, asked)
+            }
+            (Self::End { number, method, report }, LogFormat::Text) => {
+                end(*number, *method, report)
+            }
+            (Self::Record { path, complete }, LogFormat::Text) => record(path, *complete),
+            (Self::Begin { number, peer, method, asked }, LogFormat::Json) => json(
+                "the request begins",
+                [
+                    ("request", (*number).into()),
+                    ("peer", peer.to_string().into()),
+                    ("method", method.as_str().into()),
+                    ("target", asked.target.as_str().into()),
+                    ("range", asked.range.as_deref().into()),
+                ],
+            ),
+            (Self::End { number, method, report }, LogFormat::Json) => json(
+                if report.complete { "the request is done" } else { "the request is aborted" },
+                [
+                    ("request", (*number).into()),
+                    ("method", method.as_str().into()),
+                    ("status", report.status.map(Status::code).into()),
+                    ("received", report.received.into()),
+                    ("sent", report.sent.into()),
+                    ("took", report.took.as_secs_f64().into()),
+                    ("complete", report.complete.into()),
+                ],
+            ),
+            (Self::Record { path, complete }, LogFormat::Json) => json(
+                match complete {
+                    None => "the file begins to be written",
+                    Some(true) => "the file is written",
+                    Some(false) => "the file was not written to its end",
+                },
+                [("path", (*path).into()), ("complete", (*complete).into())],
+            ),
+        }
+    }
+}
+
+fn json<const N: usize>(message: &str, fields: [(&str, Value); N]) -> String {
+    record::record(Level::INFO, message, fields.into_iter().filter(|(_, value)| !value.is_null()))
 }
 
 pub(super) fn begin(number: u64, peer: IpAddr, method: Method, asked: &Asked) -> String {

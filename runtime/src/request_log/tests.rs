@@ -67,7 +67,8 @@ fn a_dash_keeps_the_ends_of_files() {
         let out = Arc::new(Mutex::new(Vec::new()));
         let writer = Writer::start(Sink::Test(Box::new(Memory(out.clone())))).unwrap();
         let reqlog = Some((ReqLog::parse(option).unwrap(), writer));
-        let logs = Logs { access: None, format: Format::Combined, reqlog };
+        let logs =
+            Logs { access: None, format: Format::Combined, reqlog, reqlog_format: LogFormat::Text };
         logs.recorded(Path::new("/srv/a"), None);
         logs.recorded(Path::new("/srv/a"), Some(true));
         logs.flush();
@@ -112,16 +113,69 @@ fn nothing_from_outside_ends_a_line() {
         range: Some(wild.clone()),
         referer: Some(wild.clone()),
         user_agent: Some(wild.clone()),
+        line: String::new(),
     };
+    let refused = Asked { line: wild.clone(), ..asked.clone() };
     let report = Report { user: Some(wild.clone().into()), ..report(asked.clone()) };
     for line in [
         line::combined(PEER, UNIX_EPOCH, &report),
         line::json(PEER, UNIX_EPOCH, &report),
+        line::combined(PEER, UNIX_EPOCH, &self::report(refused.clone())),
+        line::json(PEER, UNIX_EPOCH, &self::report(refused)),
         reqlog::begin(1, PEER, Method::Put, &asked),
         reqlog::record(&wild, None),
     ] {
         let inner = line.strip_suffix('\n').unwrap();
         assert!(!inner.chars().any(char::is_control), "{line:?}");
+    }
+}
+
+#[test]
+fn of_a_refused_head_the_log_shows_what_could_be_read() {
+    for (text, method, combined, json) in [
+        ("GET /a?b HTTP/1.1", Some(Method::Get), "GET /a?b HTTP/1.1", ["GET", "/a?b", "HTTP/1.1"]),
+        ("BREW /pot HTTP/1.1", None, "BREW /pot HTTP/1.1", ["BREW", "/pot", "HTTP/1.1"]),
+        ("GET /a\"", Some(Method::Get), "GET /a\\x22", ["GET", "/a\"", ""]),
+        ("PU", None, "PU", ["PU", "", ""]),
+        ("", None, "-", ["", "", ""]),
+    ] {
+        let target = text.split(' ').nth(1).unwrap_or_default().to_owned();
+        let asked = Asked { target, line: text.into(), ..Asked::default() };
+        let report = Report { method, user: None, ..report(asked) };
+        let line = line::combined(PEER, UNIX_EPOCH, &report);
+        assert!(line.contains(&format!("] \"{combined}\" 206 ")), "{line}");
+        let line = line::json(PEER, UNIX_EPOCH, &report);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let word = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        assert_eq!([word("method"), word("target"), word("protocol")], json, "{text}");
+    }
+}
+
+#[test]
+fn the_short_log_in_json() {
+    let mut asked = asked("/a\u{1b}");
+    asked.range = Some("bytes=0-1".into());
+    let report = report(asked.clone());
+    for (event, message, fields) in [
+        (
+            Event::Begin { number: 7, peer: PEER, method: Method::Get, asked: &asked },
+            "the request begins",
+            &[("request", "7"), ("peer", "\"192.0.2.1\""), ("range", "\"bytes=0-1\"")][..],
+        ),
+        (
+            Event::End { number: 7, method: Method::Get, report: &report },
+            "the request is done",
+            &[("status", "206"), ("sent", "1234"), ("complete", "true")],
+        ),
+        (Event::Record { path: "a", complete: None }, "the file begins to be written", &[]),
+    ] {
+        let line = event.line(LogFormat::Json);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert!(line.ends_with('\n') && !line.trim_end().contains(char::is_control), "{line:?}");
+        assert_eq!((&value["message"], &value["level"]), (&message.into(), &"INFO".into()));
+        for (name, shown) in fields {
+            assert_eq!(value[name].to_string(), *shown, "{line}");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ impl Bar {
         None
     }
 
-    pub(super) fn show(&self, _: u64, _: u64, _: String) {
+    pub(super) fn show(&self, _: u64, _: Option<u64>, _: String) {
         match *self {}
     }
 

@@ -1,6 +1,7 @@
 //! The wire suite: both binaries over loopback sockets, with nothing but Rust installed. One module for each subject.
 
 mod answers;
+mod command_line;
 mod compression;
 mod compression_validators;
 mod config;

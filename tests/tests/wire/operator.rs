@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 
-use httpout_tests::{Client, Kind, Request, Server, Site, Tree, both, get, head, put, until};
+use httpout_tests::{Client, Exit, Kind, Request, Server, Site, Tree, both, get, head, put, until};
 use rustix::process::Signal;
+use serde_json::Value;
 
 #[cfg(feature = "tools")]
 mod strace;
@@ -14,6 +15,11 @@ both! {
     the_access_log_is_in_the_combined_format,
     the_access_log_is_json_lines,
     the_access_log_goes_to_standard_output,
+    what_could_be_read_of_a_refused_head_is_logged,
+    with_json_all_that_is_said_is_json,
+    a_status_of_a_script_is_counted_as_it_is,
+    the_first_refusal_of_an_address_names_the_option,
+    sighup_reads_the_file_of_options_anew,
     an_access_log_that_was_renamed_is_opened_anew,
     a_full_disk_under_the_log_stops_nobody,
     nothing_from_outside_makes_a_line_of_its_own,
@@ -48,7 +54,7 @@ fn the_access_log_is_in_the_combined_format(kind: Kind) {
     site.write("a.bin", "content");
     site.server.refuses("GET / HTTP/1.1\r\nbad\r\n\r\n", 400);
     let refused = lines(&site.tree, "log", 1).remove(0);
-    assert!(refused.contains("] \"-\" 400 "), "{refused}");
+    assert!(refused.contains("] \"GET / HTTP/1.1\" 400 "), "{refused}");
     let mut client = site.client();
     let fancy = get("/a.bin?x=\"y\"").field("Referer", "http://x/").field("User-Agent", "me \"1\"");
     client.ask(&fancy).status_is(200);
@@ -108,6 +114,175 @@ fn the_access_log_goes_to_standard_output(kind: Kind) {
     site.ask(&get("/none")).status_is(404);
     let exit = site.server.stop();
     assert!(exit.stdout.contains("\"GET /none HTTP/1.1\" 404"), "{exit:?}");
+}
+
+fn what_could_be_read_of_a_refused_head_is_logged(kind: Kind) {
+    let tree = Tree::new();
+    let (text, json) = (tree.arg("text"), tree.arg("json"));
+    let site = Site::over(tree, kind, &["--access-log", &text, "--head-timeout", "1"]);
+    let other = ["--rdirs", &site.tree.arg("www"), "--access-log", &json];
+    let other = Server::start(kind, &[&other[..], &["--access-log-format", "json"]].concat());
+    let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(20_000));
+    for (at, (raw, status, line)) in [
+        ("GET /a?b HTTP/1.1\r\n bad\r\n\r\n", 400, "GET /a?b HTTP/1.1"),
+        ("PUT /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x\r\n\r\n", 400, "PUT /c HTTP/1.1"),
+        ("BREW /pot HTTP/1.1\r\nHost: x\r\n\r\n", 501, "BREW /pot HTTP/1.1"),
+        ("GET /d HTTP/2.0\r\nHost: x\r\n\r\n", 505, "GET /d HTTP/2.0"),
+        ("GET /e\r\n\r\n", 400, "GET /e"),
+        (&long, 414, "GET /aaaaaaaa"),
+        ("\u{16}\u{3}\u{1}", 400, "-"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        site.server.refuses(raw, status);
+        let logged = lines(&site.tree, "text", at + 1).remove(at);
+        assert!(logged.contains(&format!("] \"{line}")), "{logged}");
+        assert!(logged.contains(&format!("\" {status} ")), "{logged}");
+        other.refuses(raw, status);
+        let logged = lines(&site.tree, "json", at + 1).remove(at);
+        let words: Vec<_> = line.split(' ').filter(|word| *word != "-").collect();
+        for (name, word) in ["method", "target", "protocol"].into_iter().zip(words) {
+            assert!(logged.contains(&format!("\"{name}\":\"{word}")), "{name}: {logged}");
+        }
+    }
+    // One that never comes to its end.
+    let mut client = site.client();
+    client.send("GET /slow HTTP/1.1\r\nHost: x\r\n");
+    client.response("GET").status_is(408);
+    let logged = lines(&site.tree, "text", 8).remove(7);
+    assert!(logged.contains("] \"GET /slow HTTP/1.1\" 408 "), "{logged}");
+}
+
+/// Every line is a JSON object with these fields.
+fn all_json(text: &str) -> Vec<Value> {
+    let parse = |line: &str| {
+        let object: Value =
+            serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line:?} in {text}"));
+        assert!(object["message"].is_string() && object["level"].is_string(), "{line}");
+        object
+    };
+    text.lines().map(parse).collect()
+}
+
+fn with_json_all_that_is_said_is_json(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("www/a", "a");
+    let www = tree.arg("www");
+    let json = ["--log-format", "json"];
+    let args = ["--rdirs", &www, "--wdir", &www, "--reqlog", "*", "--port", "auto"];
+    let log = ["--access-log", "-", "--access-log-format", "json"];
+    let server = Server::launch(kind, &[&args[..], &json, &log].concat());
+    server.ask(&get("/a")).status_is(200);
+    let Exit { stdout, stderr: said, .. } = server.stop();
+    let records = all_json(&said);
+    let find = |message: &str| {
+        let found = records.iter().find(|record| record["message"] == message);
+        found.unwrap_or_else(|| panic!("{message} is not in {said}"))
+    };
+    let begin = find("the request begins");
+    assert_eq!((&begin["method"], &begin["target"]), (&"GET".into(), &"/a".into()));
+    assert_eq!(find("the request is done")["status"], 200);
+    let is_warning = |record: &Value| record["level"] == "WARN";
+    assert!(records.iter().any(is_warning), "that anybody may upload: {said}");
+    for line in stdout.lines() {
+        let object: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(object["target"], "/a");
+    }
+    assert_eq!(stdout.lines().count(), 1, "{stdout}");
+    // What is wrong at the start is told alike.
+    for args in [&["--no-such-option"][..], &["--rdirs", "/nowhere/at/all"], &["httpout:dlst"]] {
+        let exit = Server::fails(kind, &[args, &json].concat());
+        assert_ne!(exit.code, Some(0));
+        assert_eq!(all_json(&exit.stderr).last().expect("an error")["level"], "ERROR");
+        assert_eq!(exit.stdout, "");
+    }
+    let server = Server::start(kind, &["--wdir", &www]);
+    for (input, code) in [(tree.arg("www/a"), 0), (tree.arg("none"), 1)] {
+        let url = server.url("/b?sig=s3cret");
+        let args = ["--hmode", "push", "-i", &input, "-o", &url, "--reqlog", "*"];
+        let exit = Server::fails(kind, &[&args[..], &json].concat());
+        assert_eq!((exit.code, &*exit.stdout), (Some(code), ""), "{exit:?}");
+        let records = all_json(&exit.stderr);
+        assert!(!records.is_empty() && !exit.stderr.contains("s3cret"), "{exit:?}");
+    }
+}
+
+fn a_status_of_a_script_is_counted_as_it_is(kind: Kind) {
+    let tree = Tree::new();
+    tree.write(
+        "a.js",
+        "httpout.on_request = req => { req.reply = req.url == '/teapot' ? 418 : 299; req.send(); }",
+    );
+    let args = ["--js", &tree.arg("a.js"), "--admin", "127.0.0.1:0"];
+    let site = Site::over(tree, kind, &args);
+    for (path, status) in [("/teapot", 418), ("/teapot", 418), ("/other", 299)] {
+        site.ask(&get(path)).status_is(status);
+    }
+    let count = |status: u16| {
+        site.server
+            .counter(&format!("httpout_requests_total{{method=\"GET\",status=\"{status}\"}}"))
+    };
+    until("the last request is counted", || {
+        let text = Client::connect(site.server.admin()).ask(&get("/metrics"));
+        text.text().contains("status=\"299\"").then_some(())
+    });
+    assert_eq!((count(418), count(299)), (2, 1));
+    let text = Client::connect(site.server.admin()).ask(&get("/metrics"));
+    assert!(!text.text().contains("status=\"0\""), "{text:?}");
+}
+
+fn the_first_refusal_of_an_address_names_the_option(kind: Kind) {
+    for option in ["--maxp", "--maxc"] {
+        let tree = Tree::new();
+        let www = tree.arg("");
+        let server = Server::start(kind, &["--rdirs", &www, option, "1"]);
+        let mut first = server.client();
+        first.ask(&get("/none")).status_is(404);
+        for _ in 0..3 {
+            server.client().response("GET").status_is(503);
+        }
+        let exit = server.stop();
+        let said: Vec<_> = exit.stderr.lines().filter(|line| line.contains("is refused")).collect();
+        assert_eq!(said.len(), 1, "{exit:?}");
+        assert!(said[0].contains(&format!("raise {option} ")), "{said:?}");
+        assert!(said[0].contains("127.0.0.1"), "{said:?}");
+    }
+}
+
+fn sighup_reads_the_file_of_options_anew(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("www/a/b", "content");
+    let file = |text: &str| {
+        let www = tree.arg("www");
+        tree.write("o.toml", format!("rdirs = \"{www}\"\n{text}"));
+    };
+    file("maxc = 50\n");
+    let server = Server::start(kind, &["--config", &tree.arg("o.toml"), "--sutc"]);
+    server.ask(&get("/a/")).status_is(403);
+    // What concerns requests is changed; what the flags say stands above the file.
+    file("maxc = 60\ndlist = true\nsutc = false\nhdrs = [\"X-New: 1\"]\n");
+    server.signal(Signal::HUP);
+    until("the listing is on", || (server.ask(&get("/a/")).status == 200).then_some(()));
+    let answer = server.ask(&get("/a/b"));
+    answer.status_is(200).field_is("x-new", "1");
+    assert!(answer.get("server-utc").is_some(), "{answer:?}");
+    // What is wrong changes nothing, and is told with its place.
+    file("dlist = false\nhdrs = \"X\"\n");
+    server.signal(Signal::HUP);
+    file("dlist = false\nnonsense = 1\n");
+    server.signal(Signal::HUP);
+    file("hdrs = [\"X-New: 2\"]\ndlist = true\n");
+    server.signal(Signal::HUP);
+    until("the last file counts", || {
+        (server.ask(&get("/a/b")).get("x-new") == Some("2")).then_some(())
+    });
+    let exit = server.stop();
+    assert!(
+        exit.stderr.contains("maxc was changed") && exit.stderr.contains("restart"),
+        "{exit:?}"
+    );
+    assert!(!exit.stderr.contains("sutc was changed"), "{exit:?}");
 }
 
 fn an_access_log_that_was_renamed_is_opened_anew(kind: Kind) {

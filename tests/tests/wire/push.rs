@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::process::ChildStdin;
 use std::sync::mpsc;
 
-use httpout_tests::{Asked, Kind, Pusher, Scripted, Server, Site, Tree, both, get, until};
+use httpout_tests::{Asked, Kind, Pusher, Scripted, Site, Tree, both, get, until};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, mkfifoat};
 use rustix::process::Signal;
 
@@ -35,7 +35,6 @@ both! {
     without_ka_a_stream_is_left,
     what_is_under_way_is_waited_for,
     an_input_that_is_not_there_is_refused,
-    options_of_the_server_are_refused,
 }
 
 /// Says yes to everything.
@@ -408,13 +407,6 @@ fn an_input_that_is_not_there_is_refused(kind: Kind) {
         let args = ["-i", &tree.arg(input), "-o", "http://127.0.0.1:9/a"];
         Pusher::run(kind, &args).failed(&["error: input: ", said]);
     }
-}
-
-fn options_of_the_server_are_refused(kind: Kind) {
-    let args = ["-i", "a", "-o", "http://127.0.0.1:9/a", "--wdir", "www"];
-    Pusher::run(kind, &args).failed(&["--wdir means nothing with --hmode push"]);
-    let exit = Server::fails(kind, &["--rdirs", "www", "--verify"]);
-    exit.failed(&["--verify is for uploads", "--hmode push"]);
 }
 
 #[track_caller]

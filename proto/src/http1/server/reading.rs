@@ -149,9 +149,13 @@ impl Server {
             obeyed: false,
             asked_to_close: false,
         };
+        let line = match &self.reading {
+            Reading::Head(head) => head.start_line(&self.limits),
+            Reading::Body(_) | Reading::Held | Reading::Stopped => None,
+        };
         self.stop_reading();
         self.writing = Writing::Due;
-        self.events.push_back(Event::Refused { why, exchange });
+        self.events.push_back(Event::Refused { why, line, exchange });
     }
 
     fn decoded(&mut self, decoded: Decoded) -> bool {

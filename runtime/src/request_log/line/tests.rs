@@ -42,6 +42,7 @@ fn any_asked() -> impl Strategy<Value = Asked> {
             range,
             referer,
             user_agent,
+            line: String::new(),
         },
     )
 }
