@@ -221,7 +221,7 @@ fn the_one_string_form_is_read_as_gpac_reads_it() {
         ("dst=http://127.0.0.1:81/x:gpac:port=82", &["-o", "http://127.0.0.1:81/x", "--port=82"]),
         (
             "dst=http://127.0.0.1:81/x:y:port=9:gpac:close",
-            &["-o", "http://127.0.0.1:81/x:y:port=9", "--close"],
+            &["-o", "http://127.0.0.1:81/x", "--close"],
         ),
         ("dst=http://127.0.0.1:81/x:gpac", &["-o", "http://127.0.0.1:81/x"]),
         ("user_agent=a:gpac:close", &["--user_agent=a", "--close"]),
