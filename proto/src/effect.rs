@@ -505,7 +505,10 @@ pub enum Done {
     Located {
         /// The absolute path.
         real: PathBuf,
-        /// The path below the place's root.
+        /// The directory it lies beneath, if a link leads from the place's own to another, and
+        /// [may](crate::site::Symlinks::All).
+        root: Option<RootId>,
+        /// The path below that directory.
         path: RelPath,
     },
     /// What the password is.

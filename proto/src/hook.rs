@@ -44,6 +44,7 @@ use crate::{
     effect::Place,
     exchange::target::Target,
     http1::{Fields, Incoming, Method, Status, is_field_value, is_tchar},
+    site::headers::LISTS,
 };
 
 /// A request that waits for a verdict.
@@ -143,8 +144,10 @@ impl Verdict {
     /// The hook answers with this body. Nothing of it is sent to HEAD, and where the status forbids it (204, 304).
     ///
     /// # Errors
-    /// A `Content-Length` that is not the body's. With an empty body it may say what a GET would give, to HEAD.
+    /// A status below 200, which ends no answer; a `Content-Length` that is not the body's. With an empty body it may say
+    /// what a GET would give, to HEAD.
     pub fn answer(status: Status, headers: Headers, body: Bytes) -> Result<Self, Fault> {
+        is_final(status)?;
         let len = headers.len.filter(|_| body.is_empty());
         if let Some(said) = headers.len
             && said != body.len() as u64
@@ -159,8 +162,9 @@ impl Verdict {
     /// `Content-Length` says, or else chunked.
     ///
     /// # Errors
-    /// Both a length and a transfer coding.
+    /// A status below 200, which ends no answer; both a length and a transfer coding.
     pub fn read(status: Status, headers: Headers) -> Result<Self, Fault> {
+        is_final(status)?;
         let len = headers.len;
         Self::hook(What::Read { status, len }, headers)
     }
@@ -193,6 +197,13 @@ impl Verdict {
         }
         Ok(Self { what, lines, close, throttled: false })
     }
+}
+
+fn is_final(status: Status) -> Result<(), Fault> {
+    if status.code() < 200 {
+        return Err(Fault::Status(status.code().to_string()));
+    }
+    Ok(())
 }
 
 /// Header fields of an answer, each checked as it is added.
@@ -274,7 +285,7 @@ impl Lines {
 
     /// True if the server's own field of this name gives way: all do but lists, of which every line counts.
     pub(crate) fn replaces(&self, name: &str) -> bool {
-        let is_list = ["vary", "link", "set-cookie"].iter().any(|it| it.eq_ignore_ascii_case(name));
+        let is_list = LISTS.iter().any(|it| it.eq_ignore_ascii_case(name));
         !is_list
             && self.0.split(|&b| b == b'\n').any(|line| {
                 let own = line.split(|&b| b == b':').next().unwrap_or_default();
@@ -407,6 +418,10 @@ mod tests {
             Fault::Length { said: 3, is: 2 }
         );
         assert_eq!(Verdict::read(Status::OK, both()).unwrap_err(), Fault::Both);
+        let interim = Fault::Status("100".into());
+        let answer = Verdict::answer(Status::CONTINUE, Headers::default(), body("hi"));
+        assert_eq!(answer.unwrap_err(), interim, "what follows would be read as the answer");
+        assert_eq!(Verdict::read(Status::CONTINUE, chunked()).unwrap_err(), interim);
         assert_eq!(Verdict::pass(length("2")).unwrap_err(), Fault::Framing);
         assert_eq!(Verdict::pass(chunked()).unwrap_err(), Fault::Framing);
     }

@@ -371,7 +371,7 @@ impl Rig {
                     let real = real(root, place.path.as_str(), last);
                     let path = real.strip_prefix(root).unwrap_or(&real).to_str().unwrap();
                     let path = RelPath::new(path.trim_start_matches('/')).unwrap();
-                    self.session.handle_done(op, Ok(Done::Located { real, path }));
+                    self.session.handle_done(op, Ok(Done::Located { real, root: None, path }));
                 }
                 Step::Do(Effect::Verify { op, user, password, credential }) => {
                     assert!(!touched, "a password is checked after something was touched");

@@ -35,7 +35,7 @@ use clap::{
 use httpout_proto::{
     Config, ConfigError,
     auth::Secret,
-    site::{Cors, Multirange, headers, is_memory},
+    site::{Cors, Multirange, Symlinks, headers, is_memory},
 };
 
 use self::values::{
@@ -93,6 +93,21 @@ pub struct Options {
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Directories")]
     dlist: bool,
+
+    /// Serve the file of this name, such as index.html, for the URL of a directory that holds one
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Directories")]
+    index: Option<String>,
+
+    /// Symbolic links that are followed: those that stay inside of their directory, or all. Rights are those of the file that a
+    /// link leads to; where there are rules, links lead to served directories only
+    #[arg(
+        long,
+        value_name = "WHICH",
+        value_enum,
+        default_value = "inside",
+        help_heading = "Directories"
+    )]
+    symlinks: Links,
 
     /// Where to listen: the port, and the address if the host is one or localhost; and the path of an input's resource. One for each
     /// -i; all inputs are found at each of these addresses. Or, with --hmode source, where uploads go; with --hmode push, where the
@@ -417,6 +432,15 @@ enum LogForm {
     Json,
 }
 
+/// See [`Symlinks`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Links {
+    /// Those that stay inside of the directory they lie in
+    Inside,
+    /// All
+    All,
+}
+
 /// See [`Multirange`].
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Form {
@@ -489,6 +513,11 @@ impl Options {
         }
         config.insecure_auth = self.insecure_auth;
         config.dlist = self.dlist;
+        config.index = self.index.clone();
+        config.symlinks = match self.symlinks {
+            Links::Inside => Symlinks::Inside,
+            Links::All => Symlinks::All,
+        };
         config.sutc = self.sutc;
         config.cors = match self.cors {
             When::Off => Cors::Off,

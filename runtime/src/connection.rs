@@ -473,13 +473,14 @@ impl<T: Transport> Connection<T> {
             Effect::Locate { op, place, last } => {
                 match self.offer.roots.locate_cached(&place, last) {
                     Some((real, path)) => {
-                        self.session.handle_done(op, Ok(Done::Located { real, path }));
+                        let located = Done::Located { real, root: None, path };
+                        self.session.handle_done(op, Ok(located));
                     }
                     None => {
                         let roots = self.offer.roots.clone();
                         self.unblock(op, move || {
-                            let (real, path) = roots.locate(&place, last)?;
-                            Ok(Message::Done(op, Ok(Done::Located { real, path })))
+                            let (real, root, path) = roots.locate(&place, last)?;
+                            Ok(Message::Done(op, Ok(Done::Located { real, root, path })))
                         });
                     }
                 }

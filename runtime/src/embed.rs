@@ -14,7 +14,7 @@ pub use httpout_proto::{
     exchange::Client,
     http1::{Method, Status},
     live::{BroadcastOptions, Description, LiveOptions, PropertyError},
-    site::{Cors, Multirange},
+    site::{Cors, Multirange, Symlinks},
 };
 
 #[cfg(feature = "js")]

@@ -70,6 +70,8 @@ const READ: OFlags =
 /// The directories of a [`Site`], open. See [`Roots::open`].
 pub struct Roots {
     roots: Vec<Base>,
+    /// How the site calls them.
+    ids: Vec<RootId>,
     /// Directories that stay although they are empty: somebody gave them a name or rights.
     kept: HashSet<PathBuf>,
     lasting: Arc<Lasting>,

@@ -94,8 +94,14 @@ impl Input {
     /// Checks what can be checked before it is read, and settles what its name tells.
     ///
     /// # Errors
-    /// A file that is not there, or is a directory; a directory that is none, or whose files have nowhere to go.
+    /// A description that no response can carry; a file that is not there, or is a directory; a directory that is none, or
+    /// whose files have nowhere to go.
     pub(crate) fn settle(mut self, site: &Site) -> Result<Self, ConfigError> {
+        self.description.check().map_err(|why| ConfigError {
+            option: "input",
+            problem: format!("what is said of /{}: {why}", self.path),
+            help: "leave it out, or use printable ASCII",
+        })?;
         if let Some(path) = self.source.path() {
             let error = |problem, help| ConfigError { option: "input", problem, help };
             let found = std::fs::metadata(path).map_err(|why| {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use httpout_proto::{
     FsError,
     effect::RelPath,
-    live::{Description, Group, LiveOptions},
+    live::{Description, Group, LiveOptions, PropertyError},
 };
 
 use crate::{input::Recording, live::Channel, server::Shared};
@@ -19,7 +19,7 @@ use crate::{input::Recording, live::Channel, server::Shared};
 pub struct Publisher(Arc<Shared>);
 
 /// Why something cannot be published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublishError {
     /// The path is not one that a URL can have: a segment is empty, `.` or `..`, or it holds a NUL or a backslash.
     Path,
@@ -27,6 +27,8 @@ pub enum PublishError {
     Taken,
     /// The server has neither [`Config::live`](crate::Config::live) nor [`Config::record`](crate::Config::record).
     NotLive,
+    /// The description holds what no response can say.
+    Description(PropertyError),
     /// It cannot be written.
     File(FsError),
 }
@@ -37,6 +39,7 @@ impl fmt::Display for PublishError {
             Self::Path => f.write_str("the path is not a file's"),
             Self::Taken => f.write_str("there is another live resource of that path"),
             Self::NotLive => f.write_str("the server's configuration has neither live nor record"),
+            Self::Description(error) => write!(f, "the description cannot be used: {error}"),
             Self::File(error) => write!(f, "it cannot be written: {error}"),
         }
     }
@@ -76,7 +79,7 @@ impl Publisher {
     /// Begins a resource of this path, e.g. `live/radio.mp3`.
     ///
     /// # Errors
-    /// A path that is wrong or taken; a file that cannot be made.
+    /// A path that is wrong or taken; a description that no response can carry; a file that cannot be made.
     pub async fn begin(
         &self,
         path: &str,
@@ -84,6 +87,7 @@ impl Publisher {
         options: LiveOptions,
     ) -> Result<Publication, PublishError> {
         let path = RelPath::new(path).filter(|path| !path.is_root()).ok_or(PublishError::Path)?;
+        description.check().map_err(PublishError::Description)?;
         let site = self.0.site();
         let to = match site.recorded(&path) {
             Some(place) => {

@@ -45,7 +45,7 @@ pub(super) fn answer(lookup: &Lookup, value: u8) -> Done {
             };
             let path = path.unwrap_or_else(RelPath::root);
             let real = PathBuf::from("/media").join(path.as_str());
-            Done::Located { real, path }
+            Done::Located { real, root: None, path }
         }
         Lookup::Verify => Done::Verified(match value % 4 {
             0 | 1 => Verified::Right,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     auth::Verdict,
-    effect::{Done, Effect, OpId, Verified},
+    effect::{Done, Effect, OpId, Place, Verified},
     error::FsError,
     http1::Method,
     site::Resolved,
@@ -86,12 +86,13 @@ impl Admission {
     ) -> Option<Task> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Locating { op } if op == done => match result {
-                Ok(Done::Located { real, path }) => {
+                Ok(Done::Located { real, root, path }) => {
                     let rule = cx.site.mounts.rule(&real);
                     if let Some(Request { resolved: Resolved::Place(place), .. }) =
                         &mut self.request
                     {
-                        place.path = path;
+                        *place = Place { root: root.unwrap_or(place.root), path };
+                        cx.about.uploadable = cx.site.mounts.takes_uploads(place, rule);
                     }
                     self.judge(rule, cx)
                 }

@@ -9,13 +9,16 @@ use super::{
     deliver::Deliver,
     get::Get,
     hooked::Hooked,
+    index::Index,
     list::List,
     listen::Listen,
+    origin,
     own::{self, Admin},
     target::{self, Target},
     upload::Upload,
 };
 use crate::{
+    effect::Place,
     error::{FsError, PeerError},
     http1::{self, Method, Part, RequestHead, ResponseHead, Status},
     site::{Action, Resolved, Site, cors},
@@ -56,11 +59,16 @@ pub(super) struct Request {
 
 impl Request {
     pub(super) fn action(&self) -> Action {
-        match self.head.method {
-            Method::Get | Method::Head | Method::Options => Action::Read,
-            Method::Put | Method::Post | Method::Patch | Method::Delete | Method::Source => {
-                Action::Write
-            }
+        action(self.head.method)
+    }
+}
+
+/// What a request of this method does to a resource.
+pub(super) fn action(method: Method) -> Action {
+    match method {
+        Method::Get | Method::Head | Method::Options => Action::Read,
+        Method::Put | Method::Post | Method::Patch | Method::Delete | Method::Source => {
+            Action::Write
         }
     }
 }
@@ -81,6 +89,10 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
             return None;
         }
     };
+    if let Some(why) = origin::refusal(&head, cx) {
+        refuse(cx, Status::FORBIDDEN, why);
+        return None;
+    }
     if role == Role::Admin {
         return Admin::start(&head, &target, cx).map(Task::Admin);
     }
@@ -192,9 +204,10 @@ pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
     };
     match head.method {
         Method::Options | Method::Source => None,
-        Method::Get | Method::Head if target.directory && cx.site.config.dlist => {
-            Some(Task::List(Box::new(List::of_directory(&head, target, place, cx))))
-        }
+        Method::Get | Method::Head if target.directory => match cx.site.config.index.clone() {
+            Some(name) => Index::start(head, target, place, &name, cx),
+            None => directory(head, target, place, cx),
+        },
         Method::Get | Method::Head => {
             Some(Task::Get(Box::new(Get::start(head, target, place, cx))))
         }
@@ -209,6 +222,19 @@ pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
             Some(Task::Delete(Box::new(Delete::start(head, place, target.directory, cx))))
         }
     }
+}
+
+/// Begins to answer with a directory, by its listing if there is to be one.
+pub(super) fn directory(
+    head: Box<RequestHead>,
+    target: Target,
+    place: Place,
+    cx: &mut Cx<'_>,
+) -> Option<Task> {
+    if cx.site.config.dlist {
+        return Some(Task::List(Box::new(List::of_directory(&head, target, place, cx))));
+    }
+    Some(Task::Get(Box::new(Get::start(head, target, place, cx))))
 }
 
 pub(super) const NOT_LISTED: &str = "directories are not listed";
@@ -281,8 +307,13 @@ fn options(request: &RequestHead, cx: &mut Cx<'_>) {
     let mut head = head(cx.site, Status::OK).field("Allow", allow);
     let cors = cx.site.config.cors.applies(cx.about.cross_origin);
     if let Some(names) = cors::preflight(&request.fields).filter(|_| cors) {
+        let granted = match (origin::may_be_granted(&request.fields, cx), cx.site.config.source) {
+            (true, _) => allow,
+            (false, true) => "OPTIONS",
+            (false, false) => READ_ONLY,
+        };
         head = head
-            .field("Access-Control-Allow-Methods", allow)
+            .field("Access-Control-Allow-Methods", granted)
             .field("Access-Control-Allow-Headers", names)
             .field("Access-Control-Max-Age", cors::MAX_AGE);
     }
@@ -305,17 +336,13 @@ pub(super) fn head(site: &Site, status: Status) -> ResponseHead {
 
 /// A head with the fields that describe a representation of a file.
 pub(super) fn described(cx: &Cx<'_>, status: Status, validators: &Validators) -> ResponseHead {
-    let cache = cx.site.config.cache_control.as_deref().filter(|&cache| cache != "none");
-    // What a password was needed for is not for caches that others share (RFC 9111 §3.5).
-    let private = cx.about.user.as_ref().and(cache).map(private);
     head(cx.site, status)
-        .field_opt("Cache-Control", private.as_deref().or(cache))
         .field_opt("ETag", validators.etag.as_deref())
         .field_opt("Last-Modified", validators.modified.map(httpdate::fmt_http_date))
 }
 
 /// The directives, made to speak of private caches alone.
-fn private(directives: &str) -> String {
+pub(super) fn private(directives: &str) -> String {
     let shared = |directive: &&str| {
         let name = directive.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
         !matches!(name.as_str(), "public" | "private" | "s-maxage" | "proxy-revalidate" | "")
@@ -326,9 +353,7 @@ fn private(directives: &str) -> String {
 
 /// The head of an error, which has a line of text as its body.
 pub(super) fn error_head(site: &Site, status: Status) -> ResponseHead {
-    head(site, status)
-        .field("Content-Type", "text/plain; charset=utf-8")
-        .field("X-Content-Type-Options", "nosniff")
+    head(site, status).field("Content-Type", "text/plain; charset=utf-8")
 }
 
 /// Answers with a status and a line of text that says why.

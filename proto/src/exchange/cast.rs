@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     Answer, Cx, Task,
     answer::{Request, head, refuse_last},
-    media,
+    decoder, media,
 };
 use crate::{
     effect::{Done, Effect, OpId},
@@ -61,6 +61,10 @@ impl Cast {
         }
         if target.directory || target.path.is_root() {
             refuse_last(cx, Status::CONFLICT, "a live resource's URL does not end in a slash");
+            return None;
+        }
+        if !matches!(decoder::content_coding(&head.fields), Ok(None)) {
+            decoder::refuse_coding(decoder::NONE_ACCEPTED, cx);
             return None;
         }
         let description = description(&head.fields, target.path.as_str());

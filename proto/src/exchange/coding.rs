@@ -26,6 +26,11 @@ impl Coding {
         }
     }
 
+    /// The coding of this name, without regard to case.
+    pub(super) fn named(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|coding| coding.is_named(name))
+    }
+
     fn is_named(self, name: &[u8]) -> bool {
         let alias = match self {
             Self::Gzip => "x-gzip",

@@ -10,6 +10,7 @@ use super::{
     answer::{error_head, head, refuse, refuse_last, say},
     byteranges,
     conditional::{self, Verdict},
+    decoder::{self, Decoder},
     hooked::{Hooked, too_late},
     media,
     target::Target,
@@ -35,6 +36,8 @@ pub(crate) struct Deliver {
     hooked: bool,
     /// In the URL, encoded.
     location: String,
+    /// Takes the content coding off.
+    decoder: Option<Box<Decoder>>,
     state: State,
     /// Received and not yet being given.
     pending: Vec<Bytes>,
@@ -75,13 +78,19 @@ impl Deliver {
             Incoming::Length(len) => Some(len),
             Incoming::Chunked => None,
         };
-        if let (Some(len), Some(most)) = (len, cx.site.config.limits.upload)
-            && len > most
+        let fields = &request.fields;
+        let Ok(coding) = decoder::content_coding(fields) else {
+            decoder::refuse_coding(decoder::ACCEPTED, cx);
+            return None;
+        };
+        let most = cx.site.config.limits.upload;
+        let most_coming = if coding.is_some() { most.map(decoder::most_coded) } else { most };
+        if let (Some(len), Some(most_coming), Some(most)) = (len, most_coming, most)
+            && len > most_coming
         {
             refuse(cx, Status::CONTENT_TOO_LARGE, &too_large(most));
             return None;
         }
-        let fields = &request.fields;
         if ["range", "content-range"].iter().any(|name| fields.get(name).is_some()) {
             // RFC 9110 §15.5.17 wants the length of what is there, and there is nothing.
             let head = error_head(cx.site, Status::RANGE_NOT_SATISFIABLE)
@@ -107,7 +116,8 @@ impl Deliver {
             directory: target.directory,
             query: target.query.clone(),
             media_type: media_type.map(|given| String::from_utf8_lossy(given).into_owned()),
-            len,
+            // What a coded body comes to shows at its end.
+            len: len.filter(|_| coding.is_none()),
             client: cx.about.client.clone(),
             user: cx.about.user.clone(),
         };
@@ -118,6 +128,7 @@ impl Deliver {
             id,
             hooked: false,
             location,
+            decoder: coding.map(|coding| Box::new(Decoder::new(coding))),
             state: State::Offering { until },
             pending: Vec::new(),
             pending_len: 0,
@@ -132,6 +143,8 @@ impl Deliver {
             id: hook,
             hooked: true,
             location: String::new(),
+            // The hook has the fields, and takes the body as it comes.
+            decoder: None,
             state: State::Receiving { giving: None },
             pending: Vec::new(),
             pending_len: 0,
@@ -200,25 +213,69 @@ impl Deliver {
 
     pub(super) fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
         let State::Receiving { .. } = self.state else { return };
+        match &mut self.decoder {
+            Some(decoder) => {
+                decoder.push(data);
+                if let Some(most) = cx.site.config.limits.upload
+                    && decoder.came() > decoder::most_coded(most)
+                {
+                    return self.fail(Status::CONTENT_TOO_LARGE, &too_large(most), cx);
+                }
+            }
+            None => {
+                if !self.take(data, cx) {
+                    return;
+                }
+            }
+        }
+        self.go_on(cx);
+    }
+
+    /// Takes content; false if the upload failed by it.
+    fn take(&mut self, data: Bytes, cx: &mut Cx<'_>) -> bool {
         self.received += data.len() as u64;
         if let Some(most) = cx.site.config.limits.upload
             && self.received > most
         {
-            self.give_up(cx);
-            return refuse_last(cx, Status::CONTENT_TOO_LARGE, &too_large(most));
+            self.fail(Status::CONTENT_TOO_LARGE, &too_large(most), cx);
+            return false;
         }
         self.pending_len += data.len() as u64;
         self.pending.push(data);
-        self.go_on(cx);
+        true
+    }
+
+    /// Takes the coding off some of what came; false if the upload failed by it.
+    fn decode(&mut self, cx: &mut Cx<'_>) -> bool {
+        let Some(decoder) = &mut self.decoder else { return true };
+        match decoder.step(self.pending_len) {
+            Ok(pieces) => pieces.into_iter().all(|piece| self.take(piece, cx)),
+            Err(fault) => {
+                let (status, why) = fault.tell();
+                self.fail(status, why, cx);
+                false
+            }
+        }
+    }
+
+    fn fail(&mut self, status: Status, why: &str, cx: &mut Cx<'_>) {
+        self.give_up(cx);
+        refuse_last(cx, status, why);
     }
 
     pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) {
         self.body_is_whole = true;
+        if let Some(decoder) = &mut self.decoder {
+            decoder.end();
+        }
         self.go_on(cx);
     }
 
     /// Gives what has come, one piece of work at a time, lets more come, and ends when all is given.
     fn go_on(&mut self, cx: &mut Cx<'_>) {
+        if !matches!(self.state, State::Receiving { .. }) || !self.decode(cx) {
+            return;
+        }
         let State::Receiving { giving } = &mut self.state else { return };
         let until = self.hooked.then(|| cx.now.mono + cx.site.config.limits.hook_time);
         if giving.is_none() && self.pending_len > 0 {
@@ -228,19 +285,21 @@ impl Deliver {
             cx.effect(Effect::Give { op, to: self.id, data });
             *giving = Some(Giving { op, weight, until });
         }
+        let is_decoded = self.decoder.as_ref().is_none_or(|decoder| decoder.is_done());
         match (self.body_is_whole, giving) {
             (false, giving) => {
                 let under_way = giving.map_or(0, |giving| giving.weight);
-                let waiting = weight(&self.pending, self.pending_len);
+                let coded = self.decoder.as_ref().map_or(0, |decoder| decoder.waiting());
+                let waiting = weight(&self.pending, self.pending_len) + coded;
                 let window = cx.site.config.limits.upload_window;
                 cx.answer(Answer::Grant(window.saturating_sub(under_way + waiting)));
             }
-            (true, None) => {
+            (true, None) if is_decoded => {
                 let op = cx.op();
                 cx.effect(Effect::Given { op, to: self.id });
                 self.state = State::Ending { op, until };
             }
-            (true, Some(_)) => {}
+            (true, _) => {}
         }
     }
 

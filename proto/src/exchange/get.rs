@@ -142,7 +142,10 @@ impl Get {
             },
             &State::Describing { op, then } if op == done => {
                 let kept = match result {
-                    Ok(Done::MediaType(kept)) => kept,
+                    // Whoever can write the file can give it any.
+                    Ok(Done::MediaType(kept)) => {
+                        kept.filter(|kept| media::is_media_type(kept.as_bytes()))
+                    }
                     Ok(_) | Err(_) => None,
                 };
                 self.media_type = Some(kept.unwrap_or_else(|| media::UNKNOWN.into()));

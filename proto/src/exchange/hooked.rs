@@ -232,6 +232,8 @@ impl Hooked {
     /// The server answers with another file.
     fn serve(&mut self, place: Place, cx: &mut Cx<'_>) -> Option<Task> {
         let Request { head, mut target, .. } = self.request.take()?;
+        let mounts = &cx.site.mounts;
+        cx.about.uploadable = mounts.takes_uploads(&place, mounts.rule(&mounts.named(&place)));
         // Its own name tells the media type.
         target.path = place.path.clone();
         target.directory = false;

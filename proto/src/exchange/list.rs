@@ -5,7 +5,9 @@ use std::path::Path;
 use super::{
     Answer, Cx,
     answer::{error_head, fs_status, head, refuse, say},
-    listing::{CONTENT_SECURITY_POLICY, Entry, Format, Listing, Order},
+    coding::{self, Coding},
+    listing::{CONTENT_SECURITY_POLICY, Entry, Filter, Format, Listing, Order},
+    squeezer::Squeezer,
     target::Target,
 };
 use crate::{
@@ -24,6 +26,9 @@ pub(crate) struct List {
     target: Target,
     format: Format,
     order: Order,
+    filter: Filter,
+    /// How it is compressed, if the client wants that.
+    coding: Option<Coding>,
     /// HEAD.
     muted: bool,
     state: State,
@@ -32,13 +37,16 @@ pub(crate) struct List {
 #[derive(Debug)]
 enum State {
     Reading { op: OpId },
-    Sending(Box<Listing>),
+    Sending(Box<Listing>, Option<Squeezer>),
     Over,
 }
 
 impl List {
-    fn new(request: &RequestHead, target: Target) -> Self {
+    fn new(request: &RequestHead, target: Target, cx: &Cx<'_>) -> Self {
+        let may_compress = cx.site.config.zmax > 0;
         Self {
+            filter: Filter::from_query(target.query.as_deref()),
+            coding: coding::choose(&request.fields).filter(|_| may_compress),
             format: Format::negotiate(&request.fields),
             order: Order::from_query(target.query.as_deref()),
             muted: request.method == Method::Head,
@@ -54,7 +62,7 @@ impl List {
         place: Place,
         cx: &mut Cx<'_>,
     ) -> Self {
-        let mut list = Self::new(request, target);
+        let mut list = Self::new(request, target, cx);
         let (op, order) = (cx.op(), list.order);
         let mounts = cx.site.mounts.below(&list.target.path);
         let most = cx.site.config.limits.listed;
@@ -70,7 +78,7 @@ impl List {
         names: Vec<String>,
         cx: &mut Cx<'_>,
     ) -> Self {
-        let mut list = Self::new(request, target);
+        let mut list = Self::new(request, target, cx);
         let mut entries: Vec<_> = names.into_iter().map(Entry::mount).collect();
         list.order.sort(&mut entries);
         list.begin(entries, false, cx);
@@ -80,7 +88,7 @@ impl List {
     pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
         match self.state {
             State::Reading { op } if op == done => self.state = State::Over,
-            State::Reading { .. } | State::Sending(_) | State::Over => return,
+            State::Reading { .. } | State::Sending(..) | State::Over => return,
         }
         match result {
             Ok(Done::Listed { mut entries, truncated }) => {
@@ -108,36 +116,54 @@ impl List {
         }
     }
 
-    fn begin(&mut self, entries: Vec<Entry>, truncated: bool, cx: &mut Cx<'_>) {
+    fn begin(&mut self, mut entries: Vec<Entry>, truncated: bool, cx: &mut Cx<'_>) {
+        self.filter.keep(&mut entries);
+        let may_compress = cx.site.config.zmax > 0;
         let head = head(cx.site, Status::OK)
             .field("Content-Type", self.format.media_type())
             .field("Cache-Control", "no-cache")
-            .field("Vary", "Accept")
-            .field("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-            .field("X-Content-Type-Options", "nosniff");
-        let mut listing =
-            Listing::new(self.format, &self.target.path, self.order, entries, truncated);
+            .field("Vary", if may_compress { "Accept, Accept-Encoding" } else { "Accept" })
+            .field("Content-Security-Policy", CONTENT_SECURITY_POLICY);
+        let filter = std::mem::take(&mut self.filter);
+        let path = &self.target.path;
+        let mut listing = Listing::new(self.format, path, self.order, filter, entries, truncated);
         if listing.is_short() {
-            let body = listing.next().map(Part::Bytes).into_iter().collect();
-            return cx.answer(Answer::Whole(head, body));
+            let plain = listing.next().unwrap_or_default();
+            let coded = self.coding.map(|coding| (coding, Squeezer::whole(coding, &plain)));
+            let (head, body) = match coded {
+                Some((coding, coded)) if coded.len() < plain.len() => {
+                    (head.field("Content-Encoding", coding.token()), coded)
+                }
+                Some(_) | None => (head, plain),
+            };
+            return cx.answer(Answer::Whole(head, vec![Part::Bytes(body)]));
         }
-        cx.answer(Answer::Live(head));
+        cx.answer(Answer::Live(head.field_opt("Content-Encoding", self.coding.map(Coding::token))));
         if self.muted {
             return cx.answer(Answer::Finish);
         }
-        self.state = State::Sending(Box::new(listing));
+        self.state = State::Sending(Box::new(listing), self.coding.map(Squeezer::new));
     }
 
     /// All that was pushed is sent.
     pub(super) fn on_writable(&mut self, cx: &mut Cx<'_>) {
-        let State::Sending(listing) = &mut self.state else { return };
-        match listing.next() {
-            Some(piece) => cx.answer(Answer::Part(Part::Bytes(piece))),
-            None => {
-                self.state = State::Over;
-                cx.answer(Answer::Finish);
+        let State::Sending(listing, squeezer) = &mut self.state else { return };
+        while let Some(piece) = listing.next() {
+            let piece = match squeezer {
+                Some(squeezer) => squeezer.push(&piece),
+                None => piece,
+            };
+            // It may all be in the compressor still.
+            if !piece.is_empty() {
+                return cx.answer(Answer::Part(Part::Bytes(piece)));
             }
         }
+        let last = squeezer.take().map(Squeezer::finish).filter(|last| !last.is_empty());
+        self.state = State::Over;
+        if let Some(last) = last {
+            cx.answer(Answer::Part(Part::Bytes(last)));
+        }
+        cx.answer(Answer::Finish);
     }
 
     pub(super) fn give_up(&mut self) {

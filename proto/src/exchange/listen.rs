@@ -77,6 +77,8 @@ impl Listen {
     }
 
     fn begin(&mut self, request: &Request, description: &Description, cx: &mut Cx<'_>) {
+        // A source client may have sent it, whatever the path leads to otherwise.
+        cx.about.uploadable = cx.site.mounts.has_rules();
         let tells = cx.site.config.ice && has_metadata(&description.media_type);
         self.icy = (tells && Icy::is_wanted(&request.head.fields)).then(Icy::default);
         let head = self.head(description, cx);
@@ -89,11 +91,13 @@ impl Listen {
     }
 
     fn head(&self, description: &Description, cx: &Cx<'_>) -> ResponseHead {
-        let cache = cx.site.config.cache_control.as_deref().unwrap_or("no-store");
         let media_type = Some(&*description.media_type).filter(|it| !it.is_empty());
         let mut head = head(cx.site, Status::OK)
             .field("Content-Type", media_type.unwrap_or(media::UNKNOWN))
-            .field_opt("Cache-Control", (cache != "none").then_some(cache))
+            .field_opt(
+                "Cache-Control",
+                cx.site.config.cache_control.is_none().then_some("no-store"),
+            )
             .field("Accept-Ranges", "none");
         if cx.site.config.ice {
             head.add_lines(description.lines().as_bytes());

@@ -8,6 +8,7 @@ mod natural;
 use std::{path::Path, time::SystemTime, vec};
 
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 
 use super::coding;
 use crate::{effect::RelPath, http1::Fields};
@@ -119,6 +120,28 @@ impl Order {
     }
 }
 
+/// Which entries are listed: those whose names hold a text, without regard to case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Filter(String);
+
+impl Filter {
+    /// Reads `filter=TEXT` out of a query, as a form writes it; anything else is passed over.
+    pub(crate) fn from_query(query: Option<&str>) -> Self {
+        let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        let text = pairs.filter(|(key, _)| *key == "filter").map(|(_, text)| text).next();
+        let text = text.unwrap_or_default().replace('+', " ");
+        Self(percent_decode_str(&text).decode_utf8_lossy().into_owned())
+    }
+
+    /// Leaves the entries that are to be listed.
+    pub(crate) fn keep(&self, entries: &mut Vec<Entry>) {
+        if !self.0.is_empty() {
+            let wanted = self.0.to_lowercase();
+            entries.retain(|entry| entry.name.to_lowercase().contains(&wanted));
+        }
+    }
+}
+
 /// The form of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -173,6 +196,7 @@ pub(crate) struct Listing {
     format: Format,
     path: RelPath,
     order: Order,
+    filter: Filter,
     entries: vec::IntoIter<Entry>,
     total: Total,
     truncated: bool,
@@ -200,6 +224,7 @@ impl Listing {
         format: Format,
         path: &RelPath,
         order: Order,
+        filter: Filter,
         entries: Vec<Entry>,
         truncated: bool,
     ) -> Self {
@@ -207,6 +232,7 @@ impl Listing {
             format,
             path: path.clone(),
             order,
+            filter,
             entries: entries.into_iter(),
             total: Total::default(),
             truncated,
@@ -230,7 +256,8 @@ impl Listing {
             self.at = At::Rows;
             match self.format {
                 Format::Html => {
-                    html::head(&mut out, &self.path, self.order, self.entries.len() == 0);
+                    let (filter, is_empty) = (&self.filter.0, self.entries.len() == 0);
+                    html::head(&mut out, &self.path, self.order, filter, is_empty);
                 }
                 Format::Json => json::head(&mut out, &self.path),
             }

@@ -95,6 +95,18 @@ pub fn is_text(media_type: &str) -> bool {
         || TEXTS.contains(&essence.as_str())
 }
 
+/// True for what a browser shows as a document that can run scripts: HTML, SVG and every other XML.
+pub fn is_document(media_type: &[u8]) -> bool {
+    let essence = media_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
+    let is = |known: &[u8]| essence.eq_ignore_ascii_case(known);
+    let suffix = essence.len().checked_sub(b"+xml".len()).map(|at| &essence[at..]);
+    suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+xml"))
+        || is(b"text/html")
+        || is(b"text/xml")
+        || is(b"text/xsl")
+        || is(b"application/xml")
+}
+
 /// The media type of a path by its extension, without regard to case: the value of `Content-Type`. `None`
 /// for an unknown extension.
 pub fn media_type(path: &str) -> Option<&'static str> {

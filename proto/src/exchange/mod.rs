@@ -17,14 +17,18 @@ pub mod target;
 mod admission;
 mod answer;
 mod cast;
+mod decoder;
 mod delete;
 mod deliver;
 mod get;
 mod hooked;
+mod index;
 mod list;
 mod listen;
+mod origin;
 mod own;
 mod refusal;
+mod squeezer;
 mod upload;
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Instant};
@@ -37,7 +41,7 @@ use crate::{
     effect::{Done, Effect, FileId, Growth, OpId},
     error::FsError,
     hook::Lines,
-    http1::ResponseHead,
+    http1::{ResponseHead, Status},
     site::{Cors, Site, cors},
     time::{Now, Timer},
 };
@@ -98,6 +102,8 @@ pub(crate) struct About {
     pub(crate) throttled: bool,
     /// The peer sends no more; it may be gone.
     pub(crate) half_closed: bool,
+    /// Somebody whom the rules let write there may have uploaded what is read.
+    pub(crate) uploadable: bool,
 }
 
 /// The source of ids that are used once.
@@ -140,9 +146,13 @@ impl Cx<'_> {
         self.answers.push_back(answer);
     }
 
-    /// Adds what the operator wants in every answer, errors too.
+    /// Adds what every response carries, errors too: what protects browsers, and what the operator wants.
     fn complete(&self, head: &mut ResponseHead) {
         let config = &self.site.config;
+        head.add("X-Content-Type-Options", "nosniff");
+        self.control_caches(head);
+        // A listing is the server's own page, and has a policy of its own.
+        let is_uploaded = self.about.uploadable && head.get("content-security-policy").is_none();
         if config.sutc {
             head.add("Server-UTC", clock::milliseconds(self.now.wall).to_string());
         }
@@ -160,6 +170,28 @@ impl Cx<'_> {
         if let Some(lines) = &self.about.lines {
             head.retain(|name| !lines.replaces(name));
             head.add_lines(lines.as_bytes());
+        }
+        // An uploaded page must not act with the rights of its visitors.
+        if is_uploaded && head.get("content-type").is_some_and(media::is_document) {
+            head.add("Content-Security-Policy", "sandbox");
+        }
+    }
+
+    /// Adds the operator's `Cache-Control`. A response that must not be stored at all keeps its own.
+    fn control_caches(&self, head: &mut ResponseHead) {
+        let Some(directives) = &self.site.config.cache_control else { return };
+        if head.get("cache-control") == Some(b"no-store") {
+            return;
+        }
+        head.retain(|name| !name.eq_ignore_ascii_case("cache-control"));
+        if !self.site.config.sends_validators() {
+            return;
+        }
+        // What a password was needed for is not for caches that others share (RFC 9111 §3.5).
+        if self.about.user.is_some() || head.status() == Status::UNAUTHORIZED {
+            head.add("Cache-Control", answer::private(directives));
+        } else {
+            head.add("Cache-Control", directives);
         }
     }
 }
@@ -179,6 +211,8 @@ pub(crate) enum Task {
     Hooked(Box<hooked::Hooked>),
     /// GET and HEAD of a directory.
     List(Box<list::List>),
+    /// The same, where it may hold an index file.
+    Index(Box<index::Index>),
     /// GET and HEAD of what may be a live resource.
     Listen(Box<listen::Listen>),
     /// A live resource that the client sends.
@@ -202,6 +236,7 @@ impl Task {
             | Self::Hooked(_)
             | Self::List(_)
             | Self::Listen(_)
+            | Self::Index(_)
             | Self::Admin(_) => {}
         }
     }
@@ -215,7 +250,7 @@ impl Task {
             Self::Hooked(hooked) => hooked.on_end(),
             Self::Cast(cast) => cast.on_end(cx),
             Self::Deliver(deliver) => deliver.on_end(cx),
-            Self::Get(_) | Self::List(_) | Self::Listen(_) | Self::Admin(_) => {}
+            Self::Get(_) | Self::List(_) | Self::Index(_) | Self::Listen(_) | Self::Admin(_) => {}
         }
     }
 
@@ -236,6 +271,11 @@ impl Task {
                 }
             }
             Self::List(list) => list.on_done(op, result, cx),
+            Self::Index(index) => {
+                if let Some(task) = index.on_done(op, result, cx) {
+                    *self = task;
+                }
+            }
             Self::Listen(listen) => {
                 if let Some(task) = listen.on_done(op, result, cx) {
                     *self = task;
@@ -263,6 +303,7 @@ impl Task {
             | Self::Listen(_)
             | Self::Cast(_)
             | Self::Deliver(_)
+            | Self::Index(_)
             | Self::Admin(_) => {}
         }
     }
@@ -279,6 +320,7 @@ impl Task {
             | Self::Admission(_)
             | Self::Cast(_)
             | Self::Deliver(_)
+            | Self::Index(_)
             | Self::Admin(_) => {}
         }
     }
@@ -299,6 +341,7 @@ impl Task {
             | Self::List(_)
             | Self::Listen(_)
             | Self::Cast(_)
+            | Self::Index(_)
             | Self::Admin(_) => {}
         }
     }
@@ -314,7 +357,7 @@ impl Task {
             Self::Listen(listen) => listen.leave(cx),
             Self::Cast(cast) => cast.give_up(cx),
             Self::Deliver(deliver) => deliver.give_up(cx),
-            Self::Delete(_) | Self::Admin(_) => {}
+            Self::Delete(_) | Self::Index(_) | Self::Admin(_) => {}
         }
     }
 
@@ -330,6 +373,7 @@ impl Task {
             | Self::List(_)
             | Self::Listen(_)
             | Self::Deliver(_)
+            | Self::Index(_)
             | Self::Admin(_) => {}
         }
     }
@@ -346,6 +390,7 @@ impl Task {
             | Self::Hooked(_)
             | Self::List(_)
             | Self::Deliver(_)
+            | Self::Index(_)
             | Self::Admin(_) => {}
         }
     }
@@ -362,6 +407,7 @@ impl Task {
             | Self::List(_)
             | Self::Listen(_)
             | Self::Cast(_)
+            | Self::Index(_)
             | Self::Admin(_) => None,
         }
     }
@@ -378,6 +424,7 @@ impl Task {
             | Self::Listen(_)
             | Self::Cast(_)
             | Self::Deliver(_)
+            | Self::Index(_)
             | Self::Admin(_) => false,
         }
     }
@@ -394,6 +441,7 @@ impl Task {
             | Self::List(_)
             | Self::Cast(_)
             | Self::Deliver(_)
+            | Self::Index(_)
             | Self::Admin(_) => false,
         }
     }

@@ -168,6 +168,11 @@ impl Parser {
         Ok(())
     }
 
+    /// Where the bytes go of the parts whose heads have come.
+    pub(super) fn patches(&self) -> &[Patch] {
+        &self.patches
+    }
+
     /// Ends the body: where the bytes go that were appended to `out`, in the same order. The first patch
     /// begins at 0 if the body may make a file.
     ///

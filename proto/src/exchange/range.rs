@@ -101,11 +101,15 @@ impl Ranges {
 
     /// Lays the ranges over a representation of `len` bytes (RFC 9110 §14.1.2): last positions are clamped,
     /// a suffix longer than the representation is all of it, ranges that begin past the end are dropped.
-    /// Several ranges that add up to more than twice `len` are [`Resolution::Whole`].
+    /// Several ranges that add up to more than twice `len` are [`Resolution::Whole`], and so is a suffix of an empty
+    /// representation.
     pub fn resolve(&self, len: u64) -> Resolution {
         let spans: Vec<_> = self.0.iter().filter_map(|spec| lay(*spec, len)).collect();
         let sum: u128 = spans.iter().map(|span| u128::from(span.len())).sum();
+        // A suffix of nothing is all of it, and no range can be named there (RFC 9110 §14.1.2, §14.4).
+        let is_suffix = |spec: &RangeSpec| matches!(spec, RangeSpec::Suffix { len: 1.. });
         match spans.len() {
+            0 if len == 0 && self.0.iter().any(is_suffix) => Resolution::Whole,
             0 => Resolution::Unsatisfiable,
             2.. if sum > 2 * u128::from(len) => Resolution::Whole,
             _ => Resolution::Spans(spans),

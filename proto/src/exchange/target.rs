@@ -44,19 +44,22 @@ pub struct Target {
 impl Target {
     /// True if some segment is a name that the server keeps for itself: `.httpout`, or a part file's.
     pub fn is_reserved(&self) -> bool {
-        self.path
-            .as_str()
-            .split('/')
-            .any(|segment| segment == OWN || segment.starts_with(PART_PREFIX))
+        is_reserved(&self.path)
     }
 }
 
+/// True if some segment of the path is a name that the server keeps for itself.
+pub(crate) fn is_reserved(path: &RelPath) -> bool {
+    path.as_str().split('/').any(|segment| segment == OWN || segment.starts_with(PART_PREFIX))
+}
+
 /// Reads a path with its query (RFC 9112 §3.2.1). The path is percent-decoded once (RFC 3986 §2.1); `.`
-/// segments and empty ones are dropped.
+/// segments and empty ones are dropped, and a `..` segment takes the one before it away (RFC 3986 §5.2.4).
 ///
 /// # Errors
 /// What is wrong, for a 400: no slash at the start, anything but visible ASCII, a broken escape, a decoded
-/// control character or slash, a backslash in any spelling, a `..` segment, a path that is not UTF-8.
+/// control character or slash, a backslash in any spelling, a `..` segment that leads out of the root, a path that is not
+/// UTF-8.
 pub fn decode(path_and_query: &str) -> Result<Target, &'static str> {
     if !path_and_query.bytes().all(|b| b.is_ascii_graphic()) {
         return Err("the target holds a character that must be percent-encoded");
@@ -73,9 +76,12 @@ pub fn decode(path_and_query: &str) -> Result<Target, &'static str> {
     let mut segments = Vec::new();
     let mut directory = false;
     for segment in path.split('/') {
-        directory = matches!(segment, "" | ".");
+        directory = matches!(segment, "" | "." | "..");
         match segment {
-            ".." => return Err("the path holds a '..' segment"),
+            ".." if segments.pop().is_none() => {
+                return Err("the path leads out of the root by '..'");
+            }
+            ".." => {}
             "" | "." => {}
             name => segments.push(name),
         }
@@ -157,6 +163,13 @@ mod tests {
             ("/a%3fb", "a?b", false, None),
             ("/?iso", "", true, Some("iso")),
             ("/Streams(v.cmfv)", "Streams(v.cmfv)", false, None),
+            ("/a/../b", "b", false, None),
+            ("/a/%2e%2e/b", "b", false, None),
+            ("/a/b/../c/./../d", "a/d", false, None),
+            ("/a//../b", "b", false, None),
+            ("/a/b/..", "a", true, None),
+            ("/a/../", "", true, None),
+            ("/a/..", "", true, None),
         ] {
             let target = decode(raw).unwrap();
             assert_eq!(target.path.as_str(), path, "{raw}");
@@ -176,8 +189,11 @@ mod tests {
             "http://a/b",
             "/..",
             "/../x",
-            "/a/..",
-            "/a/../b",
+            "/a/../..",
+            "/a/../../b",
+            "/a/%2e%2e/%2e%2e/b",
+            "/./../a",
+            "//../a",
             "/%2e%2e/x",
             "/.%2E",
             "/%2E./x",

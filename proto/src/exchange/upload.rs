@@ -8,7 +8,9 @@ use super::{
     answer::{described, error_head, fs_status, head, refuse, refuse_last, say},
     byteranges,
     conditional::{self, Validators, Verdict},
-    content_range, media,
+    content_range,
+    decoder::{self, Decoder},
+    media,
     patch::{self, Parser},
     range::{RangeSpec, Ranges},
     target::{self, Target},
@@ -30,8 +32,10 @@ pub(crate) struct Upload {
     path: RelPath,
     place: Place,
     content: Content,
+    /// Takes the content coding off.
+    decoder: Option<Box<Decoder>>,
     expect: Expect,
-    /// Announced length of the body.
+    /// Announced length of the content.
     announced: Option<u64>,
     /// Its media type, where the name does not tell.
     media_type: Option<String>,
@@ -107,21 +111,34 @@ impl Upload {
             Incoming::Length(len) => Some(len),
             Incoming::Chunked => None,
         };
-        if let (Some(len), Some(most)) = (announced, cx.site.config.limits.upload)
-            && len > most
+        let Ok(coding) = decoder::content_coding(&request.fields) else {
+            decoder::refuse_coding(decoder::ACCEPTED, cx);
+            return None;
+        };
+        let most = cx.site.config.limits.upload;
+        let most_coming = if coding.is_some() { most.map(decoder::most_coded) } else { most };
+        if let (Some(len), Some(most_coming), Some(most)) = (announced, most_coming, most)
+            && len > most_coming
         {
-            refuse(cx, Status::CONTENT_TOO_LARGE, &format!("an upload may have {most} bytes"));
+            refuse(cx, Status::CONTENT_TOO_LARGE, &too_large(most));
             return None;
         }
         let content = content(request, cx)?;
+        if coding.is_some() && matches!(content, Content::Ranges(_)) {
+            // Ranges would count bytes of the coded representation (RFC 9110 §14.1.2), which is not what is stored.
+            decoder::refuse_coding(decoder::NONE_ACCEPTED, cx);
+            return None;
+        }
         let conditional = conditional::is_conditional(&request.fields);
         let mut upload = Self {
             media_type: media_type(request, target),
             path: target.path.clone(),
             place,
             content,
+            decoder: coding.map(|coding| Box::new(Decoder::new(coding))),
             expect: Expect::Any,
-            announced,
+            // What a coded body comes to shows at its end.
+            announced: announced.filter(|_| coding.is_none()),
             state: State::Over,
             pending: Vec::new(),
             pending_len: 0,
@@ -232,6 +249,11 @@ impl Upload {
             if let Err(len) = check_holes(&patches, current.map_or(0, |meta| meta.len)) {
                 return refuse_upload(FsError::Hole(len), cx);
             }
+            if let Some(most) = cx.site.config.limits.upload
+                && end_of(&patches, self.announced.unwrap_or(1)) > most
+            {
+                return refuse(cx, Status::CONTENT_TOO_LARGE, &too_large(most));
+            }
             let (fixed, open) = room(&patches);
             let fits = |len| if open { len > fixed } else { len == fixed };
             self.content = Content::Patches { patches, create };
@@ -244,6 +266,27 @@ impl Upload {
 
     pub(super) fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
         let State::Receiving { .. } = self.state else { return };
+        match &mut self.decoder {
+            Some(decoder) => {
+                decoder.push(data);
+                if let Some(most) = cx.site.config.limits.upload
+                    && decoder.came() > decoder::most_coded(most)
+                {
+                    return self.fail(Status::CONTENT_TOO_LARGE, &too_large(most), cx);
+                }
+            }
+            None => {
+                if !self.take(data, cx) {
+                    return;
+                }
+            }
+        }
+        self.go_on(cx);
+    }
+
+    /// Takes content; false if the upload failed by it.
+    fn take(&mut self, data: Bytes, cx: &mut Cx<'_>) -> bool {
+        let most = cx.site.config.limits.upload;
         let result = match &mut self.content {
             Content::Patch(parser) => {
                 let before = self.pending.len();
@@ -262,21 +305,45 @@ impl Upload {
             }
         };
         if let Err(why) = result {
-            self.give_up(cx);
-            return refuse_last(cx, Status::BAD_REQUEST, why);
-        }
-        if self.most().is_some_and(|most| self.received > most) {
-            self.give_up(cx);
-            return refuse_last(cx, Status::BAD_REQUEST, COUNT);
-        }
-        if let Some(most) = cx.site.config.limits.upload
-            && self.received > most
+            self.fail(Status::BAD_REQUEST, why, cx);
+        } else if self.most().is_some_and(|most| self.received > most) {
+            self.fail(Status::BAD_REQUEST, COUNT, cx);
+        } else if let Some(most) = most
+            && self.reaches() > most
         {
-            self.give_up(cx);
-            let why = format!("an upload may have {most} bytes");
-            return refuse_last(cx, Status::CONTENT_TOO_LARGE, &why);
+            self.fail(Status::CONTENT_TOO_LARGE, &too_large(most), cx);
+        } else {
+            return true;
         }
-        self.go_on(cx);
+        false
+    }
+
+    /// How far the content that came reaches, in the resource or alone, whichever is more.
+    fn reaches(&self) -> u64 {
+        let end = match &self.content {
+            Content::Whole | Content::Ranges(_) => 0,
+            Content::Patches { patches, .. } => end_of(patches, self.received),
+            Content::Patch(parser) => end_of(parser.patches(), self.received),
+        };
+        end.max(self.received)
+    }
+
+    fn fail(&mut self, status: Status, why: &str, cx: &mut Cx<'_>) {
+        self.give_up(cx);
+        refuse_last(cx, status, why);
+    }
+
+    /// Takes the coding off some of what came; false if the upload failed by it.
+    fn decode(&mut self, cx: &mut Cx<'_>) -> bool {
+        let Some(decoder) = &mut self.decoder else { return true };
+        match decoder.step(self.pending_len) {
+            Ok(pieces) => pieces.into_iter().all(|piece| self.take(piece, cx)),
+            Err(fault) => {
+                let (status, why) = fault.tell();
+                self.fail(status, why, cx);
+                false
+            }
+        }
     }
 
     /// Bytes that the ranges can take.
@@ -292,11 +359,17 @@ impl Upload {
 
     pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) {
         self.body_is_whole = true;
+        if let Some(decoder) = &mut self.decoder {
+            decoder.end();
+        }
         self.go_on(cx);
     }
 
     /// Writes what has come, one write at a time, lets more come, and commits when all is written.
     fn go_on(&mut self, cx: &mut Cx<'_>) {
+        if !matches!(self.state, State::Receiving { .. }) || !self.decode(cx) {
+            return;
+        }
         let State::Receiving { file, writing } = &mut self.state else { return };
         let file = *file;
         if writing.is_none() && self.pending_len > 0 {
@@ -307,14 +380,16 @@ impl Upload {
             *writing = Some(Writing { op, len: std::mem::take(&mut self.pending_len), weight });
         }
         let under_way = writing.map_or(0, |writing| writing.weight);
-        let waiting = weight(&self.pending, self.pending_len);
+        let coded = self.decoder.as_ref().map_or(0, |decoder| decoder.waiting());
+        let waiting = weight(&self.pending, self.pending_len) + coded;
+        let is_decoded = self.decoder.as_ref().is_none_or(|decoder| decoder.is_done());
         match (self.body_is_whole, writing) {
             (false, _) => {
                 let window = cx.site.config.limits.upload_window;
                 cx.answer(Answer::Grant(window.saturating_sub(under_way + waiting)));
             }
-            (true, None) => self.commit(file, cx),
-            (true, Some(_)) => {}
+            (true, None) if is_decoded => self.commit(file, cx),
+            (true, _) => {}
         }
     }
 
@@ -467,9 +542,8 @@ fn content(request: &RequestHead, cx: &mut Cx<'_>) -> Option<Content> {
                 .map(Asked::Range)
                 .ok_or("the Range of an upload is not a list of byte ranges, the last of which may be open")
         }
-        (None, Some(range), _, None) => content_range::parse(range).map(|range| {
-            Asked::ContentRange { at: range.first, len: range.last - range.first + 1 }
-        }),
+        (None, Some(range), _, None) => content_range::parse(range)
+            .map(|range| Asked::ContentRange { at: range.first, len: range.length().min(OPEN - 1) }),
         _ => Err("an upload has one Range or one Content-Range"),
     };
     match asked {
@@ -482,11 +556,7 @@ fn content(request: &RequestHead, cx: &mut Cx<'_>) -> Option<Content> {
 }
 
 fn only_the_last_is_open(ranges: &Ranges) -> bool {
-    let open = |spec: &RangeSpec| match *spec {
-        RangeSpec::From { .. } => true,
-        RangeSpec::Closed { first, last } => last - first == u64::MAX,
-        RangeSpec::Suffix { .. } => false,
-    };
+    let open = |spec: &RangeSpec| matches!(spec, RangeSpec::From { .. });
     ranges.specs().split_last().is_some_and(|(_, before)| !before.iter().any(open))
 }
 
@@ -497,8 +567,9 @@ impl Asked {
             &Self::ContentRange { at, len } => (vec![Patch { at, len }], at == 0),
             Self::Range(ranges) => {
                 let patch = |spec: &RangeSpec| match *spec {
+                    // However far it reaches, it is not open: so many bytes must come.
                     RangeSpec::Closed { first, last } => {
-                        Patch { at: first, len: (last - first).saturating_add(1) }
+                        Patch { at: first, len: (last - first).saturating_add(1).min(OPEN - 1) }
                     }
                     RangeSpec::From { first } => Patch { at: first, len: OPEN },
                     RangeSpec::Suffix { len: suffix } => {
@@ -517,6 +588,20 @@ fn room(patches: &[Patch]) -> (u64, bool) {
     let open = patches.last().is_some_and(|last| last.len == OPEN);
     let fixed = if open { &patches[..patches.len() - 1] } else { patches };
     (fixed.iter().fold(0, |sum, patch| patch.len.saturating_add(sum)), open)
+}
+
+/// Where the farthest of the runs ends; an open one, where the rest of so many bytes does.
+fn end_of(patches: &[Patch], received: u64) -> u64 {
+    let (fixed, _) = room(patches);
+    let end = |patch: &Patch| {
+        let len = if patch.len == OPEN { received.saturating_sub(fixed) } else { patch.len };
+        patch.at.saturating_add(len)
+    };
+    patches.iter().map(end).max().unwrap_or(0)
+}
+
+fn too_large(most: u64) -> String {
+    format!("an upload may have {most} bytes, and reach as far into a file")
 }
 
 /// The length of the file where a run would leave a hole.

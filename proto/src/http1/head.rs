@@ -1,6 +1,7 @@
 //! Bytes to request heads (RFC 9112 §§2-6): strict, incremental, every refusal with its status.
 
 use bytes::Bytes;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use super::{
     collector::{Collector, Kind, Scan},
@@ -64,9 +65,11 @@ impl<'a> RequestLine<'a> {
             }
             _ => return Err(PeerError::Malformed("the version is not HTTP/1.x")),
         };
+        // UTF-8 that a client should have percent-encoded, and some do not, is told from anything else.
+        let fine = |b: u8| b.is_ascii_graphic() && b != b'#' || !b.is_ascii();
         let target = std::str::from_utf8(target)
             .ok()
-            .filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic() && b != b'#'))
+            .filter(|t| !t.is_empty() && t.bytes().all(fine))
             .ok_or(PeerError::Malformed("the target holds a character that it cannot hold"))?;
         Ok(Self { method, target, minor })
     }
@@ -171,10 +174,15 @@ fn is_reg_name(host: &str) -> bool {
     }) && !host.contains(',')
 }
 
+/// Path and query, in ASCII.
+fn path(raw: &str) -> Target {
+    Target::Path(utf8_percent_encode(raw, CONTROLS).to_string())
+}
+
 /// RFC 9112 §3.2: origin-form, absolute-form, asterisk-form.
 fn parse_target(target: &str, method: Method) -> Result<Target, PeerError> {
     if target.starts_with('/') {
-        return Ok(Target::Path(target.into()));
+        return Ok(path(target));
     }
     if target == "*" {
         return match method {
@@ -196,16 +204,16 @@ fn parse_target(target: &str, method: Method) -> Result<Target, PeerError> {
         return Err(PeerError::Malformed("the target is neither a path nor an http URL"));
     };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
+    let (authority, rest) = rest.split_at(end);
     if !is_authority(authority.as_bytes()) {
         return Err(PeerError::Malformed("the target's authority is not a host and port"));
     }
-    Ok(match path.as_bytes().first() {
+    Ok(match rest.as_bytes().first() {
         // RFC 9112 §3.2.4
         None if method == Method::Options => Target::Asterisk,
-        None => Target::Path("/".into()),
-        Some(b'/') => Target::Path(path.into()),
-        Some(_) => Target::Path(format!("/{path}")),
+        None => path("/"),
+        Some(b'/') => path(rest),
+        Some(_) => path(&format!("/{rest}")),
     })
 }
 

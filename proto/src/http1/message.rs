@@ -296,6 +296,15 @@ impl ResponseHead {
         self.lines.extend_from_slice(lines);
     }
 
+    /// The value of the first field of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
+        self.lines.split(|&b| b == b'\n').find_map(|line| {
+            let (own, rest) = line.split_at_checked(name.len())?;
+            let value = rest.strip_prefix(b":")?;
+            own.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
+        })
+    }
+
     /// Keeps the fields whose names `keep` likes.
     pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         let lines = std::mem::take(&mut self.lines);

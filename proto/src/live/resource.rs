@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{BroadcastOptions, framing::Audio};
-use crate::http1::{is_field_value, is_tchar};
+use crate::{
+    exchange::media::is_media_type,
+    http1::{is_field_value, is_tchar},
+};
 
 /// Properties that mean something, beside those whose names begin with `ice-` or `icy-`, which become header fields.
 const KNOWN: [&str; 2] = ["ServiceName", "StreamTitle"];
@@ -50,16 +53,11 @@ impl Description {
             let problem = format!("the value of {name} holds what a header field cannot carry");
             return Err(PropertyError(problem));
         }
-        let lower = name.to_ascii_lowercase();
-        let is_field = (lower.starts_with("ice-") || lower.starts_with("icy-"))
-            && name.len() > 4
-            && name.bytes().all(is_tchar)
-            && lower != "icy-metaint";
         if name == KNOWN[0] {
             self.name = Some(value.to_owned());
         } else if name == KNOWN[1] {
             self.title = Some(value.into());
-        } else if is_field {
+        } else if is_own_field(name) {
             self.fields.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
             self.fields.push((name.to_owned(), value.to_owned()));
         } else {
@@ -72,12 +70,39 @@ impl Description {
         Ok(self)
     }
 
-    /// The header fields, each line with its CRLF.
+    /// Checks what was filled in without [`property`](Self::property). Whoever takes a description of a program calls
+    /// this first.
+    ///
+    /// # Errors
+    /// A media type, a name or a field that a head cannot carry.
+    pub fn check(&self) -> Result<(), PropertyError> {
+        let bad = |what: &str| {
+            Err(PropertyError(format!("{what} holds what a header field cannot carry")))
+        };
+        if !self.media_type.is_empty() && !is_media_type(self.media_type.as_bytes()) {
+            return Err(PropertyError(format!("{:?} is not a media type", self.media_type)));
+        }
+        if self.name.as_ref().is_some_and(|name| !is_field_value(name.as_bytes())) {
+            return bad("the name");
+        }
+        for (name, value) in &self.fields {
+            if !is_own_field(name) {
+                let problem = format!("{name:?} is not the name of a field ice-NAME or icy-NAME");
+                return Err(PropertyError(problem));
+            }
+            if !is_field_value(value.as_bytes()) {
+                return bad(&format!("the value of {name}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The header fields, each line with its CRLF. What a head cannot carry is left out.
     pub(crate) fn lines(&self) -> String {
         let own = |name: &str| self.fields.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
         let mut lines = String::new();
         let mut add = |name: &str, value: &str| {
-            if !own(name) {
+            if !own(name) && is_field_value(value.as_bytes()) {
                 lines.extend([name, ": ", value, "\r\n"]);
             }
         };
@@ -94,10 +119,21 @@ impl Description {
             add("icy-name", name);
         }
         for (name, value) in &self.fields {
-            lines.extend([name, ": ", value, "\r\n"]);
+            if is_own_field(name) && is_field_value(value.as_bytes()) {
+                lines.extend([name, ": ", value, "\r\n"]);
+            }
         }
         lines
     }
+}
+
+/// True for the name of a field that a description may have.
+fn is_own_field(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    (lower.starts_with("ice-") || lower.starts_with("icy-"))
+        && name.len() > 4
+        && name.bytes().all(is_tchar)
+        && lower != "icy-metaint"
 }
 
 /// How a live resource is treated. See [`BroadcastOptions`] for those it shares.
@@ -135,5 +171,29 @@ mod tests {
             let refused = Description::new("audio/mpeg").property(name, value);
             assert!(refused.is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_filled_in_by_hand_is_checked_and_never_splits_a_head() {
+        let split = "x\r\nSet-Cookie: a=b";
+        let new = || Description::new("audio/mpeg");
+        let field = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        for bad in [
+            Description { name: Some(split.into()), ..new() },
+            Description { fields: field("ice-a", split), ..new() },
+            Description { fields: field("ice-a\r\nSet-Cookie", "a=b"), ..new() },
+            Description { fields: field("Set-Cookie", "a=b"), ..new() },
+            Description { fields: field("icy-metaint", "1"), ..new() },
+            Description::new("audio/mpeg\r\nSet-Cookie: a=b"),
+            Description::new("audio"),
+        ] {
+            assert!(bad.check().is_err(), "{bad:?}");
+            let lines = bad.lines();
+            assert!(!lines.contains("Set-Cookie") && !lines.contains("icy-metaint"), "{lines:?}");
+        }
+        assert_eq!(Description::default().check(), Ok(()));
+        let named =
+            Description { name: Some("Radio".into()), fields: field("ice-a", "b"), ..new() };
+        assert_eq!(named.check(), Ok(()));
     }
 }

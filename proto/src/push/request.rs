@@ -1,7 +1,10 @@
 //! What is asked of the server: heads, framing, and what may be said to whom.
 
 use super::{Current, JobKind, Push, PushOptions, RangeField, Stage, Upload, Why};
-use crate::http1::{Outgoing, Request};
+use crate::{
+    exchange::media::is_media_type,
+    http1::{Outgoing, Request},
+};
 
 /// What is not told to an origin that the user did not name.
 const PRIVATE: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
@@ -11,6 +14,9 @@ impl Push {
     pub(super) fn misuse(&self) -> Option<Why> {
         let current = self.current.as_ref()?;
         let JobKind::Upload(upload) = &current.job.kind else { return None };
+        if upload.media_type.as_ref().is_some_and(|it| !is_media_type(it.as_bytes())) {
+            return Some(Why::Misuse("the media type is not one that a header field can carry"));
+        }
         match upload.length() {
             Err(what) => Some(Why::Misuse(what)),
             Ok(None) if !self.options.config.chunked => Some(Why::LengthUnknown),

@@ -27,8 +27,8 @@ const OWN: [&str; 21] = [
     "accept-patch",
 ];
 
-/// Lists, of which every line counts.
-const LISTS: [&str; 3] = ["vary", "link", "set-cookie"];
+/// Lists, of which every line counts. Of several policies, a browser obeys all.
+pub(crate) const LISTS: [&str; 4] = ["vary", "link", "set-cookie", "content-security-policy"];
 
 /// Fields that were checked, ready to be sent.
 #[derive(Debug, Default)]

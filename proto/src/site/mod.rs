@@ -18,6 +18,7 @@ use crate::{
     auth::{Rule, Users},
     effect::{Place, RelPath, RootId},
     error::ConfigError,
+    exchange::target::is_reserved,
     limits::Limits,
 };
 
@@ -44,6 +45,11 @@ pub struct Config {
     pub insecure_auth: bool,
     /// List directories.
     pub dlist: bool,
+    /// Name of the file that is served for a directory that holds one, whether directories are listed or not. `None`: no
+    /// file is.
+    pub index: Option<String>,
+    /// Which symbolic links below the directories are followed.
+    pub symlinks: Symlinks,
     /// Value of the `Server` field; empty: none.
     pub user_agent: String,
     /// Close the connection after each request.
@@ -103,6 +109,17 @@ pub fn is_memory(path: &Path) -> bool {
 /// The largest that `zmax` can be.
 const MOST_ZMAX: u64 = 16 << 20;
 
+/// Which symbolic links are followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Symlinks {
+    /// Those that lead to a place below the same directory.
+    #[default]
+    Inside,
+    /// All. Where there are rules, those that lead below one of the directories: what lies elsewhere has no rule that says
+    /// who may.
+    All,
+}
+
 /// How several ranges are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Multirange {
@@ -126,6 +143,8 @@ impl Default for Config {
             users: Users::default(),
             insecure_auth: false,
             dlist: false,
+            index: None,
+            symlinks: Symlinks::default(),
             user_agent: concat!("httpout/", env!("CARGO_PKG_VERSION")).into(),
             close: false,
             cache_control: None,
@@ -211,6 +230,15 @@ impl Config {
                 );
             }
         }
+        let is_segment = |name: &&String| {
+            let path = RelPath::new(name)
+                .filter(|path| !path.is_root() && path.parent().is_some_and(|it| it.is_root()));
+            path.is_some_and(|path| !is_reserved(&path))
+        };
+        if let Some(name) = self.index.as_ref().filter(|name| !is_segment(name)) {
+            let problem = format!("{name:?} is not the name of a file in a directory");
+            return error("index", problem, "write, say, --index index.html");
+        }
         let headers = Headers::new(&self.hdrs).map_err(|problem| ConfigError {
             option: "hdrs",
             problem,
@@ -241,6 +269,11 @@ impl Site {
     /// The directories that the runtime is to open, in the order that [`RootId::index`] counts; one may be the [memory](MEMORY).
     pub fn roots(&self) -> &[PathBuf] {
         self.mounts.roots()
+    }
+
+    /// What effects call these directories, in the same order.
+    pub fn root_ids(&self) -> impl Iterator<Item = RootId> {
+        (0..self.roots().len()).map(|index| RootId(index as u16))
     }
 
     /// The directories that are written to: by uploads, or by the server itself.

@@ -180,6 +180,19 @@ impl Mounts {
         }) || self.written().any(|rule| dir.starts_with(&rule.dir))
     }
 
+    /// True if somebody may upload to this place where rules say who may. `rule`: the one of its real path.
+    pub(crate) fn takes_uploads(&self, place: &Place, rule: Option<usize>) -> bool {
+        match rule.and_then(|rule| self.rules.get(rule)) {
+            Some(rule) => !rule.write.is_nobody(),
+            None => self.has_rules() && self.may_be_uploaded(place),
+        }
+    }
+
+    /// The path of a place, as its directory's name says.
+    pub(crate) fn named(&self, place: &Place) -> PathBuf {
+        self.roots[place.root.index()].join(place.path.as_str())
+    }
+
     /// Where inputs are written.
     pub(super) fn record(&self) -> Option<RootId> {
         self.record

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use httpout_proto::{FsError, effect::Meta};
+use httpout_proto::{FsError, effect::Meta, site::Symlinks};
 use rustix::{
     fd::OwnedFd,
     fs::{FileType, Mode, OFlags, Stat},
@@ -25,8 +25,15 @@ pub(super) struct Root {
     /// Its canonical path.
     pub(super) path: PathBuf,
     guard: Guard,
-    /// Symbolic links are followed. Where rights are judged by real paths, those are all that is asked for.
-    links: bool,
+    links: Links,
+}
+
+/// Which symbolic links are followed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Links {
+    /// Rights are judged by real paths: those are all that is asked for, and no link is followed any more.
+    pub(super) judged: bool,
+    pub(super) which: Symlinks,
 }
 
 /// Who sees to it that a path stays below its root; found out once, by trying.
@@ -42,9 +49,9 @@ pub(super) enum Guard {
 }
 
 impl Root {
-    pub(super) fn new(fd: OwnedFd, path: PathBuf, links: bool) -> Self {
+    pub(super) fn new(fd: OwnedFd, path: PathBuf, links: Links) -> Self {
         let try_open = |disk| {
-            let refuse = Refuse { links: false, disk };
+            let refuse = Refuse { links: false, leading_out: true, disk };
             sys::open_beneath(&fd, ".", LOOK | OFlags::DIRECTORY, refuse).err()
         };
         let guard = match (try_open(false), try_open(true)) {
@@ -65,8 +72,14 @@ impl Root {
         self.guard
     }
 
+    /// Links are followed where something is opened.
     pub(super) fn follows_links(&self) -> bool {
-        self.links
+        !self.links.judged
+    }
+
+    /// Links may lead out of the root.
+    pub(super) fn leads_anywhere(&self) -> bool {
+        self.links.which == Symlinks::All
     }
 
     /// The directory itself.
@@ -105,7 +118,8 @@ impl Root {
     }
 
     fn refuse(&self, disk: bool) -> Refuse {
-        Refuse { links: !self.links, disk }
+        let links = self.links.judged;
+        Refuse { links, leading_out: links || !self.leads_anywhere(), disk }
     }
 
     fn try_open(&self, path: &str, flags: OFlags) -> Result<OwnedFd> {
@@ -113,12 +127,17 @@ impl Root {
             Guard::KernelCached | Guard::Kernel => {
                 sys::open_beneath(&self.fd, path, flags, self.refuse(false))
             }
+            Guard::Comparison if self.follows_links() && self.leads_anywhere() => {
+                rustix::fs::openat(&self.fd, path, flags, Mode::empty())
+            }
             Guard::Comparison => {
                 let real = fs::canonicalize(self.path.join(path)).map_err(|error| errno(&error))?;
                 if !real.starts_with(&self.path) {
                     return Err(Errno::XDEV);
                 }
-                if !self.links && real != self.path.join(path).components().collect::<PathBuf>() {
+                if self.links.judged
+                    && real != self.path.join(path).components().collect::<PathBuf>()
+                {
                     return Err(Errno::LOOP);
                 }
                 rustix::fs::open(real, flags | OFlags::NOFOLLOW, Mode::empty())

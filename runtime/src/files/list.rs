@@ -135,11 +135,15 @@ impl Roots {
         let dir = directory.path.as_str();
         let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
         let place = Place { root: directory.root, path: RelPath::new(&path)? };
-        let (real, located) = self.locate(&place, true).ok()?;
         // As a request for it would find it.
-        let root = self.directory(place.root).ok()?;
-        let path = if root.follows_links() { &*path } else { located.as_str() };
-        let stat = fstat(root.open(path, LOOK).ok()?).ok()?;
+        let own = self.directory(place.root).ok()?;
+        if own.follows_links() {
+            let stat = fstat(own.open(&path, LOOK).ok()?).ok()?;
+            return entry(name, &stat, Some(self.key(&place).into()));
+        }
+        let (real, root, located) = self.locate(&place, true).ok()?;
+        let root = self.directory(root.unwrap_or(place.root)).ok()?;
+        let stat = fstat(root.open(located.as_str(), LOOK).ok()?).ok()?;
         entry(name, &stat, Some(real.into()))
     }
 }

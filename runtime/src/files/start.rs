@@ -18,7 +18,7 @@ use rustix::{
 
 use super::{
     Base, LOCKS, Lasting, Locks, Roots,
-    beneath::{Guard, Root},
+    beneath::{Guard, Links, Root},
     cache::Cache,
     memory::{Bounds, Memory},
     segments::Segments,
@@ -74,6 +74,7 @@ impl Roots {
             make("rdirs", dir)?;
         }
         let writable: Vec<_> = site.writable_roots().map(|root| root.index()).collect();
+        let links = Links { judged: !config.rules.is_empty(), which: config.symlinks };
         let roots: Vec<Base> = site
             .roots()
             .iter()
@@ -83,12 +84,13 @@ impl Roots {
                 if is_memory(path) {
                     return try_memory(is_writable);
                 }
-                open_root(path, is_writable, config.rules.is_empty()).map(Base::Directory)
+                open_root(path, is_writable, links).map(Base::Directory)
             })
             .collect::<Result<_, _>>()?;
         let rules = config.rules.iter().map(|rule| rule.dir.clone());
         let mut all = Self {
             roots,
+            ids: site.root_ids().collect(),
             kept: rules.collect(),
             lasting,
             bounds: Bounds {
@@ -133,7 +135,7 @@ fn make(option: &'static str, path: &Path) -> Result<(), ConfigError> {
     }
 }
 
-fn open_root(path: &Path, write: bool, links: bool) -> Result<Root, ConfigError> {
+fn open_root(path: &Path, write: bool, links: Links) -> Result<Root, ConfigError> {
     let option = if write { "wdir" } else { "rdirs" };
     let shown = path.display();
     let error = |problem, help| ConfigError { option, problem, help };

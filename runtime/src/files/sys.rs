@@ -19,11 +19,13 @@ pub(super) const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFl
 pub(super) struct Refuse {
     /// Symbolic links on the way: [`Errno::LOOP`].
     pub(super) links: bool,
+    /// Symbolic links that lead out of the directory: [`Errno::XDEV`].
+    pub(super) leading_out: bool,
     /// To wait for a disk: [`Errno::AGAIN`].
     pub(super) disk: bool,
 }
 
-/// Opens `path` where the kernel sees to it that nothing on the way leaves `dir`.
+/// Opens `path`, which has no `..` in it, where the kernel sees to it that nothing that is refused is on the way.
 #[cfg(target_os = "linux")]
 pub(super) fn open_beneath(
     dir: impl AsFd,
@@ -32,7 +34,8 @@ pub(super) fn open_beneath(
     refuse: Refuse,
 ) -> Result<OwnedFd> {
     use rustix::fs::{Mode, ResolveFlags};
-    let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut resolve = ResolveFlags::NO_MAGICLINKS;
+    resolve.set(ResolveFlags::BENEATH, refuse.leading_out);
     resolve.set(ResolveFlags::CACHED, refuse.disk);
     resolve.set(ResolveFlags::NO_SYMLINKS, refuse.links);
     rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve)

@@ -133,5 +133,5 @@ pub(crate) fn locate(path: &RelPath, last: bool) -> Result<Done, FsError> {
     if !path.is_root() {
         real.push(path.as_str());
     }
-    Ok(Done::Located { real, path })
+    Ok(Done::Located { real, root: None, path })
 }

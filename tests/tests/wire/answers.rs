@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use httpout_tests::{
-    Client, Kind, Request, Server, Site, Tree, both, delete, get, head, post, put, run,
+    Client, Kind, Request, Ruled, Server, Site, Tree, both, delete, get, head, post, put, run,
 };
 
 both! {
@@ -21,6 +21,10 @@ both! {
     the_clock_tells_the_time,
     the_clock_is_always_there,
     cache_control_is_in_answers_with_files,
+    cache_control_is_in_every_answer,
+    cache_control_is_in_answers_with_what_grows,
+    cache_control_none_is_in_no_answer,
+    cache_control_is_private_where_a_password_is_asked_for,
     user_agent_may_be_empty,
     port_0_is_port_80,
     the_one_string_form_takes_them_too,
@@ -251,6 +255,68 @@ fn cache_control_is_in_answers_with_files(kind: Kind) {
     ] {
         let answer = site.ask(&request);
         answer.status_is(status).field_is("cache-control", "public, max-age=5").need("etag");
+    }
+}
+
+fn cache_control_is_in_every_answer(kind: Kind) {
+    let args = [&FOR_EVERY_ANSWER[..], &["--cache_control", "public, max-age=5"]].concat();
+    let site = Site::with(kind, &args);
+    for (request, status) in every_answer(&site) {
+        let answer = site.ask(&request);
+        // A clock out of a cache would be wrong.
+        let is_clock = String::from_utf8_lossy(&request.bytes()).contains("/.httpout/time");
+        let expected = if is_clock { "no-store" } else { "public, max-age=5" };
+        answer.status_is(status).field_is("cache-control", expected);
+    }
+    site.server.refuses("nonsense\r\n\r\n", 400).field_is("cache-control", "public, max-age=5");
+}
+
+fn cache_control_is_in_answers_with_what_grows(kind: Kind) {
+    let site = Site::with(kind, &["--cache_control", "max-age=5"]);
+    let mut upload = site.client();
+    upload.begin_upload(Request::new("PUT", "/seg.m4s").chunked());
+    upload.send_chunk("abcdef");
+    for (request, status) in [
+        (get("/seg.m4s"), 200),
+        (get("/seg.m4s").field("Range", "bytes=1-"), 206),
+        (get("/seg.m4s").field("Range", "bytes=1-2"), 206),
+    ] {
+        // What it is at its end is not known yet: nothing vouches for it.
+        let head = site.client().begin(&request);
+        head.status_is(status)
+            .field_is("cache-control", "max-age=5")
+            .field_is_absent("etag")
+            .field_is_absent("last-modified");
+    }
+    // No condition can name it either: the whole comes again.
+    let again = get("/seg.m4s").field("Range", "bytes=1-").field("If-Range", "\"x\"");
+    site.client().begin(&again).status_is(200);
+    upload.send_last_chunk();
+    upload.response("PUT").status_is(201).field_is("cache-control", "max-age=5").need("etag");
+    let live = Server::start(kind, &["--icecast", "--cache_control", "max-age=5"]);
+    let mut source = live.client();
+    let head = source.begin(&Request::new("PUT", "/a.bin").field("Content-Type", "audio/x-raw"));
+    head.status_is(200).field_is("cache-control", "max-age=5");
+    live.client().begin(&get("/a.bin")).status_is(200).field_is("cache-control", "max-age=5");
+}
+
+fn cache_control_none_is_in_no_answer(kind: Kind) {
+    let site = Site::with(kind, &[&FOR_EVERY_ANSWER[..], &["--cache_control", "none"]].concat());
+    site.write("a.txt", "a");
+    for path in ["/a.txt", "/", "/none"] {
+        site.ask(&get(path)).field_is_absent("cache-control").field_is_absent("etag");
+    }
+}
+
+fn cache_control_is_private_where_a_password_is_asked_for(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("www/a.txt", "a");
+    let rules = "[www]\nru=alice\n";
+    let site = Ruled::over(tree, kind, rules, &["--cache_control", "public, max-age=5"]);
+    let private = "private, max-age=5";
+    site.ask(&get("/a.txt")).status_is(401).field_is("cache-control", private);
+    for (path, status) in [("/a.txt", 200), ("/none", 404)] {
+        site.ask(&get(path).of("alice")).status_is(status).field_is("cache-control", private);
     }
 }
 

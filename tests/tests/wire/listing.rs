@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixListener;
 
+use httpout_tests::coded::{accepting, decoded};
 use httpout_tests::listing::{
     Row, as_json, between, entries, follow, json_names, names, plain, rows,
 };
@@ -27,6 +28,8 @@ both! {
     what_is_no_directory_is_not_listed,
     an_empty_directory_and_a_deep_one,
     a_listing_ignores_ranges_and_unknown_queries,
+    a_listing_is_compressed_for_who_accepts_it,
+    a_listing_is_filtered,
 }
 
 /// A listing in HTML.
@@ -481,4 +484,70 @@ fn a_listing_ignores_ranges_and_unknown_queries(kind: Kind) {
         // The last one holds characters that must be escaped, but a query is not the server's business.
         assert_eq!(json(&site, &format!("/{query}")), whole, "{query}");
     }
+}
+
+fn a_listing_is_compressed_for_who_accepts_it(kind: Kind) {
+    let site = Site::with(kind, &["--dlist"]);
+    let files = |count: usize| {
+        for number in 0..count {
+            site.write(&format!("segment-{number}.m4s"), "x");
+        }
+    };
+    // In one piece, and in several.
+    for count in [20, 700] {
+        files(count);
+        for accept in ["text/html", "application/json"] {
+            let plain = site.ask(&get("/").field("Accept", accept));
+            plain.status_is(200).field_is_absent("content-encoding");
+            for (codings, coding) in
+                [("gzip", "gzip"), ("deflate", "deflate"), ("br, gzip;q=0.1", "gzip")]
+            {
+                let request = accepting("/", codings).field("Accept", accept);
+                let answer = site.ask(&request);
+                answer.status_is(200).field_is("content-encoding", coding);
+                assert!(answer.lists("vary", "accept-encoding") && answer.lists("vary", "accept"));
+                assert!(answer.body.len() < plain.body.len() / 3, "{} bytes", answer.body.len());
+                assert_eq!(String::from_utf8_lossy(&decoded(&answer)), plain.text());
+                let of_head = site.ask(
+                    &Request::new("HEAD", "/")
+                        .field("Accept", accept)
+                        .field("Accept-Encoding", codings),
+                );
+                of_head.status_is(200).field_is("content-encoding", coding);
+            }
+            for codings in ["identity", "gzip;q=0", "br"] {
+                let answer = site.ask(&accepting("/", codings).field("Accept", accept));
+                answer.status_is(200).field_is_absent("content-encoding");
+            }
+        }
+    }
+    let off = Site::over(site.tree, kind, &["--dlist", "--zmax", "0"]);
+    off.ask(&accepting("/", "gzip")).status_is(200).field_is_absent("content-encoding");
+}
+
+fn a_listing_is_filtered(kind: Kind) {
+    let site = Site::with(kind, &["--dlist"]);
+    for name in ["Video-1.m4s", "video-2.m4s", "audio-1.m4s", "dir/x", "\u{e9}t\u{e9} & co.txt"] {
+        site.write(name, "x");
+    }
+    let page = html(&site, "/?filter=VIDEO");
+    assert_eq!(names(&page), ["Video-1.m4s", "video-2.m4s"]);
+    assert!(page.contains("name=\"filter\" value=\"VIDEO\""), "{page}");
+    assert_eq!(
+        names(&html(&site, "/?sort=name&order=desc&filter=-1")),
+        ["Video-1.m4s", "audio-1.m4s"]
+    );
+    assert_eq!(names(&html(&site, "/?filter=%C3%A9t%C3%A9+%26")), ["\u{e9}t\u{e9} & co.txt"]);
+    assert_eq!(names(&html(&site, "/?filter=")).len(), 5);
+    assert_eq!(names(&html(&site, "/?filter=nothing")), [""; 0]);
+    assert_eq!(json_names(&json(&site, "/?filter=dir")), ["dir"]);
+    // A form asks for it, which the policy lets it do.
+    assert!(page.contains("<form") && page.contains("type=\"search\""), "{page}");
+    let policy = site.ask(&get("/")).need("content-security-policy").to_owned();
+    assert!(policy.contains("form-action 'self'"), "{policy}");
+    // The links that sort keep it.
+    assert!(page.contains("sort=size&amp;order=asc&amp;filter=VIDEO"), "{page}");
+    // Its own text is never markup.
+    let page = html(&site, "/?filter=%22%3E%3Cscript%3Ealert(1)%3C/script%3E");
+    assert!(!page.contains("<script>alert"), "{page}");
 }

@@ -14,6 +14,7 @@ both! {
     traversals_are_refused_for_writing,
     a_nul_never_cuts_a_name,
     names_with_dots_are_names,
+    a_way_up_that_stays_inside_is_followed,
     a_link_that_stays_inside_is_followed,
     a_link_that_leads_out_is_403,
     nothing_is_written_through_a_link_that_leads_out,
@@ -25,6 +26,8 @@ both! {
     the_write_directory_is_not_readable_by_itself,
     a_read_directory_named_relatively_is_served,
     a_link_that_is_swapped_in_never_leaks,
+    symlinks_all_follows_links_that_lead_out,
+    symlinks_inside_is_the_default_and_may_be_named,
     the_write_directory_may_vanish_and_come_back,
 }
 
@@ -161,7 +164,7 @@ fn traversals_are_refused_for_reading(kind: Kind) {
         "/%2e%2e/secret.txt",
         "/..%2fsecret.txt",
         "/..%5csecret.txt",
-        "/sub/../hello.txt",
+        "/sub/../../hello.txt",
         "/%2fhello.txt",
     ] {
         let answer = site.ask(&get(path));
@@ -215,6 +218,29 @@ fn a_nul_never_cuts_a_name(kind: Kind) {
         }
     }
     assert_eq!(site.read("hello.txt").as_deref(), Some(&b"hello world\n"[..]));
+}
+
+fn a_way_up_that_stays_inside_is_followed(kind: Kind) {
+    let site = Site::over(site(kind).tree, kind, &["--dlist"]);
+    for path in [
+        "/sub/../hello.txt",
+        "/sub/%2e%2e/hello.txt",
+        "/sub/.%2E/hello.txt",
+        "/none/../hello.txt",
+        "/a/b/../../hello.txt",
+        "/sub/./..//hello.txt",
+        "http://localhost/sub/../hello.txt",
+    ] {
+        site.ask(&get(path)).is(200, "hello world\n");
+        site.ask(&head(path)).status_is(200);
+    }
+    site.ask(&get("/sub/..")).status_is(200).field_is("content-type", "text/html; charset=utf-8");
+    site.ask(&put("/sub/../new.txt", "new")).field_is("content-location", "/new.txt");
+    assert_eq!(site.read("new.txt").as_deref(), Some(&b"new"[..]));
+    site.ask(&delete("/sub/%2e%2e/new.txt")).status_is(200);
+    assert!(!site.has("new.txt"));
+    // What is reserved stays so.
+    site.ask(&get("/sub/../.httpout-1.part")).status_is(404);
 }
 
 fn names_with_dots_are_names(kind: Kind) {
@@ -386,7 +412,9 @@ fn several_read_directories_are_served_by_name(kind: Kind) {
     ] {
         client.ask(&get(path)).status_is(404);
     }
-    client.ask(&get("/vod/../live/film.mp4")).status_is(400);
+    client.ask(&get("/vod/../live/film.mp4")).is(200, "live");
+    client.ask(&get("/vod/../live_private/film.mp4")).status_is(404);
+    client.ask(&get("/vod/../../live_private/film.mp4")).status_is(400);
     let mut client = server.client();
     client.ask(&get("/vod")).status_in(&[301, 403]);
     client.ask(&get("/vod/")).status_is(403);
@@ -483,4 +511,57 @@ fn the_write_directory_may_vanish_and_come_back(kind: Kind) {
     site.ask(&get("/hello.txt")).status_in(&[403, 404, 500, 503]);
     // Replaced by a link, it must not be followed out by an upload's name.
     site.is_well();
+}
+
+fn symlinks_all_follows_links_that_lead_out(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("outside/film.mp4", "film");
+    tree.write("outside/dir/a.txt", "a");
+    tree.dir("www");
+    tree.link("www/film.mp4", "../outside/film.mp4");
+    tree.link("www/dir", "../outside/dir");
+    let absolute = tree.arg("outside/film.mp4");
+    tree.link("www/absolute.mp4", &absolute);
+    tree.link("www/loop", "loop");
+    tree.link("www/dead", "../outside/none");
+    let site = Site::over(tree, kind, &["--symlinks", "all", "--dlist"]);
+    // Twice: what is kept open for the next request is found in the same way.
+    for _ in 0..2 {
+        site.ask(&get("/film.mp4")).is(200, "film");
+        site.ask(&get("/absolute.mp4")).is(200, "film");
+        site.ask(&get("/dir/a.txt")).is(200, "a");
+    }
+    site.ask(&get("/dir")).status_is(301);
+    let listing = site.ask(&get("/").field("Accept", "application/json")).text();
+    for name in ["film.mp4", "absolute.mp4", "\"dir\""] {
+        assert!(listing.contains(name), "{listing}");
+    }
+    assert!(site.ask(&get("/dir/")).text().contains("a.txt"));
+    for path in ["/loop", "/dead"] {
+        site.ask(&get(path)).status_in(&[403, 404]);
+    }
+    // It is written to as well; and only by links, not by names, one gets out.
+    site.ask(&put("/dir/b.txt", "b")).status_is(201);
+    assert_eq!(site.tree.read("outside/dir/b.txt").as_deref(), Some(&b"b"[..]));
+    site.ask(&delete("/dir/b.txt")).status_is(200);
+    for path in ["/../outside/film.mp4", "/dir/../../outside/film.mp4"] {
+        site.ask(&get(path)).status_is(400);
+    }
+    site.ask(&get("/dir/../film.mp4")).is(200, "film");
+}
+
+fn symlinks_inside_is_the_default_and_may_be_named(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("outside/film.mp4", "film");
+    tree.write("www/sub/x.txt", "x");
+    tree.link("www/film.mp4", "../outside/film.mp4");
+    tree.link("www/in", "sub");
+    let site = Site::over(tree, kind, &["--symlinks", "inside"]);
+    site.ask(&get("/film.mp4")).status_is(403);
+    site.ask(&get("/in/x.txt")).is(200, "x");
+    let site = Site::over(site.tree, kind, &[]);
+    site.ask(&get("/film.mp4")).status_is(403);
+    let www = site.tree.arg("www");
+    let exit = Server::fails(kind, &["--rdirs", &www, "--port", "auto", "--symlinks", "some"]);
+    assert!(exit.stderr.contains("symlinks"), "{exit:?}");
 }

@@ -18,6 +18,7 @@ both! {
     titles_change_while_it_plays,
     what_is_aborted_is_cut,
     paths_that_cannot_be_published,
+    a_description_cannot_split_a_head,
     with_blockio_writing_waits_for_the_slowest,
     with_hold_writing_waits_for_the_first,
     with_reopen_listeners_wait_for_the_next,
@@ -197,6 +198,35 @@ fn paths_that_cannot_be_published(kind: Kind) {
     let server = Embedded::new(kind, |config| config.rdirs = vec![tree.root().into()]);
     let refused = server.try_begin("radio", LiveOptions::default()).err();
     assert_eq!(refused, Some(PublishError::NotLive));
+}
+
+fn a_description_cannot_split_a_head(kind: Kind) {
+    let embedded = Embedded::new(kind, |config| {
+        config.live = true;
+        config.ice = true;
+    });
+    let split = "Radio\r\nSet-Cookie: a=b";
+    let fields = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    let new = || Description::new("audio/aac");
+    for description in [
+        Description { name: Some(split.into()), ..new() },
+        Description { fields: fields("ice-genre", split), ..new() },
+        Description { fields: fields("ice-genre: x\r\nSet-Cookie", "a=b"), ..new() },
+        Description { fields: fields("Set-Cookie", "a=b"), ..new() },
+        Description::new("audio/aac\r\nSet-Cookie: a=b"),
+    ] {
+        let begun =
+            wait(embedded.publisher.begin("radio", description.clone(), LiveOptions::default()));
+        assert!(matches!(begun, Err(PublishError::Description(_))), "{description:?}");
+    }
+    let description =
+        Description { name: Some("Radio".into()), fields: fields("ice-genre", "Jazz"), ..new() };
+    let publication = wait(embedded.publisher.begin("radio", description, LiveOptions::default()));
+    let publication = publication.expect("nothing is wrong with it");
+    let mut client = Client::connect(embedded.address);
+    let head = client.begin(&get("/radio"));
+    head.status_is(200).field_is("icy-name", "Radio").field_is("ice-genre", "Jazz");
+    drop(publication);
 }
 
 fn with_blockio_writing_waits_for_the_slowest(kind: Kind) {

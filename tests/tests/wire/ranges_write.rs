@@ -19,6 +19,8 @@ both! {
     a_malformed_range_never_replaces_the_file,
     a_range_upload_does_not_truncate,
     range_uploads_change_the_validators,
+    positions_that_no_file_has_are_400,
+    maxs_bounds_how_far_ranges_reach,
     patch_message_byterange,
     patch_multipart_byteranges,
     patch_with_another_type_is_415,
@@ -275,6 +277,53 @@ fn range_uploads_change_the_validators(kind: Kind) {
     site.ask(&put("/a.bin", "xyz").field("Range", "bytes=2-4").field("If-Match", &before))
         .status_is(412);
     holds(&site, "01abc56789");
+}
+
+fn positions_that_no_file_has_are_400(kind: Kind) {
+    let site = site(kind);
+    for range in [
+        "bytes=0-18446744073709551615",
+        "bytes=0-18446744073709551614",
+        "bytes=0-99999999999999999999",
+        "bytes=0-9223372036854775807",
+        "bytes=-18446744073709551615",
+    ] {
+        for method in ["PUT", "POST"] {
+            site.ask(&Request::new(method, "/a.bin").field("Range", range).body("abc"))
+                .status_is(400);
+        }
+        let chunked = Request::new("PUT", "/a.bin").field("Range", range).chunks(&[b"abc"]);
+        site.ask(&chunked).status_is(400);
+    }
+    for range in ["bytes 0-18446744073709551614/*", "bytes 0-9223372036854775807/*"] {
+        site.ask(&put("/a.bin", "abc").field("Content-Range", range)).status_is(400);
+    }
+    holds(&site, OLD);
+}
+
+fn maxs_bounds_how_far_ranges_reach(kind: Kind) {
+    let site = Site::with(kind, &["--maxs", "12"]);
+    site.write("a.bin", OLD);
+    for request in [
+        put("/a.bin", "abc").field("Range", "bytes=10-12"),
+        put("/a.bin", "abc").field("Range", "bytes=10-"),
+        put("/a.bin", "abc").field("Content-Range", "bytes 10-12/13"),
+        put("/a.bin", "abcd").field("Range", "bytes=0-0,10-12"),
+        Request::new("PUT", "/a.bin").field("Range", "bytes=10-").chunks(&[b"ab", b"c"]),
+        Request::new("PUT", "/a.bin").field("Range", "bytes=10-12").chunks(&[b"abc"]),
+        patch("/a.bin", "message/byterange", "Content-Range: bytes 10-12/13\r\n\r\nabc"),
+    ] {
+        site.ask(&request).status_is(413);
+    }
+    holds(&site, OLD);
+    // It is told before the body is sent.
+    let early = Request::new("PUT", "/a.bin").field("Range", "bytes=10-12").announce(3).expect();
+    let head = site.client().begin(&early);
+    assert!(head.status == 413 && head.interim.is_empty(), "{head:?}");
+    site.ask(&put("/a.bin", "ab").field("Range", "bytes=10-11")).status_is(200);
+    site.ask(&put("/a.bin", "X").field("Range", "bytes=11-")).status_is(200);
+    holds(&site, "0123456789aX");
+    site.ask(&put("/new.bin", "abc").field("Content-Range", "bytes 0-2/3")).status_is(201);
 }
 
 fn patch_message_byterange(kind: Kind) {

@@ -31,6 +31,7 @@ both! {
     a_link_is_removed_by_the_rights_of_where_it_lies,
     a_link_to_what_does_not_exist_is_no_way_in,
     no_spelling_leads_around_a_section,
+    with_symlinks_all_links_are_judged_by_where_they_lead,
     a_private_directory_is_listed_for_its_readers,
     a_listing_shows_nothing_of_what_a_link_leads_to,
     a_virtual_service_is_not_found_after_the_rights,
@@ -790,6 +791,47 @@ fn no_spelling_leads_around_a_section(kind: Kind) {
     for path in ["//private/secret.txt", "/private/%2E/secret.txt", "/mine//secret.txt"] {
         site.ask(&get(path).of("alice")).status_in(&[200, 400]);
     }
+}
+
+fn with_symlinks_all_links_are_judged_by_where_they_lead(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("www/open/hello.txt", "hello\n");
+    tree.write("www/private/secret.txt", SECRET);
+    tree.write("vault/secret.txt", SECRET);
+    tree.write("outside/secret.txt", SECRET);
+    tree.link("www/open/private", "../private");
+    tree.link("www/open/vault", "../../vault");
+    tree.link("www/open/vault.txt", "../../vault/secret.txt");
+    tree.link("www/open/outside", "../../outside");
+    tree.link("www/open/outside.txt", "../../outside/secret.txt");
+    let rules =
+        "[www]\nru=$ALL\n[www/private]\nru=alice\n[vault]\nname=vault\nru=alice\nwu=alice\n";
+    let site = Ruled::over(tree, kind, rules, &["--symlinks", "all", "--dlist"]);
+    for path in [
+        "/open/private/secret.txt",
+        "/open/vault/secret.txt",
+        "/open/vault.txt",
+        "/vault/secret.txt",
+    ] {
+        is_prompt(&site.ask(&get(path)));
+        is_forbidden(&site.ask(&get(path).of("bob")));
+        site.ask(&get(path).of("alice")).is(200, SECRET);
+    }
+    is_forbidden(&site.ask(&put("/open/x.txt", "x").of("alice")));
+    // What lies elsewhere has no rule that lets anybody in.
+    for path in ["/open/outside/secret.txt", "/open/outside.txt"] {
+        for request in [get(path), get(path).of("alice"), put(path, "x").of("alice"), delete(path)]
+        {
+            let answer = site.ask(&request);
+            answer.status_in(&[401, 403]);
+            assert!(!answer.text().contains("TOP-SECRET"), "{answer:?}");
+        }
+    }
+    let listing = site.ask(&get("/open/").field("Accept", "application/json")).text();
+    assert!(listing.contains("hello.txt") && !listing.contains("vault"), "{listing}");
+    let listing = site.ask(&get("/open/").of("alice").field("Accept", "application/json")).text();
+    assert!(!listing.contains("outside"), "{listing}");
+    assert_eq!(site.tree.read("outside/secret.txt").as_deref(), Some(SECRET.as_bytes()));
 }
 
 fn a_private_directory_is_listed_for_its_readers(kind: Kind) {

@@ -1,9 +1,12 @@
-//! The listing for people: one page without scripts. A sort is a link, so it works everywhere and can be kept.
+//! The listing for people: one page without scripts. A sort is a link and the filter a form, so they work everywhere and
+//! can be kept.
 
 use std::{
     fmt::Write as _,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Column, Entry, Kind, Order, Total, escape::escape};
 use crate::{effect::RelPath, exchange::target};
@@ -12,13 +15,13 @@ const STYLE: &str = include_str!("listing.css");
 
 /// Nothing is loaded and nothing runs, whatever a name holds; the style sheet is told by its SHA-256.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-W+jHeqAGyli0MAnP8D0VTbIG4R8EPfWVUm5P4Z6iDCQ='; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+    style-src 'sha256-veAKGuOtbBk+3yjuKU3pQzMZJaKJbqcMqs1a3TIsOK8='; \
+    base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 
 /// Seconds from 1970 to the year 10000, where four digits end.
 const END_OF_DATES: u64 = 253_402_300_800;
 
-pub(super) fn head(out: &mut String, path: &RelPath, order: Order, empty: bool) {
+pub(super) fn head(out: &mut String, path: &RelPath, order: Order, filter: &str, empty: bool) {
     let slash = if path.is_root() { "" } else { "/" };
     let title = escape(&format!("Index of /{path}{slash}"));
     // Writing to a string does not fail.
@@ -30,18 +33,28 @@ pub(super) fn head(out: &mut String, path: &RelPath, order: Order, empty: bool) 
          <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>"
     );
     crumbs(out, path);
-    out.push_str("</h1>\n<table>\n<thead>\n<tr>");
+    let shown = escape(filter);
+    let _ = write!(
+        out,
+        "</h1>\n<form role=\"search\"><input type=\"search\" name=\"filter\" value=\"{shown}\" \
+         placeholder=\"Name\" aria-label=\"Filter by name\" autocomplete=\"off\">\
+         <button>Filter</button></form>\n<table>\n<thead>\n<tr>"
+    );
     for (column, label) in
         [(Column::Name, "Name"), (Column::Size, "Size"), (Column::Date, "Modified (UTC)")]
     {
-        header(out, column, label, order);
+        header(out, column, label, order, filter);
     }
     out.push_str("</tr>\n</thead>\n<tbody>\n");
     if !path.is_root() {
         out.push_str("<tr class=\"d\"><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n");
     }
     if empty {
-        out.push_str("<tr><td colspan=\"3\">This directory is empty.</td></tr>\n");
+        let why = match filter {
+            "" => "This directory is empty.",
+            _ => "No name holds what the filter asks for.",
+        };
+        let _ = writeln!(out, "<tr><td colspan=\"3\">{why}</td></tr>");
     }
 }
 
@@ -57,7 +70,7 @@ fn crumbs(out: &mut String, path: &RelPath) {
 }
 
 /// A column's head: a link that sorts by it, or, where it is sorted so, the other way round.
-fn header(out: &mut String, column: Column, label: &str, order: Order) {
+fn header(out: &mut String, column: Column, label: &str, order: Order, filter: &str) {
     let current = order.column == column;
     let sort = match (current, order.descending) {
         (false, _) => "",
@@ -66,10 +79,11 @@ fn header(out: &mut String, column: Column, label: &str, order: Order) {
     };
     let way = if current && !order.descending { "desc" } else { "asc" };
     let key = column.key();
-    let _ = write!(
-        out,
-        "<th scope=\"col\"{sort}><a href=\"?sort={key}&amp;order={way}\">{label}</a></th>"
-    );
+    let _ = write!(out, "<th scope=\"col\"{sort}><a href=\"?sort={key}&amp;order={way}");
+    if !filter.is_empty() {
+        let _ = write!(out, "&amp;filter={}", utf8_percent_encode(filter, NON_ALPHANUMERIC));
+    }
+    let _ = write!(out, "\">{label}</a></th>");
 }
 
 pub(super) fn row(out: &mut String, entry: &Entry) {

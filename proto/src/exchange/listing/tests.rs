@@ -16,7 +16,8 @@ fn directory(name: &str) -> Entry {
 
 fn written(format: Format, path: &str, entries: Vec<Entry>) -> String {
     let path = RelPath::new(path).unwrap();
-    let mut listing = Listing::new(format, &path, Order::default(), entries, false);
+    let mut listing =
+        Listing::new(format, &path, Order::default(), Filter::default(), entries, false);
     let pieces: Vec<_> = std::iter::from_fn(|| listing.next()).collect();
     String::from_utf8(pieces.concat()).unwrap()
 }
@@ -101,7 +102,14 @@ fn the_way_up_is_linked_and_the_root_has_none() {
 #[test]
 fn a_header_sorts_by_its_column_and_then_the_other_way_round() {
     let headers = |order| {
-        let mut listing = Listing::new(Format::Html, &RelPath::root(), order, Vec::new(), false);
+        let mut listing = Listing::new(
+            Format::Html,
+            &RelPath::root(),
+            order,
+            Filter::default(),
+            Vec::new(),
+            false,
+        );
         let page = String::from_utf8(listing.next().unwrap().to_vec()).unwrap();
         page.lines().find(|line| line.contains("<th ")).unwrap().to_owned()
     };
@@ -157,21 +165,37 @@ fn the_policy_names_the_style_sheet() {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     use sha2::{Digest as _, Sha256};
     let hash = STANDARD.encode(Sha256::digest(include_str!("listing.css")));
-    assert!(CONTENT_SECURITY_POLICY.contains(&format!("'sha256-{hash}'")), "it is {hash} now");
+    assert!(
+        CONTENT_SECURITY_POLICY.contains(&format!("style-src 'sha256-{hash}'")),
+        "it is {hash} now"
+    );
 }
 
 #[test]
 fn a_long_listing_comes_in_pieces() {
     let entries: Vec<_> = (0..1000).map(|n| file(&format!("f{n}"), n)).collect();
     let path = RelPath::root();
-    let mut listing = Listing::new(Format::Html, &path, Order::default(), entries.clone(), true);
+    let mut listing = Listing::new(
+        Format::Html,
+        &path,
+        Order::default(),
+        Filter::default(),
+        entries.clone(),
+        true,
+    );
     assert!(!listing.is_short());
     let pieces: Vec<_> = std::iter::from_fn(|| listing.next()).collect();
     assert_eq!(pieces.len(), 4);
     assert!(pieces.iter().all(|piece| piece.len() < 64 << 10));
     assert!(String::from_utf8_lossy(&pieces[3]).contains("There is more"));
-    let mut short =
-        Listing::new(Format::Json, &path, Order::default(), entries[..10].into(), false);
+    let mut short = Listing::new(
+        Format::Json,
+        &path,
+        Order::default(),
+        Filter::default(),
+        entries[..10].into(),
+        false,
+    );
     assert!(short.is_short());
     assert!(short.next().is_some() && short.next().is_none());
 }
@@ -180,7 +204,14 @@ fn a_long_listing_comes_in_pieces() {
 fn long_names_make_shorter_pieces() {
     let entries: Vec<_> = (0..200).map(|n| file(&format!("{n}{}", "\"".repeat(240)), n)).collect();
     let listing = |entries: &[Entry]| {
-        Listing::new(Format::Html, &RelPath::root(), Order::default(), entries.into(), false)
+        Listing::new(
+            Format::Html,
+            &RelPath::root(),
+            Order::default(),
+            Filter::default(),
+            entries.into(),
+            false,
+        )
     };
     let mut long = listing(&entries);
     assert!(!long.is_short());
@@ -273,4 +304,29 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_filter_is_read_as_a_form_writes_it() {
+    let kept = |query: &str| {
+        let mut entries = vec![file("Seg 1.m4s", 1), file("seg+2.m4s", 1), directory("\u{dc}ber")];
+        Filter::from_query(Some(query)).keep(&mut entries);
+        entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>()
+    };
+    assert_eq!(kept("filter=").len(), 3);
+    assert_eq!(kept("sort=name&filter=SEG"), ["Seg 1.m4s", "seg+2.m4s"]);
+    assert_eq!(kept("filter=seg+1&order=asc"), ["Seg 1.m4s"]);
+    assert_eq!(kept("filter=seg%2B"), ["seg+2.m4s"]);
+    assert_eq!(kept("filter=%C3%BC"), ["\u{dc}ber"]);
+    assert_eq!(kept("filter=%ff"), [""; 0]);
+}
+
+#[test]
+fn the_filter_is_shown_as_text_and_kept_by_the_links_that_sort() {
+    let filter = Filter::from_query(Some("filter=%22%3E%3Cb%3E%26"));
+    let mut listing =
+        Listing::new(Format::Html, &RelPath::root(), Order::default(), filter, Vec::new(), false);
+    let page = String::from_utf8(listing.next().unwrap().to_vec()).unwrap();
+    assert!(!page.contains("\"><b>"), "{page}");
+    assert!(page.contains("&amp;filter=%22%3E%3Cb%3E%26\">Size"), "{page}");
 }

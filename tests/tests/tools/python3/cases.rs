@@ -7,8 +7,8 @@ use httpout_tests::{Kind, Server, Tree, both, run};
 
 both! { raw_cases, raw_cases_over_a_plain_directory }
 
-/// Cases that take `/hello.txt` and `/up-private/` for read-only, which they are not where the write directory is the whole root.
-const NEED_RULES: [&str; 3] = ["METH-08", "EXP-06", "PATH-50"];
+/// Cases that take what lies outside of `/up/` for read-only, which it is not where the write directory is the whole root.
+const NEED_RULES: [&str; 5] = ["METH-08", "EXP-06", "PATH-46", "PATH-50", "PATH-57"];
 
 /// They may write into `up/` and nowhere else.
 const RULES: &str = "\
