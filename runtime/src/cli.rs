@@ -368,12 +368,14 @@ pub struct Options {
 }
 
 /// Options that SIGHUP reads anew, where they are in the file; each stands in [`Config`].
-const RENEWED: [&str; 29] = [
+const RENEWED: [&str; 31] = [
     "rdirs",
     "wdir",
     "users",
     "insecure-auth",
     "dlist",
+    "index",
+    "symlinks",
     "user_agent",
     "cache_control",
     "sutc",

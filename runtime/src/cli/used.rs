@@ -57,6 +57,8 @@ const USED: &[(u8, &[&str])] = &[
         &[
             "wdir",
             "dlist",
+            "index",
+            "symlinks",
             "zmax",
             "no_z",
             "norange",
