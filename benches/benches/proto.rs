@@ -191,7 +191,13 @@ impl Bench {
             self.session.handle_done(*op, Ok(Done::NotGrowing));
         } else {
             assert!(
-                matches!(effect, Effect::Close { .. } | Effect::Over(_) | Effect::ShutdownWrite),
+                matches!(
+                    effect,
+                    Effect::Close { .. }
+                        | Effect::Over(_)
+                        | Effect::ShutdownWrite
+                        | Effect::Recheck { .. }
+                ),
                 "{effect:?}"
             );
         }

@@ -321,6 +321,7 @@ impl Connection {
             | Effect::Withdraw { .. }
             | Effect::Dismiss { .. }
             | Effect::Begun { .. }
+            | Effect::Recheck { .. }
             | Effect::Over(_) => return,
             Effect::ShutdownWrite => {
                 // If it fails the peer is gone, which reading tells as well.

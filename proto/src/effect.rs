@@ -470,6 +470,13 @@ pub enum Effect {
     Over(Box<Report>),
     /// All is sent and the peer is to be told so: shut down the writing half of the socket, go on reading.
     ShutdownWrite,
+    /// Try the socket itself before the next poll, whatever is known of its readiness: send what
+    /// [`Session::transmit`](crate::Session::transmit) shows, and receive once if `read`. A deadline has passed, or the connection
+    /// is to end; what the peer did before this moment counts, and is not to be lost for a process that was stopped or busy.
+    Recheck {
+        /// Something may be received.
+        read: bool,
+    },
 }
 
 /// A good answer to an effect.

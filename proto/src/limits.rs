@@ -14,7 +14,7 @@ pub struct Limits {
     pub head: usize,
     /// Most field lines; beyond: 431. At most [`Limits::MOST_FIELDS`].
     pub fields: usize,
-    /// Most bytes of chunk extensions in one body; beyond: 400.
+    /// Most bytes of extensions of one chunk, and of all chunks together beside one byte for every eight of content; beyond: 400.
     pub chunk_extensions: usize,
     /// Largest trailer section in bytes; beyond: 400.
     pub trailers: usize,
@@ -34,14 +34,25 @@ pub struct Limits {
     pub body_rate: u64,
     /// How long a peer may take no byte; beyond: cut.
     pub send_time: Duration,
-    /// How long a connection is read on after its last answer.
+    /// How long a peer that sends no more (it closed, or half-closed) is waited for while there is nothing to be sent to
+    /// it; beyond: closed.
+    pub half_closed_time: Duration,
+    /// How many bytes of a body that the server does not want are read and dropped so that the connection can be
+    /// kept. An encoder's next uploads may stand right behind such a body. Beyond: the connection closes.
+    pub unwanted_body: u64,
+    /// How long a connection is read on after its last answer, at most. A client that is still sending would lose that
+    /// answer to a reset.
     pub linger_time: Duration,
-    /// How many bytes of an unwanted body are read and dropped before the connection is cut.
+    /// How long a connection is read on after its last answer while nothing comes.
+    pub linger_pause: Duration,
+    /// How many bytes are read and dropped after the last answer, at most.
     pub linger_bytes: u64,
-    /// Requests on one connection; the last one is answered with `Connection: close`.
+    /// Requests on one connection; the last one is answered with `Connection: close`. A connection that carries
+    /// uploads is never closed for this. 0: any number.
     pub requests: u32,
-    /// Age after which the next answer says `Connection: close`.
-    pub age: Duration,
+    /// Age after which the next answer says `Connection: close`. A connection that carries uploads is never closed for
+    /// this. `None`: any.
+    pub age: Option<Duration>,
     /// Consecutive answers of 400 and above after which a connection is closed (`max_client_errors`); 0: any.
     pub client_errors: u32,
     /// How long the answer to a wrong password takes, so that it cannot be guessed by trying.
@@ -84,12 +95,15 @@ impl Default for Limits {
             head_time: Duration::from_secs(10),
             idle_time: Some(Duration::from_secs(30)),
             body_time: Duration::from_secs(30),
-            body_rate: 500,
+            body_rate: 0,
             send_time: Duration::from_secs(30),
-            linger_time: Duration::from_secs(2),
-            linger_bytes: 64 << 10,
+            half_closed_time: Duration::from_secs(2),
+            unwanted_body: 16 << 20,
+            linger_time: Duration::from_secs(30),
+            linger_pause: Duration::from_secs(5),
+            linger_bytes: 1 << 30,
             requests: 10_000,
-            age: Duration::from_secs(3600),
+            age: Some(Duration::from_secs(3600)),
             client_errors: 20,
             wrong_password_time: Duration::from_secs(1),
             hook_time: Duration::from_secs(30),

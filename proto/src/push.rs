@@ -329,6 +329,7 @@ impl Push {
             | Timer::RequestBody
             | Timer::Send
             | Timer::Linger
+            | Timer::HalfClosed
             | Timer::Missing
             | Timer::Penalty
             | Timer::Take

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::http1::{Method, Status};
+use crate::{
+    error::PeerError,
+    http1::{Method, Status},
+};
 
 /// A request that is over.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub struct Report {
     pub took: Duration,
     /// The answer went out to its last byte.
     pub complete: bool,
+    /// Why the request's body could not be had, or its answer not be delivered.
+    pub why: Option<PeerError>,
     /// Who asked, where a name was needed and the password was right.
     pub user: Option<Arc<str>>,
     /// The request, where logs want it.

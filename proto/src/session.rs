@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::{
     effect::{Done, Effect, Growth, OpId},
     error::{FsError, PeerError},
-    exchange::{self, About, Answer, Client, Cx, Ids, Role, Task},
+    exchange::{self, About, Answer, Client, Cx, Ids, Role, Task, Waiting},
     http1::{
         self, Event, Exchange, ExchangeId, Live, Method, Part, RequestHead, Status, Target,
         Transmit,
@@ -48,6 +48,8 @@ pub struct Session {
     errors_in_a_row: u32,
     /// The peer sends no more.
     half_closed: bool,
+    /// The server is going down.
+    stopping: bool,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,8 @@ struct Active {
     about: About,
     /// Where the answer is throttled.
     pacing: Option<Box<Pacing>>,
+    /// Since when there was nothing to be sent to a peer that sends no more.
+    idle_since: Option<Instant>,
     /// What will be reported.
     so_far: SoFar,
 }
@@ -81,6 +85,7 @@ struct SoFar {
     method: Option<Method>,
     status: Option<Status>,
     received: u64,
+    why: Option<PeerError>,
     asked: Option<Arc<Asked>>,
 }
 
@@ -111,6 +116,7 @@ impl Session {
             leaving: Vec::new(),
             errors_in_a_row: 0,
             half_closed: false,
+            stopping: false,
         }
     }
 
@@ -177,10 +183,6 @@ impl Session {
         if let Some(active) = &mut self.active {
             active.about.half_closed = true;
         }
-        if self.active.as_ref().is_some_and(Active::is_endless) {
-            // Nothing would tell that it is gone, as long as there is nothing to be sent.
-            self.wire.abort_all(io::ErrorKind::UnexpectedEof);
-        }
     }
 
     /// `sent` bytes of what [`transmit`](Self::transmit) showed are with the socket.
@@ -214,7 +216,8 @@ impl Session {
         self.inputs.push_back(Input::Growth(op, growth));
     }
 
-    /// The server is going down: the request under way is the last one. A live resource that the peer sends is over.
+    /// The server is going down: what the peer has sent is the last that is taken. A request that waits for something that
+    /// may not come is answered 503. A live resource that the peer sends is over.
     pub fn shut_down(&mut self) {
         self.wire.shut_down();
         self.inputs.push_back(Input::ShutDown);
@@ -240,7 +243,7 @@ impl Session {
                 self.on_input(input, now);
                 continue;
             }
-            if self.pace(now) {
+            if self.pace(now) || self.gives_up(now) {
                 continue;
             }
             if self.deadline().is_some_and(|(deadline, _)| deadline <= now.mono) {
@@ -270,7 +273,39 @@ impl Session {
         let active = self.active.as_ref()?;
         let task = active.task.as_ref().and_then(Task::deadline);
         let pacing = active.pacing.as_ref().and_then(|pacing| pacing.deadline());
-        task.into_iter().chain(pacing.map(|at| (at, Timer::Pace))).min()
+        let gone = active.idle_since.map(|since| since + self.half_closed_time());
+        let own = [pacing.map(|at| (at, Timer::Pace)), gone.map(|at| (at, Timer::HalfClosed))];
+        task.into_iter().chain(own.into_iter().flatten()).min()
+    }
+
+    fn half_closed_time(&self) -> Duration {
+        self.site.config.limits.half_closed_time
+    }
+
+    /// A peer that sends no more may be gone, which nothing tells as long as there is nothing to be sent to it: it is not waited
+    /// with. What it sent before is still obeyed.
+    fn gives_up(&mut self, now: Now) -> bool {
+        if !self.half_closed || !self.wire.reaches_peer() {
+            return false;
+        }
+        let time = self.half_closed_time();
+        let Some(active) = &mut self.active else { return false };
+        match active.task.as_ref().and_then(Task::waiting) {
+            Some(Waiting::Blocked) => {}
+            Some(Waiting::Idle) => {
+                let since = *active.idle_since.get_or_insert(now.mono);
+                if now.mono < since + time {
+                    return false;
+                }
+            }
+            None => {
+                active.idle_since = None;
+                return false;
+            }
+        }
+        active.idle_since = None;
+        self.wire.handle_unsendable(io::ErrorKind::UnexpectedEof);
+        true
     }
 
     /// Lets more of a throttled answer go out, or asks when it may; true if something changed.
@@ -336,7 +371,13 @@ impl Session {
                 self.ask(now, |task, cx| task.on_done(op, result, cx));
             }
             Input::Growth(op, growth) => self.ask(now, |task, cx| task.on_growth(op, growth, cx)),
-            Input::ShutDown => self.ask(now, |task, cx| task.on_shut_down(cx)),
+            Input::ShutDown => {
+                self.stopping = true;
+                if let Some(active) = &mut self.active {
+                    active.about.stopping = true;
+                }
+                self.ask(now, |task, cx| task.on_shut_down(cx));
+            }
         }
     }
 
@@ -373,6 +414,7 @@ impl Session {
             }
             Event::Aborted { id, why } if self.is_current(id) => self.give_up(why, now),
             Event::ShutdownWrite => self.effects.push_back(Effect::ShutdownWrite),
+            Event::Recheck { read } => self.effects.push_back(Effect::Recheck { read }),
             Event::Data { .. }
             | Event::End { .. }
             | Event::Writable { .. }
@@ -404,11 +446,14 @@ impl Session {
         let about = About {
             client: self.client.clone(),
             half_closed: self.half_closed,
+            stopping: self.stopping,
             ..About::default()
         };
-        let so_far = SoFar { began: now.mono, method, status: None, received: 0, asked };
+        let so_far =
+            SoFar { began: now.mono, method, status: None, received: 0, why: None, asked };
         let (id, turn) = (exchange.id(), Turn::Due(exchange));
-        self.active = Some(Active { id, turn, task: None, about, pacing: None, so_far });
+        let (task, pacing, idle_since) = (None, None, None);
+        self.active = Some(Active { id, turn, task, about, pacing, idle_since, so_far });
     }
 
     fn is_current(&self, id: ExchangeId) -> bool {
@@ -419,6 +464,7 @@ impl Session {
     fn give_up(&mut self, why: PeerError, now: Now) {
         self.ask(now, |task, cx| task.on_abort(cx));
         let Some(active) = &mut self.active else { return };
+        active.so_far.why = Some(why);
         self.leaving.extend(active.task.take().filter(Task::is_busy));
         if matches!(active.turn, Turn::Due(_)) && why.status().is_some() {
             self.speak(now, |cx| {
@@ -426,6 +472,10 @@ impl Session {
                 None
             });
         } else {
+            // An answer that was begun has no good end any more.
+            if let Turn::Live(live) = std::mem::replace(&mut active.turn, Turn::Said) {
+                self.wire.abort(live);
+            }
             self.retire(false, now);
         }
     }
@@ -440,7 +490,7 @@ impl Session {
         if self.role == Role::Admin {
             return;
         }
-        let SoFar { began, method, status, received, asked } = so_far;
+        let SoFar { began, method, status, received, why, asked } = so_far;
         self.effects.push_back(Effect::Over(Box::new(Report {
             method,
             status,
@@ -448,6 +498,7 @@ impl Session {
             sent: self.wire.body_sent(),
             took: now.mono.saturating_duration_since(began),
             complete,
+            why,
             user: about.user.or(about.client.user),
             asked,
         })));
@@ -504,15 +555,19 @@ impl Session {
                 self.errors_in_a_row =
                     if head.status().is_error() { self.errors_in_a_row + 1 } else { 0 };
                 let most = self.site.config.limits.client_errors;
-                if close || most > 0 && self.errors_in_a_row >= most {
+                if most > 0 && self.errors_in_a_row >= most {
                     wire.shut_down();
+                }
+                // Of what the peer sent behind its last error, only so much is taken.
+                if close || most > 0 && self.errors_in_a_row >= most.saturating_mul(2) {
+                    wire.close_after_answer();
                 }
                 wire.respond(exchange, &head, body, now);
                 Turn::Said
             }
             (Answer::Last(head, body), Turn::Due(exchange)) => {
                 active.so_far.status = Some(head.status());
-                wire.shut_down();
+                wire.close_after_answer();
                 wire.respond(exchange, &head, body, now);
                 Turn::Said
             }
@@ -520,7 +575,7 @@ impl Session {
                 active.so_far.status = Some(head.status());
                 self.errors_in_a_row = 0;
                 if close {
-                    wire.shut_down();
+                    wire.close_after_answer();
                 }
                 Turn::Live(wire.respond_live(exchange, &head, None, self.site.config.cte, now))
             }
@@ -528,7 +583,7 @@ impl Session {
                 active.so_far.status = Some(head.status());
                 self.errors_in_a_row = 0;
                 if close {
-                    wire.shut_down();
+                    wire.close_after_answer();
                 }
                 Turn::Live(wire.respond_live(exchange, &head, Some(len), true, now))
             }

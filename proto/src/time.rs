@@ -28,6 +28,8 @@ pub enum Timer {
     Send,
     /// The last answer is sent, what the peer still sends is dropped.
     Linger,
+    /// The peer sends no more, and there is nothing to be sent to it: it may be gone.
+    HalfClosed,
     /// A request waits for an upload to begin (`wait-missing`).
     Missing,
     /// A wrong password was given: the answer is held back.
@@ -56,6 +58,7 @@ impl fmt::Display for Timer {
             Self::RequestBody => "request body",
             Self::Send => "send",
             Self::Linger => "linger",
+            Self::HalfClosed => "half-closed",
             Self::Missing => "wait-missing",
             Self::Penalty => "wrong password",
             Self::Take => "take",

@@ -24,6 +24,8 @@ struct Rig {
     open: Vec<Effect>,
     shut: bool,
     closed: Option<Closed>,
+    /// What the socket has when it is tried, at the last moment.
+    late: Option<&'static str>,
     /// False: the peer takes nothing.
     takes: bool,
 }
@@ -36,7 +38,7 @@ impl Rig {
     fn with(session: Session) -> Self {
         let now = Now { mono: Instant::now(), wall: SystemTime::UNIX_EPOCH + secs(1_700_000_000) };
         let (sent, open) = (String::new(), Vec::new());
-        Self { session, now, sent, open, shut: false, closed: None, takes: true }
+        Self { session, now, sent, open, shut: false, closed: None, late: None, takes: true }
     }
 
     fn feed(&mut self, text: &str) -> Option<Wait> {
@@ -49,6 +51,11 @@ impl Rig {
         loop {
             match self.session.poll(self.now) {
                 Step::Do(Effect::ShutdownWrite) => self.shut = true,
+                Step::Do(Effect::Recheck { read }) => {
+                    if let Some(late) = self.late.take_if(|_| read) {
+                        self.session.handle_data(Bytes::from_static(late.as_bytes()));
+                    }
+                }
                 Step::Do(effect) => self.open.push(effect),
                 Step::Wait(wait) => {
                     assert_eq!(wait.write, self.session.transmit().is_some());
@@ -193,7 +200,7 @@ fn a_body_that_stops_gets_408_and_leaves_nothing() {
 #[test]
 fn a_body_that_trickles_gets_408_unless_it_keeps_the_rate() {
     let trickle = |bytes: usize| {
-        let mut rig = Rig::new(|_| {});
+        let mut rig = Rig::new(|config| config.limits.body_rate = 500);
         rig.put_is_under_way("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
         for second in 0.. {
             if second == 100 || !rig.statuses().is_empty() {
@@ -247,9 +254,18 @@ fn lingering_is_bounded_in_time_and_bytes() {
         rig
     };
     let mut rig = refused();
-    rig.after(secs(2));
-    assert!(rig.closed.is_some());
+    rig.after(secs(5));
+    assert!(rig.closed.is_some(), "nothing came");
     let mut rig = refused();
+    for _ in 0..7 {
+        rig.after(secs(4));
+        assert!(rig.closed.is_none(), "it still sends");
+        rig.feed("x");
+    }
+    rig.after(secs(2));
+    assert!(rig.closed.is_some(), "it sends for too long");
+    let mut rig = Rig::new(|config| config.limits.linger_bytes = 64 << 10);
+    rig.feed("GET / HTTP/9.9\r\n\r\n");
     for _ in 0..64 {
         rig.feed(&"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(40)[..1024]);
     }
@@ -263,15 +279,231 @@ fn lingering_is_bounded_in_time_and_bytes() {
 fn a_connection_serves_so_many_requests_for_so_long() {
     let options = "OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut rig = Rig::new(|config| config.limits.requests = 3);
-    rig.feed(&options.repeat(9));
+    for _ in 0..4 {
+        rig.feed(options);
+    }
     assert_eq!(rig.statuses(), ["200"; 3]);
     assert_eq!(rig.sent.matches("Connection: close").count(), 1);
+
+    // What was sent already is answered first.
+    let mut rig = Rig::new(|config| config.limits.requests = 3);
+    rig.feed(&options.repeat(9));
+    assert_eq!(rig.statuses(), ["200"; 9]);
+    assert!(rig.sent.ends_with("Connection: close\r\n\r\n"), "{}", rig.sent);
+    assert_eq!(rig.sent.matches("Connection: close").count(), 1);
+
+    let mut rig = Rig::new(|config| config.limits.requests = 3);
+    rig.feed(&options.repeat(2));
+    rig.late = Some("OPTIONS * HTTP/1.1\r\nHost: late\r\n\r\n");
+    rig.feed(options);
+    assert_eq!(rig.statuses(), ["200"; 4], "the socket held one more");
+
+    let mut rig = Rig::new(|config| config.limits.requests = 0);
+    for _ in 0..20_000 {
+        rig.feed(options);
+    }
+    assert_eq!(rig.sent.matches("Connection: close").count(), 0);
 
     let mut rig = Rig::new(|config| config.limits.idle_time = None);
     rig.feed(options);
     rig.after(secs(3600));
     rig.feed(options);
     assert_eq!(rig.sent.matches("Connection: close").count(), 1);
+}
+
+#[test]
+fn a_connection_that_carries_uploads_is_ended_by_neither_count_nor_age() {
+    let refused =
+        "PUT /a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    let mut rig = Rig::new(|config| {
+        (config.limits.requests, config.limits.client_errors) = (3, 0);
+    });
+    rig.feed(&refused.repeat(9));
+    rig.after(secs(7));
+    for _ in 0..9 {
+        rig.feed(refused);
+    }
+    assert_eq!(rig.statuses(), ["409"; 18]);
+    assert_eq!(rig.sent.matches("Connection: close").count(), 0);
+    let mut rig = Rig::new(|config| config.limits.idle_time = None);
+    rig.feed(refused);
+    rig.after(secs(4000));
+    rig.feed(refused);
+    assert_eq!((rig.statuses().len(), rig.sent.contains("Connection: close")), (2, false));
+}
+
+#[test]
+fn what_the_socket_has_when_a_deadline_passes_counts() {
+    let options = "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
+    // Between requests.
+    let mut rig = Rig::new(|_| {});
+    rig.feed(options);
+    rig.late = Some("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+    rig.after(secs(30));
+    assert_eq!((rig.statuses().len(), rig.closed), (2, None));
+    rig.after(secs(30));
+    assert!(rig.closed.is_some());
+    // In a head: the rest of it; a part of the rest comes too late.
+    for (late, status) in [("Host: a\r\n\r\n", "200"), ("Host: a\r\n", "408")] {
+        let mut rig = Rig::new(|_| {});
+        rig.feed("OPTIONS * HTTP/1.1\r\n");
+        rig.late = Some(late);
+        rig.after(secs(10));
+        assert_eq!(rig.statuses(), [status]);
+    }
+    // In a body.
+    let mut rig = Rig::new(|_| {});
+    rig.put_is_under_way("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+    rig.late = Some("x");
+    rig.after(secs(30));
+    assert_eq!((rig.statuses().len(), rig.late), (0, None));
+    rig.answer(write, Ok(Done::Ok));
+    rig.after(secs(30));
+    assert_eq!(rig.statuses(), ["408"]);
+}
+
+/// A GET that waits for an upload to begin.
+fn missing() -> Rig {
+    let mut rig = Rig::new(|config| config.wait_missing = secs(25));
+    rig.feed(GET);
+    rig.answer(follow, Ok(Done::NotGrowing));
+    rig.answer(open, Err(FsError::NotFound));
+    rig.answer(open, Err(FsError::NotFound));
+    rig
+}
+
+/// A GET of an upload in progress, of which so much is there.
+fn growing(len: u64) -> (Rig, OpId) {
+    let mut rig = Rig::new(|_| {});
+    rig.feed(GET);
+    let Some(&Effect::Follow { op, .. }) = rig.open.first() else { panic!("no follow") };
+    let growth = Growth { len, total: None, state: GrowthState::Growing };
+    rig.answer(follow, Ok(Done::Following(growth)));
+    (rig, op)
+}
+
+#[test]
+fn a_peer_that_closes_is_not_kept_waiting_for_what_may_not_come() {
+    let mut rig = missing();
+    rig.session.handle_eof();
+    rig.run();
+    assert_eq!((rig.closed.is_some(), rig.sent.as_str()), (true, ""));
+    // What it sent behind that is obeyed.
+    let mut rig = missing();
+    rig.feed("PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+    rig.session.handle_eof();
+    rig.run();
+    rig.answer(create, Ok(Done::Ok));
+    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Write { .. })));
+    // An upload in progress is waited for a little, before its first byte and between two.
+    for len in [0, 5] {
+        let (mut rig, _) = growing(len);
+        rig.session.handle_eof();
+        let wait = rig.run().unwrap();
+        assert_eq!(wait.deadline, Some((rig.now.mono + secs(2), Timer::HalfClosed)));
+        rig.after(secs(2));
+        assert!(rig.closed.is_some(), "{len}");
+    }
+}
+
+#[test]
+fn a_half_closed_peer_gets_what_makes_progress() {
+    let (mut rig, op) = growing(5);
+    rig.session.handle_eof();
+    rig.run();
+    for len in 6..20 {
+        rig.after(Duration::from_millis(1900));
+        let growth = Growth { len, total: None, state: GrowthState::Growing };
+        rig.session.handle_growth(op, growth);
+        assert!(rig.run().is_some(), "{len}");
+    }
+    let growth = Growth { len: 19, total: None, state: GrowthState::Complete };
+    rig.session.handle_growth(op, growth);
+    rig.run();
+    assert!(rig.sent.ends_with("\r\n0\r\n\r\n") && rig.closed.is_some(), "{}", rig.sent);
+}
+
+#[test]
+fn a_shutdown_answers_a_request_that_is_blocked() {
+    let mut before = missing();
+    before.session.shut_down();
+    before.run();
+    // One that was sent before, and would be blocked.
+    let mut behind = Rig::new(|config| config.wait_missing = secs(25));
+    behind.feed(&GET.repeat(2));
+    behind.session.shut_down();
+    for _ in 0..2 {
+        behind.answer(follow, Ok(Done::NotGrowing));
+        behind.answer(open, Err(FsError::NotFound));
+    }
+    let (mut no_byte, _) = growing(0);
+    no_byte.session.shut_down();
+    no_byte.run();
+    for (rig, count) in [(before, 1), (behind, 2), (no_byte, 1)] {
+        assert_eq!(rig.statuses(), vec!["503"; count], "{}", rig.sent);
+        assert_eq!(rig.sent.matches("Retry-After: 1\r\n").count(), count);
+        assert_eq!(rig.sent.matches("Connection: close").count(), 1);
+    }
+}
+
+#[test]
+fn a_source_that_stalls_is_closed() {
+    let mut rig = Rig::new(|config| (config.icecast, config.live) = (true, true));
+    rig.feed("SOURCE /a.mp3 HTTP/1.0\r\n\r\n");
+    let air = |effect: &Effect| if let Effect::Air { op, .. } = effect { Some(*op) } else { None };
+    let wait = rig.answer(air, Ok(Done::Ok)).unwrap();
+    assert_eq!((rig.statuses(), wait.deadline.unwrap().1), (vec!["200"], Timer::RequestBody));
+    rig.after(secs(30));
+    let off = |effect: &Effect| matches!(effect, Effect::OffAir { complete: false, .. });
+    assert!(rig.open.iter().any(off));
+    assert_eq!(rig.closed.map(|how| how.reset), Some(false), "it has no body that could be cut");
+    let why = rig
+        .open
+        .iter()
+        .find_map(|effect| if let Effect::Over(report) = effect { report.why } else { None });
+    assert_eq!(why, Some(PeerError::Timeout(Timer::RequestBody)));
+}
+
+#[test]
+fn a_shutdown_takes_and_answers_first_what_was_sent() {
+    let options = "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
+    // Nothing is under way.
+    let mut rig = Rig::new(|_| {});
+    rig.feed(options);
+    rig.late = Some("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+    rig.session.shut_down();
+    rig.run();
+    assert_eq!(rig.statuses().len(), 2);
+    assert!(rig.sent.ends_with("Connection: close\r\n\r\n"), "{}", rig.sent);
+    // A request is under way, others are held, and one more is in the socket.
+    let mut rig = Rig::new(|_| {});
+    rig.feed(&[GET, options, options].concat());
+    rig.session.shut_down();
+    rig.answer(follow, Ok(Done::NotGrowing));
+    rig.late = Some("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+    rig.answer(open, Err(FsError::NotFound));
+    assert_eq!(rig.statuses(), ["404", "200", "200", "200"]);
+    assert_eq!(rig.sent.matches("Connection: close").count(), 1);
+    assert!(rig.shut);
+}
+
+#[test]
+fn an_unwanted_body_does_not_end_the_connection_unless_it_is_long() {
+    let options = "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
+    let refused = |body: &str| format!("PUT /a/ HTTP/1.1\r\nHost: a\r\n{body}");
+    for body in [
+        "Content-Length: 4\r\n\r\nbody",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+    ] {
+        let mut rig = Rig::new(|config| config.limits.unwanted_body = 4);
+        rig.feed(&(refused(body) + options));
+        assert_eq!(rig.statuses(), ["409", "200"]);
+        let mut rig = Rig::new(|config| config.limits.unwanted_body = 3);
+        rig.feed(&(refused(body) + options));
+        assert_eq!((rig.statuses(), rig.shut), (vec!["409"], true));
+        rig.after(secs(5));
+        assert!(rig.closed.is_some());
+    }
 }
 
 #[test]
@@ -283,6 +515,14 @@ fn errors_in_a_row_close_the_connection() {
         rig.feed(request);
     }
     assert_eq!(rig.statuses(), ["409", "409", "200", "409", "409", "409"]);
+    // What was sent already is answered first, but not for ever.
+    let mut rig = Rig::new(|config| config.limits.client_errors = 3);
+    rig.feed(&[bad, bad, bad, bad, good].concat());
+    assert_eq!(rig.statuses(), ["409", "409", "409", "409", "200"]);
+    assert!(rig.sent.contains("Connection: close"));
+    let mut rig = Rig::new(|config| config.limits.client_errors = 3);
+    rig.feed(&bad.repeat(20));
+    assert_eq!(rig.statuses(), ["409"; 6]);
 }
 
 #[test]
@@ -457,8 +697,10 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!((limits.fields, limits.chunk_extensions, limits.trailers), (100, 16384, 8192));
     assert_eq!((limits.trailer_fields, limits.requests, limits.client_errors), (32, 10_000, 20));
     assert_eq!((limits.head_time, limits.idle_time), (secs(10), Some(secs(30))));
-    assert_eq!((limits.body_time, limits.body_rate, limits.send_time), (secs(30), 500, secs(30)));
-    assert_eq!((limits.linger_time, limits.linger_bytes, limits.age), (secs(2), 65536, secs(3600)));
+    assert_eq!((limits.body_time, limits.body_rate, limits.send_time), (secs(30), 0, secs(30)));
+    assert_eq!((limits.linger_time, limits.linger_pause), (secs(30), secs(5)));
+    assert_eq!((limits.linger_bytes, limits.unwanted_body), (1 << 30, 16 << 20));
+    assert_eq!((limits.age, limits.half_closed_time), (Some(secs(3600)), secs(2)));
 }
 
 #[test]

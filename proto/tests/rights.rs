@@ -462,6 +462,7 @@ fn answer(effect: &Effect) -> Option<(OpId, Result<Done, FsError>)> {
         | Effect::Ended { .. }
         | Effect::Begun { .. }
         | Effect::Over(_)
+        | Effect::Recheck { .. }
         | Effect::ShutdownWrite => None,
         Effect::MediaType { .. }
         | Effect::Write { .. }

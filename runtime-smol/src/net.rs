@@ -18,9 +18,9 @@ use httpout_runtime::{Acceptor, Transport};
 pub(crate) struct Socket {
     stream: Async<TcpStream>,
     timer: Option<(Instant, Timer)>,
-    /// The last read took all there was: ask the reactor before the next one.
+    /// The last read would have blocked: ask the reactor before the next one.
     drained: bool,
-    /// The last write found no room: likewise.
+    /// The last write would have blocked: likewise.
     full: bool,
 }
 
@@ -46,9 +46,9 @@ impl Transport for Socket {
             match self.stream.get_ref().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => {
-                    self.drained = result.as_ref().is_ok_and(|&len| len < buffer.len());
-                    return Poll::Ready(result);
+                received => {
+                    self.drained = false;
+                    return Poll::Ready(received);
                 }
             }
         }
@@ -57,7 +57,7 @@ impl Transport for Socket {
     fn poll_write<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<(T, bool)>,
+        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         loop {
             if self.full {
@@ -65,11 +65,10 @@ impl Transport for Socket {
             }
             match send(self.stream.as_fd()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
-                Ok((sent, full)) => {
-                    self.full = full;
-                    return Poll::Ready(Ok(sent));
+                sent => {
+                    self.full = false;
+                    return Poll::Ready(sent);
                 }
-                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }

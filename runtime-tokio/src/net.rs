@@ -12,7 +12,7 @@ use std::{
 
 use httpout_runtime::{Acceptor, Transport};
 use tokio::{
-    io::{AsyncRead, Interest, ReadBuf},
+    io::Interest,
     net::TcpStream,
     time::{Sleep, sleep_until},
 };
@@ -29,12 +29,6 @@ impl Socket {
     pub(crate) fn new(stream: std::net::TcpStream) -> io::Result<Self> {
         TcpStream::from_std(stream).map(Self::from)
     }
-
-    /// Saves a call that would only say that the socket is full.
-    fn forget_writable(&self) {
-        let full = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        let _ = self.stream.try_io(Interest::WRITABLE, full);
-    }
 }
 
 impl From<TcpStream> for Socket {
@@ -45,27 +39,27 @@ impl From<TcpStream> for Socket {
 
 impl Transport for Socket {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-        Poll::Ready(Ok(buffer.filled().len()))
+        // Not by `AsyncRead`, which takes a short read for the last one.
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                received => return Poll::Ready(received),
+            }
+        }
     }
 
     fn poll_write<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<(T, bool)>,
+        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         loop {
             ready!(self.stream.poll_write_ready(cx))?;
             match self.stream.try_io(Interest::WRITABLE, || send(self.stream.as_fd())) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok((sent, full)) => {
-                    if full {
-                        self.forget_writable();
-                    }
-                    return Poll::Ready(Ok(sent));
-                }
-                Err(error) => return Poll::Ready(Err(error)),
+                sent => return Poll::Ready(sent),
             }
         }
     }

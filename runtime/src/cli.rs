@@ -244,13 +244,29 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", default_value = "100", help_heading = "Limits")]
     maxc: u32,
 
-    /// Most connections of one peer address; 0: no limit. One more is answered 503
-    #[arg(long, value_name = "NUMBER", default_value = "6", help_heading = "Limits")]
+    /// Most connections of one peer address; 0: no limit. One more is answered 503. An encoder needs one for each stream
+    /// of its ladder and one for each manifest, and all clients behind one NAT share an address
+    #[arg(long, value_name = "NUMBER", default_value = "32", help_heading = "Limits")]
     maxp: u32,
 
-    /// Close a connection that rests so long between requests; with --hmode push, the longest wait for an answer, too; seconds; 0: never
+    /// Close a connection that rests so long between requests; with --hmode push, the longest wait for an answer, too; seconds; 0: never.
+    /// Where an encoder keeps its connections, let it be longer than a segment: many encoders lose a segment on a closed connection
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30", help_heading = "Limits")]
     timeout: Duration,
+
+    /// Requests on one connection, after which it is closed; 0: any number. A connection that carries uploads is never closed for this
+    #[arg(
+        long = "keepalive-requests",
+        value_name = "NUMBER",
+        default_value = "10000",
+        help_heading = "Limits"
+    )]
+    keepalive_requests: u32,
+
+    /// Age of a connection after which it is closed behind an answer; seconds; 0: any. A connection that carries uploads is never closed
+    /// for this
+    #[arg(long = "keepalive-time", value_name = "SECONDS", value_parser = seconds, default_value = "3600", help_heading = "Limits")]
+    keepalive_time: Duration,
 
     /// Longest time from the first byte of a request's head to its last; seconds
     #[arg(long = "head-timeout", value_name = "SECONDS", value_parser = some_seconds, default_value = "10",
@@ -262,8 +278,9 @@ pub struct Options {
         help_heading = "Limits")]
     body_timeout: Duration,
 
-    /// Slowest upload, in bytes per second, or with k, M; 0: any
-    #[arg(long = "body-rate", value_name = "SIZE", value_parser = size, default_value = "500", help_heading = "Limits")]
+    /// Slowest upload, in bytes per second, or with k, M; 0: any, since live text tracks and metadata send next to nothing for hours.
+    /// body-timeout bounds each pause, maxp and maxc the connections that slow clients can hold
+    #[arg(long = "body-rate", value_name = "SIZE", value_parser = size, default_value = "0", help_heading = "Limits")]
     body_rate: u64,
 
     /// Longest wait for a client that takes nothing of its answer; seconds
@@ -558,6 +575,8 @@ impl Options {
         config.durable = self.durable;
         config.limits.upload = (self.maxs > 0).then_some(self.maxs);
         config.limits.idle_time = (!self.timeout.is_zero()).then_some(self.timeout);
+        config.limits.requests = self.keepalive_requests;
+        config.limits.age = (!self.keepalive_time.is_zero()).then_some(self.keepalive_time);
         config.limits.head_time = self.head_timeout;
         config.limits.body_time = self.body_timeout;
         config.limits.body_rate = self.body_rate;

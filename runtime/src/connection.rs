@@ -1,5 +1,6 @@
 //! The driver: one connection's session, its socket and its files. Written once for every runtime.
 
+mod direct;
 mod hooked;
 #[cfg(feature = "tls")]
 mod secure;
@@ -18,7 +19,7 @@ use std::{
 };
 
 use httpout_proto::{
-    Done, Effect, FileId, FsError, Now, OpId, Session, Step, Wait,
+    Done, Effect, FileId, FsError, Now, OpId, PeerError, Session, Step, Timer, Wait,
     effect::{self, Meta},
     live::{FeedId, Group, ListenerId},
 };
@@ -32,6 +33,7 @@ use rustix::{
 
 use crate::{
     buffers,
+    connection::direct::How,
     files::{
         OpenFile, Opened, PartFile, Roots,
         encoded::{self, Inode, Key, Wanted},
@@ -51,21 +53,21 @@ const ROUNDS: usize = 32;
 
 /// A connected socket, and a timer, as a runtime has them.
 pub trait Transport: Unpin {
-    /// Receives; 0 bytes are the end.
+    /// Receives; 0 bytes are the end. Nothing but `WouldBlock` says that there is no more: urgent data shortens a receive.
     ///
     /// # Errors
     /// Those of the socket, without `WouldBlock`.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Calls `send` when the socket is writable; if that would block, waits and calls it again. Where `send` says that the
-    /// socket is full now, it is not called again before the socket is writable anew.
+    /// Calls `send` when the socket is writable; if that would block, waits and calls it again. Nothing but `WouldBlock` says
+    /// that the socket is full: a signal can shorten a send, and a readiness that is cleared for that never comes back.
     ///
     /// # Errors
     /// Those of `send`, without `WouldBlock`.
     fn poll_write<T>(
         &mut self,
         cx: &mut Context<'_>,
-        send: impl FnMut(BorrowedFd<'_>) -> io::Result<(T, bool)>,
+        send: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> Poll<io::Result<T>>;
 
     /// Ready at this time, and not before.
@@ -197,10 +199,10 @@ impl<T: Transport> Connection<T> {
                 return Poll::Ready(Round::Over);
             }
         };
-        if let Poll::Ready(()) = self.send(cx) {
+        if let Poll::Ready(()) = self.send(How::WhenReady, cx) {
             return Poll::Ready(Round::More);
         }
-        if wait.read && self.receive(cx).is_ready() {
+        if wait.read && self.receive(How::WhenReady, cx).is_ready() {
             return Poll::Ready(Round::More);
         }
         let messages = self.mailbox.take(cx);
@@ -222,10 +224,10 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    fn send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn send(&mut self, how: How, cx: &mut Context<'_>) -> Poll<()> {
         let Some(what) = self.session.transmit() else {
             if let Some(tls) = &mut self.tls {
-                tls.poll_rest(cx, &mut self.transport);
+                tls.poll_rest(cx, &mut how.over(&mut self.transport));
             }
             return Poll::Pending;
         };
@@ -236,17 +238,15 @@ impl<T: Transport> Connection<T> {
         let (files, warm) = (&self.files, &mut self.warm);
         let source =
             |id| files.iter().find(|(other, _)| *other == id).map(|(_, file)| file.source());
+        let mut transport = how.over(&mut self.transport);
         let sent = match &mut self.tls {
-            Some(tls) => tls.poll_send(cx, &mut self.transport, what, *warm, source),
-            None => self.transport.poll_write(cx, |socket| {
-                let sent = output::send(socket, what.clone(), block, warm, source)?;
-                let full = matches!(sent, Sent::Bytes { full: true, .. });
-                Ok((sent, full))
-            }),
+            Some(tls) => tls.poll_send(cx, &mut transport, what, *warm, source),
+            None => transport
+                .poll_write(cx, |socket| output::send(socket, what.clone(), block, warm, source)),
         };
         match sent {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(Sent::Bytes { count, .. })) => {
+            Poll::Ready(Ok(Sent::Bytes(count))) => {
                 // What was fetched is used up, or nearly; what follows is looked for again.
                 if self.warm.is_all() {
                     self.warm = Warm::default();
@@ -268,8 +268,8 @@ impl<T: Transport> Connection<T> {
         Poll::Ready(())
     }
 
-    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let transport = &mut self.transport;
+    fn receive(&mut self, how: How, cx: &mut Context<'_>) -> Poll<()> {
+        let transport = &mut how.over(&mut self.transport);
         let received = buffers::receive(|buffer| {
             let received = match &mut self.tls {
                 Some(tls) => tls.poll_read(cx, transport, buffer),
@@ -550,9 +550,15 @@ impl<T: Transport> Connection<T> {
             Effect::OffAir { live, complete } => {
                 if let Some(Airing { on_air, .. }) =
                     self.airing.take_if(|airing| airing.live == live)
-                    && complete
                 {
-                    on_air.end();
+                    let peer = self.admission.peer();
+                    let path = on_air.path();
+                    if complete {
+                        tracing::info!(%peer, path, "the source is over");
+                        on_air.end();
+                    } else {
+                        tracing::warn!(%peer, path, "the source broke off");
+                    }
                 }
             }
             Effect::Give { op, to, data } if self.is_hooked(to) => self.give_hook(op, to, data),
@@ -595,9 +601,26 @@ impl<T: Transport> Connection<T> {
             }
             Effect::Over(report) => {
                 self.listed = None;
+                if let (Some(PeerError::Timeout(Timer::RequestBody)), Some(method)) =
+                    (report.why, report.method)
+                {
+                    let (peer, received) = (self.admission.peer(), report.received);
+                    tracing::warn!(
+                        %peer, %method, received,
+                        "the client stopped sending, or sent too slowly: its connection is closed; --body-timeout and \
+                         --body-rate say how long it may pause and how slow it may be"
+                    );
+                }
                 let shared = self.shared();
                 shared.metrics.request(&report);
                 shared.logs.over(self.number, self.admission.peer(), &report);
+            }
+            Effect::Recheck { read } => {
+                // What comes of it is told to the session; nothing is, if nothing does.
+                let _ = self.send(How::AtOnce, cx);
+                if read {
+                    let _ = self.receive(How::AtOnce, cx);
+                }
             }
             Effect::ShutdownWrite => match &mut self.tls {
                 Some(tls) => tls.finish(cx, &mut self.transport),

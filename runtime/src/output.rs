@@ -8,7 +8,7 @@ use httpout_proto::{
 };
 use rustix::{
     fd::{BorrowedFd, OwnedFd},
-    io::{Errno, ReadWriteFlags, preadv, preadv2},
+    io::{Errno, ReadWriteFlags, preadv2, retry_on_intr},
     net::SendFlags,
 };
 
@@ -38,8 +38,8 @@ pub(crate) struct Source<'f> {
 /// What became of it.
 #[derive(Debug)]
 pub(crate) enum Sent {
-    /// So many bytes are with the socket; `full`: it would have been offered more, but took no more.
-    Bytes { count: usize, full: bool },
+    /// So many bytes are with the socket. Fewer than were offered does not mean that it is full: a signal shortens a send.
+    Bytes(usize),
     /// A file is not what it was; what is announced of it cannot be sent.
     Lost(io::ErrorKind),
     /// This span of a file is not in the page cache: reading it here would hold up the other connections.
@@ -142,8 +142,7 @@ pub(crate) fn send<'f>(
 
 fn send_bytes(socket: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<Sent> {
     let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
-    let count = rustix::net::send(socket, bytes, flags)?;
-    Ok(Sent::Bytes { count, full: count < bytes.len() })
+    Ok(Sent::Bytes(retry_on_intr(|| rustix::net::send(socket, bytes, flags))?))
 }
 
 fn send_span(
@@ -167,14 +166,9 @@ fn send_span(
         *warm = Warm { file: Some(id), end: at + len };
     }
     let mut offset = at;
-    match rustix::fs::sendfile(socket, file, Some(&mut offset), len as usize) {
+    match retry_on_intr(|| rustix::fs::sendfile(socket, file, Some(&mut offset), len as usize)) {
         Ok(0) => Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
-        Ok(count) => {
-            // A span that ends early because the file does says nothing of the socket, which would never be told to be writable again.
-            let is_long =
-                || rustix::fs::fstat(file).is_ok_and(|stat| stat.st_size as u64 >= at + len);
-            Ok(Sent::Bytes { count, full: (count as u64) < len && is_long() })
-        }
+        Ok(count) => Ok(Sent::Bytes(count)),
         // The file system does not know how.
         Err(Errno::INVAL | Errno::NOSYS) => {
             let most = scratch.len().min(usize::try_from(len).unwrap_or(usize::MAX));
@@ -196,15 +190,27 @@ pub(crate) fn read(
     at: u64,
     patient: bool,
 ) -> Result<usize, Errno> {
-    let mut slices = [io::IoSliceMut::new(buffer)];
     if !patient {
-        match preadv2(file, &mut slices, at, ReadWriteFlags::NOWAIT) {
+        let mut slices = [io::IoSliceMut::new(buffer)];
+        match retry_on_intr(|| preadv2(file, &mut slices, at, ReadWriteFlags::NOWAIT)) {
             // The file system does not know the flag.
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
             result => return result,
         }
     }
-    preadv(file, &mut slices, at)
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let rest = &mut buffer[filled..];
+        match retry_on_intr(|| rustix::io::pread(file, &mut *rest, at + filled as u64)) {
+            Ok(0) => break,
+            // Fewer bytes than asked for need not be the end of the file: some file systems stop at a signal.
+            Ok(more) => filled += more,
+            // What was read before is used; the error shows itself again.
+            Err(_) if filled > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 /// Brings a span into the page cache; on the blocking pool.
@@ -213,7 +219,8 @@ pub(crate) fn fetch(file: &OwnedFd, mut at: u64, mut len: u64) {
     while len > 0 {
         let want = buffer.len().min(usize::try_from(len).unwrap_or(usize::MAX));
         // An error shows itself when the span is sent.
-        let Ok(read @ 1..) = rustix::io::pread(file, &mut buffer[..want], at) else { return };
+        let read = retry_on_intr(|| rustix::io::pread(file, &mut buffer[..want], at));
+        let Ok(read @ 1..) = read else { return };
         at += read as u64;
         len -= read as u64;
     }

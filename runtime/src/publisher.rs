@@ -161,6 +161,11 @@ impl Publication {
 }
 
 impl OnAir {
+    /// Where it is found.
+    pub(crate) fn path(&self) -> &str {
+        self.path.as_str()
+    }
+
     /// `None` if the path is taken.
     pub(crate) fn begin(
         shared: &Arc<Shared>,

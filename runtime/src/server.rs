@@ -72,7 +72,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             maxc: 100,
-            maxp: 6,
+            maxp: 32,
             block_size: 10_000,
             quit: false,
             live: LiveOptions::default(),

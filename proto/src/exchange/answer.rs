@@ -371,6 +371,12 @@ pub(crate) fn refuse_peer(why: PeerError, cx: &mut Cx<'_>) {
     cx.answer(Answer::Last(head, body));
 }
 
+/// Answers a request that waited for something which may not come any more, since the server is going down.
+pub(super) fn refuse_stopping(cx: &mut Cx<'_>) {
+    let head = error_head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
+    say(cx, head, "the server is shutting down; try again");
+}
+
 /// As [`refuse`], and closes the connection: the framing of what follows cannot be trusted.
 pub(super) fn refuse_last(cx: &mut Cx<'_>, status: Status, why: &str) {
     let body = text(status, why);

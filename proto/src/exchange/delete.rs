@@ -41,7 +41,7 @@ impl Delete {
         match delete.request.body {
             Incoming::None => delete.on_end(cx),
             Incoming::Length(_) | Incoming::Chunked => {
-                cx.answer(Answer::Grant(cx.site.config.limits.linger_bytes + 1));
+                cx.answer(Answer::Grant(cx.site.config.limits.unwanted_body + 1));
             }
         }
         delete
@@ -49,7 +49,7 @@ impl Delete {
 
     pub(super) fn on_data(&mut self, data: &[u8], cx: &mut Cx<'_>) {
         self.dropped += data.len() as u64;
-        if self.dropped > cx.site.config.limits.linger_bytes {
+        if self.dropped > cx.site.config.limits.unwanted_body {
             self.state = State::Over;
             refuse_last(cx, Status::CONTENT_TOO_LARGE, "a DELETE has no use for a body");
         }

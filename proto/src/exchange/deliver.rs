@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Answer, Cx, Task,
-    answer::{error_head, head, refuse, refuse_last, say},
+    answer::{error_head, head, refuse, refuse_last, refuse_stopping, say},
     byteranges,
     conditional::{self, Verdict},
     decoder::{self, Decoder},
@@ -322,6 +322,14 @@ impl Deliver {
             self.give_up(cx);
             let busy = "another upload is being taken; only one is at a time";
             refuse_by(Refusal::new(Status::SERVICE_UNAVAILABLE, busy), cx);
+        }
+    }
+
+    /// Nobody is waited for any more that would take it.
+    pub(super) fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
+        if let State::Offering { .. } = self.state {
+            self.give_up(cx);
+            refuse_stopping(cx);
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use self::plan::Plan;
 use super::{
-    Answer, Cx,
-    answer::{NOT_LISTED, fs_status, head, redirect, refuse},
+    Answer, Cx, Waiting,
+    answer::{NOT_LISTED, fs_status, head, redirect, refuse, refuse_stopping},
     coding::Coding,
     conditional::{self, Validators, Verdict},
     media,
@@ -234,10 +234,20 @@ impl Get {
             (Err(FsError::NotFound), Otherwise::Growing(followed)) => {
                 self.describe(Then::Growing(followed), cx);
             }
+            (Err(FsError::NotFound), Otherwise::Awaited(awaited)) if cx.about.stopping => {
+                awaited.give_up(cx);
+                refuse_stopping(cx);
+            }
             (Err(FsError::NotFound), Otherwise::Awaited(awaited)) => {
                 self.state = State::Missing { awaited };
             }
-            (Err(FsError::NotFound), Otherwise::Nothing) if self.may_wait(cx) => self.wait(cx),
+            (Err(FsError::NotFound), Otherwise::Nothing) if self.may_wait(cx) => {
+                if cx.about.stopping {
+                    refuse_stopping(cx);
+                } else {
+                    self.wait(cx);
+                }
+            }
             (Err(error), otherwise) => {
                 otherwise.give_up(cx);
                 self.refuse(error, cx);
@@ -285,6 +295,40 @@ impl Get {
             // It may have come otherwise than by an upload.
             self.waited = true;
             self.open(Otherwise::Nothing, cx);
+        }
+    }
+
+    /// What the peer waits for.
+    pub(super) fn waiting(&self) -> Option<Waiting> {
+        match &self.state {
+            State::Missing { .. } => Some(Waiting::Blocked),
+            State::Holding { .. } | State::Streaming { starved: true, .. } => Some(Waiting::Idle),
+            State::Looking { .. }
+            | State::Opening { .. }
+            | State::Describing { .. }
+            | State::Encoding { .. }
+            | State::Streaming { starved: false, .. }
+            | State::Answered { .. }
+            | State::Gone { .. } => None,
+        }
+    }
+
+    /// Nothing is waited for any more.
+    pub(super) fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Missing { awaited } => {
+                awaited.give_up(cx);
+                self.state = State::Answered { file: None };
+                refuse_stopping(cx);
+            }
+            State::Holding { .. } => self.go_on(cx),
+            State::Looking { .. }
+            | State::Opening { .. }
+            | State::Describing { .. }
+            | State::Encoding { .. }
+            | State::Streaming { .. }
+            | State::Answered { .. }
+            | State::Gone { .. } => {}
         }
     }
 
@@ -442,7 +486,14 @@ impl Get {
                 let part = Part::File { file: followed.file, at: span.start, len: span.len() };
                 return cx.answer(Answer::Whole(head, vec![part]));
             }
-            Plan::Whole | Plan::From { .. } | Plan::Closed(_) | Plan::AtEnd => return,
+            Plan::Whole | Plan::From { .. } | Plan::Closed(_) | Plan::AtEnd => {
+                if cx.about.stopping {
+                    followed.give_up(cx);
+                    self.state = State::Answered { file: None };
+                    refuse_stopping(cx);
+                }
+                return;
+            }
         };
         cx.answer(Answer::Live(head));
         if self.request.method == Method::Head {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Answer, Cx, Task,
+    Answer, Cx, Task, Waiting,
     admission::go_on,
     answer::{Request, error_head, head, refuse, say},
     deliver::Deliver,
@@ -37,6 +37,8 @@ pub(crate) struct Hooked {
     head: Option<ResponseHead>,
     /// When the hook gave something last.
     gave: Instant,
+    /// The request changes nothing, so that it need not be answered to a peer that is gone.
+    reads: bool,
     state: State,
 }
 
@@ -97,6 +99,7 @@ impl Hooked {
                 tls: cx.about.client.tls,
             }),
         });
+        let reads = matches!(request.head.method, Method::Get | Method::Head);
         let state = State::Asking { until: cx.now.mono + cx.site.config.limits.hook_time };
         Task::Hooked(Box::new(Self {
             hook,
@@ -105,6 +108,7 @@ impl Hooked {
             ended,
             head: None,
             gave: cx.now.mono,
+            reads,
             state,
         }))
     }
@@ -161,6 +165,7 @@ impl Hooked {
             ended: true,
             head: None,
             gave: cx.now.mono,
+            reads: false,
             state: State::Over,
         };
         match verdict.what {
@@ -320,6 +325,15 @@ impl Hooked {
             | State::Resting { until, .. } => Some((until, Timer::Hook)),
             State::Looking { .. } | State::Sending { .. } | State::Over => None,
         }
+    }
+
+    /// What the peer waits for.
+    pub(super) fn waiting(&self) -> Option<Waiting> {
+        let waits = match self.state {
+            State::Asking { .. } | State::Pulling { .. } | State::Resting { .. } => self.reads,
+            State::Looking { .. } | State::Sending { .. } | State::Over => false,
+        };
+        waits.then_some(Waiting::Idle)
     }
 
     pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {

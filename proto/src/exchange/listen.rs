@@ -1,7 +1,7 @@
 //! GET and HEAD of a live resource: from where a listener can begin until it is over.
 
 use super::{
-    Answer, Cx, Task,
+    Answer, Cx, Task, Waiting,
     answer::{Request, begin_stored, head, refuse},
     icy::{self, Icy},
     media,
@@ -52,6 +52,11 @@ impl Listen {
     /// True once there is something to listen to.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.state, State::Looking { .. })
+    }
+
+    /// What the peer waits for.
+    pub(super) fn waiting(&self) -> Option<Waiting> {
+        matches!(self.state, State::Waiting { .. }).then_some(Waiting::Idle)
     }
 
     /// An effect is answered; the task that takes its place, if there is no such resource.

@@ -104,6 +104,17 @@ pub(crate) struct About {
     pub(crate) half_closed: bool,
     /// Somebody whom the rules let write there may have uploaded what is read.
     pub(crate) uploadable: bool,
+    /// The server is going down: nothing is waited for that may not come.
+    pub(crate) stopping: bool,
+}
+
+/// What an answer waits for that only others can bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// Something that there is no sign of yet.
+    Blocked,
+    /// The next piece of what is under way.
+    Idle,
 }
 
 /// The source of ids that are used once.
@@ -361,18 +372,35 @@ impl Task {
         }
     }
 
-    /// The server is going down: what would go on for ever is over.
+    /// What it waits for, if it waits for others and not for its peer. A request that changes something is obeyed in any case.
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
+        match self {
+            Self::Get(get) => get.waiting(),
+            Self::Listen(listen) => listen.waiting(),
+            Self::Hooked(hooked) => hooked.waiting(),
+            Self::Upload(_)
+            | Self::Delete(_)
+            | Self::Admission(_)
+            | Self::List(_)
+            | Self::Cast(_)
+            | Self::Deliver(_)
+            | Self::Index(_)
+            | Self::Admin(_) => None,
+        }
+    }
+
+    /// The server is going down: what would go on for ever is over, and what is not there yet is not waited for.
     pub(crate) fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
         match self {
             Self::Cast(cast) => cast.on_shut_down(cx),
-            Self::Get(_)
-            | Self::Upload(_)
+            Self::Get(get) => get.on_shut_down(cx),
+            Self::Deliver(deliver) => deliver.on_shut_down(cx),
+            Self::Upload(_)
             | Self::Delete(_)
             | Self::Admission(_)
             | Self::Hooked(_)
             | Self::List(_)
             | Self::Listen(_)
-            | Self::Deliver(_)
             | Self::Index(_)
             | Self::Admin(_) => {}
         }

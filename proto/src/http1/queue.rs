@@ -20,6 +20,17 @@ impl Queue {
         }
     }
 
+    /// Number of parts.
+    pub(crate) fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Puts bytes behind the first `parts` parts; returns how many bytes then stand up to there.
+    pub(crate) fn insert(&mut self, parts: usize, bytes: Vec<u8>) -> u64 {
+        self.parts.insert(parts, Part::Bytes(bytes.into()));
+        self.parts.iter().take(parts + 1).map(Part::len).sum()
+    }
+
     pub(crate) fn bytes(&mut self, bytes: impl Into<Bytes>) {
         self.push(Part::Bytes(bytes.into()));
     }

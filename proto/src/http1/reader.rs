@@ -41,6 +41,7 @@ pub(crate) struct Body {
     /// False: read and dropped.
     pub(crate) wanted: bool,
     received: u64,
+    dropped: u64,
     waited: Duration,
     waiting_since: Option<Instant>,
 }
@@ -85,6 +86,7 @@ impl Body {
             credit: 0,
             wanted: true,
             received: 0,
+            dropped: 0,
             waited: Duration::ZERO,
             waiting_since: None,
         }
@@ -113,6 +115,9 @@ impl Body {
         if let Decoded::Data(piece) = &decoded {
             self.received += piece.len() as u64;
             self.credit -= piece.len() as u64;
+            if !self.wanted {
+                self.dropped += piece.len() as u64;
+            }
         }
         Ok(decoded)
     }
@@ -123,6 +128,16 @@ impl Body {
             Framing::Length(left) => Some(*left),
             Framing::Chunked(_) | Framing::Close => None,
         }
+    }
+
+    /// True if more of it is to come from the peer now.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.wanted || self.credit > 0
+    }
+
+    /// Bytes of it that were read and dropped.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// True if the end of what the peer sends is its end.

@@ -4,7 +4,12 @@ mod deadlines;
 mod reading;
 mod writing;
 
-use std::{collections::VecDeque, io, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use bytes::Bytes;
 
@@ -98,6 +103,12 @@ pub enum Event {
     },
     /// Shut down the writing half of the socket.
     ShutdownWrite,
+    /// Try the socket itself before the next poll, whatever is known of its readiness: a deadline has passed, or the connection
+    /// is to end, and what the peer sent before counts. Send what [`Server::transmit`] shows; receive if `read`.
+    Recheck {
+        /// Something may be received.
+        read: bool,
+    },
 }
 
 /// A server's side of one connection; see the [crate documentation](crate) for how to drive it.
@@ -119,13 +130,42 @@ pub struct Server {
     last_request: bool,
     /// Nothing that is queued would reach the peer.
     silent: bool,
+    /// The connection carries uploads.
+    uploads: bool,
+    recheck: Recheck,
+    /// The deadline that has passed, and is obeyed if the socket has nothing that speaks against it.
+    overdue: Option<Timer>,
+    /// Bytes were received since the socket was to be tried.
+    heard: bool,
+    /// The head of an answer that waits until it is known whether the connection ends with it.
+    undecided: Option<Box<Undecided>>,
     /// Bytes confirmed in all.
     sent: u64,
     /// What `sent` is where the body of the answer begins.
     body_begins: u64,
-    /// What `sent` may become before more is allowed, where the answer is paced.
+    /// Bytes of the body that may go out before more is allowed, where the answer is paced.
     most: Option<u64>,
     end: Closed,
+}
+
+/// Whether the driver is to try the socket itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recheck {
+    No,
+    /// It is to be told so.
+    Due,
+    /// It was told so, and has tried when it polls again.
+    Done,
+}
+
+/// A head that is not queued yet.
+#[derive(Debug)]
+struct Undecided {
+    head: ResponseHead,
+    announce: Announce,
+    /// Parts of the queue that go before it.
+    behind: usize,
+    date: SystemTime,
 }
 
 /// What must be remembered of the request under way.
@@ -144,6 +184,8 @@ struct Current {
     obeyed: bool,
     /// The request itself says that it is the last one.
     asked_to_close: bool,
+    /// All that the peer sends is the body of this request.
+    takes_rest: bool,
 }
 
 impl Server {
@@ -168,11 +210,17 @@ impl Server {
                 until_close: false,
                 obeyed: false,
                 asked_to_close: false,
+                takes_rest: false,
             },
             next_id: 0,
             opened: None,
             last_request: false,
             silent: false,
+            uploads: false,
+            recheck: Recheck::No,
+            overdue: None,
+            heard: false,
+            undecided: None,
             sent: 0,
             body_begins: 0,
             most: None,
@@ -187,6 +235,7 @@ impl Server {
         let deaf = self.eof || matches!(self.writing, Writing::Closed);
         if !deaf && !data.is_empty() {
             self.timers.stop(Timer::Idle);
+            self.heard = true;
             self.inbox.push_back(data);
         }
     }
@@ -220,18 +269,28 @@ impl Server {
     /// Goes on until something happened or nothing is left to do.
     pub fn poll(&mut self, now: Now) -> Step<Event> {
         self.opened.get_or_insert(now.mono);
-        while let Some(timer) = self.timers.take_due(now.mono) {
-            self.expire(timer);
-        }
         loop {
+            while self.overdue.is_none()
+                && let Some(timer) = self.timers.take_due(now.mono)
+            {
+                self.expire(timer);
+            }
             if let Some(event) = self.events.pop_front() {
                 return Step::Do(event);
             }
             if let Writing::Closed = self.writing {
                 return Step::Closed(self.end);
             }
-            if !self.step_writing(now) && !self.step_reading(now) {
-                break;
+            if self.step_writing(now) || self.step_reading(now) {
+                continue;
+            }
+            match self.recheck {
+                Recheck::No => break,
+                Recheck::Due => {
+                    self.recheck = Recheck::Done;
+                    return Step::Do(Event::Recheck { read: self.wants_data() });
+                }
+                Recheck::Done => self.rechecked(),
             }
         }
         self.set_timers(now);
@@ -249,12 +308,16 @@ impl Server {
 
     /// Bytes that may go out now.
     fn room(&self) -> u64 {
-        self.most.map_or(u64::MAX, |most| most.saturating_sub(self.sent))
+        if self.undecided.is_some() {
+            return 0;
+        }
+        let paced = |most| self.body_begins.saturating_add(most).saturating_sub(self.sent);
+        self.most.map_or(u64::MAX, paced)
     }
 
     /// True if there is something to be sent that is not allowed yet.
     pub fn is_paced(&self) -> bool {
-        !self.queue.is_empty() && self.room() == 0
+        self.undecided.is_none() && !self.queue.is_empty() && self.room() == 0
     }
 
     /// False once nothing that is said gets to the peer any more.
@@ -287,7 +350,7 @@ impl Server {
     pub fn pace(&mut self, id: ExchangeId, bytes: u64) {
         if self.current.id == id && matches!(self.writing, Writing::Live { .. } | Writing::Flushing)
         {
-            self.most = Some(self.body_begins.saturating_add(bytes));
+            self.most = Some(bytes);
         }
     }
 
@@ -298,6 +361,7 @@ impl Server {
         {
             self.reading = Reading::Body(Body::until_close());
             self.current.keep_alive = false;
+            self.current.takes_rest = true;
         }
     }
 
@@ -306,9 +370,14 @@ impl Server {
         self.cut(PeerError::Broken(why));
     }
 
-    /// No request is taken after the one under way, whose answer says so.
+    /// The connection is to end soon: with the answer behind which the peer has sent no more, which says so. What the peer has
+    /// sent already is taken and answered first.
     pub fn shut_down(&mut self) {
         self.last_request = true;
+    }
+
+    /// No request is taken after the one under way, whose answer says so.
+    pub fn close_after_answer(&mut self) {
         self.current.keep_alive = false;
     }
 
@@ -318,12 +387,10 @@ impl Server {
             return;
         }
         let len = body.iter().map(Part::len).sum();
-        self.settle_request_body(now);
+        self.settle_request_body();
         let announce =
             if head.status.has_no_content() { Announce::Nothing } else { Announce::Length(len) };
-        let persistence = self.persistence();
-        writer::head(&mut self.queue, head, announce, persistence, now.wall);
-        self.body_begins = self.sent.saturating_add(self.queue.len());
+        self.answer_head(head, announce, now);
         if !self.current.head && !head.status.has_no_content() {
             for part in body {
                 self.queue.push(part);
@@ -346,7 +413,7 @@ impl Server {
         if !self.may_answer(exchange.id) {
             return live;
         }
-        self.settle_request_body(now);
+        self.settle_request_body();
         let (announce, framing) = match len {
             Some(len) => (Announce::Length(len), Framing::Length(len)),
             None if chunked && self.current.minor > 0 => (Announce::Chunked, Framing::Chunked),
@@ -356,9 +423,7 @@ impl Server {
                 (Announce::Nothing, Framing::Close)
             }
         };
-        let persistence = self.persistence();
-        writer::head(&mut self.queue, head, announce, persistence, now.wall);
-        self.body_begins = self.sent.saturating_add(self.queue.len());
+        self.answer_head(head, announce, now);
         let framing = if self.current.head { Framing::Muted } else { framing };
         self.writing = Writing::Live { framing, starved: false };
         self.give_up_if_silent();
@@ -388,11 +453,11 @@ impl Server {
     }
 
     /// Gives a live body up: the connection is closed without the end of the body; with a reset where that end would
-    /// be the connection's.
+    /// be the connection's. Not where the answer has no body: it was given to one that sends without an end.
     pub fn abort(&mut self, live: Live) {
         if let (true, &Writing::Live { framing, .. }) = (self.current.id == live.id, &self.writing)
         {
-            self.end.reset = framing == Framing::Close;
+            self.end.reset = framing == Framing::Close && !self.current.takes_rest;
             self.close();
         }
     }

@@ -1,6 +1,9 @@
 //! The writing half: response heads and the framing of their bodies.
 
-use std::{io::Write, time::SystemTime};
+use std::{
+    io::Write,
+    time::{Instant, SystemTime},
+};
 
 use bytes::Bytes;
 
@@ -29,8 +32,8 @@ pub(crate) enum Writing {
     },
     /// The answer is queued to its end.
     Flushing,
-    /// The last answer is sent; this many bytes more are read and dropped.
-    Lingering { left: u64 },
+    /// The last answer is sent; this many bytes more are read and dropped, until then at most.
+    Lingering { left: u64, until: Instant },
     /// Over.
     Closed,
 }
@@ -67,14 +70,13 @@ pub(crate) enum Persistence {
     Close,
 }
 
-/// Puts a head into the queue, together with its framing fields.
+/// A head as it is sent, together with its framing fields.
 pub(crate) fn head(
-    queue: &mut Queue,
     head: &ResponseHead,
     announce: Announce,
     persistence: Persistence,
     date: SystemTime,
-) {
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.lines.len() + 160);
     let status = head.status;
     // Writing to a Vec cannot fail.
@@ -91,7 +93,7 @@ pub(crate) fn head(
         Persistence::KeepAlive => b"Connection: keep-alive\r\n\r\n",
         Persistence::Close => b"Connection: close\r\n\r\n",
     });
-    queue.bytes(out);
+    out
 }
 
 /// Puts the interim answer into the queue (RFC 9110 §10.1.1).

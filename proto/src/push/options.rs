@@ -44,7 +44,7 @@ pub struct PushConfig {
     /// How range uploads say where their bytes belong.
     pub range_field: RangeField,
     /// Sizes and deadlines: `head`, `field_line`, `fields`, `idle_time` (`timeout`), `send_time`, `answer_time`,
-    /// `continue_time`, `dial_time`, `linger_time`, `linger_bytes`.
+    /// `continue_time`, `dial_time`, `linger_pause`, `unwanted_body`.
     pub limits: Limits,
 }
 

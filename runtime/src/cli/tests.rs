@@ -80,6 +80,8 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("head-timeout", "3", "head_time: 3s"),
     ("body-timeout", "4", "body_time: 4s"),
     ("body-rate", "2k", "body_rate: 2048"),
+    ("keepalive-requests", "7", "requests: 7"),
+    ("keepalive-time", "7", "age: Some(7s)"),
     ("send-timeout", "6", "send_time: 6s"),
     ("reqlog", "-GET,REC", "methods: [Get], all: false, records: true, no_ends: true"),
     ("access-log", "a.log", r#"access: Some("a.log")"#),

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fd::AsFd as _,
+    io::Errno,
 };
 
 use super::Source;
@@ -65,7 +66,10 @@ fn read(mut file: &File, buffer: &mut [u8]) -> io::Result<usize> {
         match file.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                poll(&mut [PollFd::new(&file, PollFlags::IN)], None)?;
+                match poll(&mut [PollFd::new(&file, PollFlags::IN)], None) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
             done => return done,
         }

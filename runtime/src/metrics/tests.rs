@@ -13,6 +13,7 @@ fn report(method: Option<Method>, status: Option<Status>, millis: u64) -> Report
         sent: 20,
         took: Duration::from_millis(millis),
         complete: status.is_some(),
+        why: None,
         user: None,
         asked: None,
     }

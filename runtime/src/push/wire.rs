@@ -85,15 +85,13 @@ impl<T: Transport> Wire<T> {
         let warm = &mut self.warm;
         let sent = match &mut self.tls {
             Some(tls) => tls.poll_send(cx, &mut self.transport, what, *warm, file),
-            None => self.transport.poll_write(cx, |socket| {
-                let sent = output::send(socket, what.clone(), block, warm, &file)?;
-                let full = matches!(sent, Sent::Bytes { full: true, .. });
-                Ok((sent, full))
-            }),
+            None => self
+                .transport
+                .poll_write(cx, |socket| output::send(socket, what.clone(), block, warm, &file)),
         };
         match sent {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(Sent::Bytes { count, .. })) => {
+            Poll::Ready(Ok(Sent::Bytes(count))) => {
                 if self.warm.is_all() {
                     self.warm = Warm::default();
                 }

@@ -18,6 +18,7 @@ fn report(asked: Asked) -> Report {
         sent: 1234,
         took: Duration::from_millis(5),
         complete: true,
+        why: None,
         user: Some("alice".into()),
         asked: Some(Arc::new(asked)),
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use httpout_proto::{FileId, http1::Transmit};
 use rustix::{
     fd::BorrowedFd,
+    io::retry_on_intr,
     net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown},
 };
 
@@ -100,10 +101,11 @@ impl Tls {
             Stage::Refused { deadline, .. } => *deadline,
             Stage::Open => now,
         };
-        if deadline <= now {
+        let shaken = self.shake(cx, transport, now);
+        // What came before the deadline was noticed counts.
+        if deadline <= now && shaken.is_pending() {
             return (Poll::Ready(self.over("it took too long")), deadline);
         }
-        let shaken = self.shake(cx, transport, now);
         let deadline = match self.stage {
             Stage::Refused { deadline, .. } => deadline,
             Stage::Handshake { .. } | Stage::Open => deadline,
@@ -255,7 +257,7 @@ impl Tls {
             }
             count = ready!(self.poll_flush(cx, transport))?;
         }
-        Poll::Ready(Ok(Sent::Bytes { count: count as usize, full: false }))
+        Poll::Ready(Ok(Sent::Bytes(count as usize)))
     }
 
     /// Sends what is left when the session has no more for now.
@@ -281,11 +283,7 @@ impl Tls {
     ) -> Poll<io::Result<u64>> {
         let (driver, mut sent) = (&mut self.driver, 0);
         while driver.wants_write() {
-            let flushed = transport.poll_write(cx, |socket| {
-                let mut writer = Writer { socket, full: false };
-                let sent = driver.send(&mut writer)?;
-                Ok((sent, writer.full))
-            });
+            let flushed = transport.poll_write(cx, |socket| driver.send(&mut Writer { socket }));
             match flushed {
                 Poll::Ready(Ok(more)) => sent += more,
                 // What went out is to be told first.
@@ -305,8 +303,6 @@ impl Tls {
 /// Sends all pieces in one call.
 struct Writer<'s> {
     socket: BorrowedFd<'s>,
-    /// It took less than it was offered.
-    full: bool,
 }
 
 impl Write for Writer<'_> {
@@ -316,8 +312,8 @@ impl Write for Writer<'_> {
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut control = SendAncillaryBuffer::default();
-        let sent = sendmsg(self.socket, pieces, &mut control, SendFlags::NOSIGNAL)?;
-        self.full = sent < pieces.iter().map(|piece| piece.len()).sum();
+        let sent =
+            retry_on_intr(|| sendmsg(self.socket, pieces, &mut control, SendFlags::NOSIGNAL))?;
         Ok(sent)
     }
 

@@ -56,6 +56,7 @@ impl World<'_> {
             | Effect::Pace { .. }
             | Effect::Dismiss { .. }
             | Effect::Over(_)
+            | Effect::Recheck { .. }
             | Effect::ShutdownWrite => return Ok(false),
         };
         if !conn.watch.next_op(op) {
@@ -132,6 +133,7 @@ impl World<'_> {
             | Effect::Pace { .. }
             | Effect::Dismiss { .. }
             | Effect::Over(_)
+            | Effect::Recheck { .. }
             | Effect::ShutdownWrite
             | Effect::Begun { .. } => false,
         };
@@ -222,6 +224,7 @@ fn touched(effect: &Effect) -> Option<&RelPath> {
         | Effect::Health { .. }
         | Effect::Begun { .. }
         | Effect::Over(_)
+        | Effect::Recheck { .. }
         | Effect::ShutdownWrite => None,
     }
 }

@@ -275,7 +275,7 @@ impl World<'_> {
                     return wrong("withdrawn, and was over");
                 }
             }
-            Effect::Over(_) | Effect::ShutdownWrite => {}
+            Effect::Over(_) | Effect::Recheck { .. } | Effect::ShutdownWrite => {}
             Effect::Open { .. }
             | Effect::Stat { .. }
             | Effect::Create { .. }

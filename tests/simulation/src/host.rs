@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use httpout_proto::{
-    Client as Peer, Done, Effect, FileId, FsError, OpId, Session, Wait,
+    Client as Peer, Done, Effect, FileId, FsError, OpId, PeerError, Session, Wait,
     effect::{Expect, Growth, Patch, RelPath},
     exchange::{
         coding::Coding,
@@ -237,7 +237,13 @@ impl World<'_> {
                     None => {}
                 }
             }
-            Effect::Over(_) => {}
+            Effect::Over(report) => {
+                // The client sends no more, and was not waited with: it counts as gone.
+                if report.why == Some(PeerError::Broken(io::ErrorKind::UnexpectedEof)) {
+                    conn.watch.trail().1.silent = true;
+                    conn.excused = true;
+                }
+            }
             Effect::Locate { op, place, last } => {
                 self.job(who, op, Work::Locate(place.path, last))?;
             }
@@ -278,6 +284,15 @@ impl World<'_> {
             | Effect::Pace { .. }
             | Effect::Dismiss { .. }) => return Err(format!("nobody asked for {effect:?}")),
             Effect::ShutdownWrite => conn.link.down.finish(End::Fin, 0),
+            Effect::Recheck { read } => {
+                let readable = read && conn.link.up.is_readable();
+                if conn.session.transmit().is_some() && conn.link.down.space() > 0 {
+                    self.send(c)?;
+                }
+                if readable {
+                    self.receive(c);
+                }
+            }
         }
         Ok(())
     }

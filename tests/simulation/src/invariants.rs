@@ -177,7 +177,10 @@ impl World<'_> {
             Effect::Ended { file, .. } => {
                 return if announced(*file) { Ok(()) } else { wrong("ends what did not begin") };
             }
-            Effect::Unfollow { .. } | Effect::ShutdownWrite | Effect::Over(_) => return Ok(()),
+            Effect::Unfollow { .. }
+            | Effect::Recheck { .. }
+            | Effect::ShutdownWrite
+            | Effect::Over(_) => return Ok(()),
             Effect::Locate { .. }
             | Effect::Verify { .. }
             | Effect::List { .. }
@@ -263,6 +266,7 @@ impl World<'_> {
             | Effect::Dismiss { .. }
             | Effect::Begun { .. }
             | Effect::Over(_)
+            | Effect::Recheck { .. }
             | Effect::ShutdownWrite => {}
         }
         Ok(())

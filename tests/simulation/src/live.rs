@@ -333,7 +333,7 @@ impl World<'_> {
                 self.stuck = None;
                 self.finish(complete)?;
             }
-            Effect::Over(_) | Effect::ShutdownWrite => {}
+            Effect::Over(_) | Effect::Recheck { .. } | Effect::ShutdownWrite => {}
             other @ (Effect::Open { .. }
             | Effect::Stat { .. }
             | Effect::Create { .. }

@@ -258,6 +258,7 @@ fn server_config(dice: &mut Dice<'_>) -> Config {
     config.close = dice.chance(10);
     config.limits.upload_window = *dice.pick(&[1 << 20, 64, 700]);
     config.limits.linger_bytes = *dice.pick(&[64 << 10, 0, 300]);
+    config.limits.unwanted_body = *dice.pick(&[64 << 10, 0, 300]);
     config.limits.body_rate = 0;
     config.limits.idle_time = Some(Duration::from_millis(*dice.pick(&[30_000, 400])));
     config.limits.requests = *dice.pick(&[10_000, 2]);

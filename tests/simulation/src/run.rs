@@ -149,6 +149,7 @@ fn limits(dice: &mut Dice<'_>) -> Limits {
     limits.upload_window = *dice.pick(&[1 << 20, 7, 64, 300, 2000]);
     limits.pipelined = *dice.pick(&[64 << 10, 10, 500]);
     limits.linger_bytes = *dice.pick(&[64 << 10, 0, 100, 2000]);
+    limits.unwanted_body = *dice.pick(&[64 << 10, 0, 100, 2000]);
     limits.upload = *dice.pick(&[None, None, None, Some(1500), Some(40)]);
     limits.ranges = *dice.pick(&[128, 3]);
     limits.client_errors = *dice.pick(&[20, 0, 1, 3]);
@@ -158,14 +159,16 @@ fn limits(dice: &mut Dice<'_>) -> Limits {
         *dice.pick(&[Some(Duration::from_secs(4)), None, Some(Duration::from_millis(20))]);
     limits.body_time = Duration::from_secs(3);
     limits.send_time = Duration::from_secs(3);
-    limits.linger_time = Duration::from_secs(1);
+    limits.linger_time = Duration::from_secs(*dice.pick(&[1, 4]));
+    limits.linger_pause = Duration::from_secs(1);
+    limits.half_closed_time = Duration::from_secs(2);
     limits.wrong_password_time = Duration::from_millis(*dice.pick(&[1000, 1000, 70, 0]));
     limits.listed = *dice.pick(&[1000, 1000, 2]);
     if dice.chance(10) {
         limits.requests = 1 + dice.below(3) as u32;
     }
     if dice.chance(10) {
-        limits.age = Duration::from_millis(50);
+        limits.age = Some(Duration::from_millis(50));
     }
     limits
 }

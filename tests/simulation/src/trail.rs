@@ -82,6 +82,7 @@ impl World<'_> {
             | Effect::Dismiss { .. }
             | Effect::Begun { .. }
             | Effect::Over(_)
+            | Effect::Recheck { .. }
             | Effect::ShutdownWrite => return (c, trail.at),
         };
         while let Some(asked) = conn.client.asked.get(trail.at).filter(|_| trail.silent) {

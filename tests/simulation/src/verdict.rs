@@ -206,7 +206,7 @@ impl World<'_> {
                 200 if record.is_some_and(|record| record.removed) => None,
                 _ if record.is_some_and(|record| record.removed) => since("removed and refused"),
                 204 if errors.contains(&FsError::NotFound) => None,
-                413 if *body as u64 > limits.linger_bytes => None,
+                413 if *body as u64 > limits.unwanted_body => None,
                 412 if self.may_refuse(who, asked, 412) => None,
                 status if errors.iter().any(|&error| delete_status(error) == status) => None,
                 _ => since("a wrong answer to DELETE"),
@@ -237,6 +237,10 @@ impl World<'_> {
             error != FsError::NotFound && (directory || get_status(error) == reply.status)
         };
         if errors.iter().any(refused) {
+            return None;
+        }
+        // A server that goes down waits for no upload any more.
+        if reply.status == 503 && conn.excused && reply.field("retry-after") == Some("1") {
             return None;
         }
         let manifest = media::is_manifest(&request.path);
@@ -375,6 +379,15 @@ impl World<'_> {
             .chain(limits.idle_time)
             .min();
         if shortest.is_some_and(|shortest| self.now - before >= shortest) {
+            return Ok(());
+        }
+        // More of an unwanted body came than is dropped, or its coding is broken, which shows behind the answer.
+        let dropped = |asked: &Asked| {
+            let chunked = asked.wire.windows(8).any(|name| name == b"chunked\r");
+            let broken = matches!(asked.request.coding, Coding::Broken(_));
+            broken || chunked && asked.wire.len() as u64 > limits.unwanted_body
+        };
+        if k.checked_sub(1).is_some_and(|before| dropped(&client.asked[before])) {
             return Ok(());
         }
         // Of an upload that is given up, the head of the answer may be cut too; and where that takes a reset, answers before it.

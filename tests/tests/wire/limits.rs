@@ -238,8 +238,8 @@ fn limits_maxc_answers_503_and_closes(kind: Kind) {
 
 fn limits_maxp_answers_503_and_closes(kind: Kind) {
     let site = site(kind, &[]);
-    // The default is 6.
-    for (args, most) in [(&["--maxp", "2"][..], 2), (&[][..], 6)] {
+    // The default is 32.
+    for (args, most) in [(&["--maxp", "2"][..], 2), (&[][..], 32)] {
         let server = limited(kind, &site, args);
         let mut clients: Vec<_> = (0..most).map(|_| server.client()).collect();
         for client in &mut clients {

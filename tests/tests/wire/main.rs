@@ -10,6 +10,7 @@ mod conformance_9110_conditions;
 mod conformance_9110_ranges;
 mod conformance_9112;
 mod conformance_9112_framing;
+mod connections;
 mod cors;
 mod cross_site;
 mod documents;

@@ -62,6 +62,7 @@ impl Client {
             | Timer::Head
             | Timer::RequestBody
             | Timer::Linger
+            | Timer::HalfClosed
             | Timer::Missing
             | Timer::Penalty
             | Timer::Take
@@ -78,7 +79,7 @@ impl Client {
         let stopped = self.writing == Writing::Stopped;
         let due = matches!(self.reading, Reading::Head(_) | Reading::Body(_));
         let answer_time =
-            if stopped { limits.answer_time.min(limits.linger_time) } else { limits.answer_time };
+            if stopped { limits.answer_time.min(limits.linger_pause) } else { limits.answer_time };
         let expecting = matches!(self.writing, Writing::Expecting(_)) && self.queue.is_empty();
         for (timer, active, time) in [
             (

@@ -126,7 +126,7 @@ impl Client {
         match decoded {
             Decoded::More => {}
             Decoded::Data(mut data) => {
-                let most = self.limits.linger_bytes - self.received;
+                let most = self.limits.unwanted_body - self.received;
                 if data.len() as u64 > most {
                     self.keep = false;
                     self.reading = Reading::Whole;

@@ -12,6 +12,7 @@ impl Server {
     pub(super) fn close(&mut self) {
         self.stop_reading();
         self.queue.clear();
+        self.undecided = None;
         self.writing = Writing::Closed;
         self.timers = Timers::default();
     }
@@ -30,16 +31,16 @@ impl Server {
         self.close();
     }
 
+    /// A deadline has passed. The process may have been stopped meanwhile, or busy: what the peer did before this moment counts,
+    /// so the socket is tried first.
     pub(super) fn expire(&mut self, timer: Timer) {
         match timer {
-            Timer::Head => self.refuse(PeerError::Timeout(timer)),
-            // What came before the deadline was noticed counts.
-            Timer::RequestBody if !self.inbox.is_empty() => {}
-            Timer::Send if self.sent_some => {}
-            Timer::RequestBody => self.abort_body(PeerError::Timeout(timer)),
-            Timer::Send => self.cut(PeerError::Timeout(timer)),
-            Timer::Idle
-            | Timer::Linger
+            Timer::Head | Timer::Idle | Timer::RequestBody | Timer::Send => {
+                self.overdue = Some(timer);
+                self.ask_to_recheck();
+            }
+            Timer::Linger
+            | Timer::HalfClosed
             | Timer::Missing
             | Timer::Penalty
             | Timer::Take
@@ -49,6 +50,24 @@ impl Server {
             | Timer::Continue
             | Timer::Dial
             | Timer::Retry => self.close(),
+        }
+    }
+
+    /// A deadline has passed, and the socket was tried.
+    pub(super) fn obey(&mut self, timer: Timer) {
+        match (timer, &self.reading) {
+            (Timer::Send, _) if !self.sent_some && !self.queue.is_empty() => {
+                self.cut(PeerError::Timeout(timer));
+            }
+            (Timer::Head, Reading::Head(head)) if head.has_begun() => {
+                self.refuse(PeerError::Timeout(timer));
+            }
+            (Timer::Idle, _) if self.rests() => self.close(),
+            (Timer::RequestBody, Reading::Body(body)) if !self.heard && body.is_awaited() => {
+                self.abort_body(PeerError::Timeout(timer));
+            }
+            // It did something in the last moment.
+            _ => {}
         }
     }
 
@@ -76,7 +95,7 @@ impl Server {
             }
         }
         if let Reading::Body(body) = &mut self.reading {
-            if !body.wanted || body.credit > 0 {
+            if body.is_awaited() {
                 let deadline = body.deadline(now.mono, limits);
                 self.timers.set(Timer::RequestBody, Some(deadline.max(now.mono + TICK)));
             } else {

@@ -23,7 +23,7 @@ impl Server {
         !self.eof
             && match &self.reading {
                 Reading::Head(_) => true,
-                Reading::Body(body) => !body.wanted || body.credit > 0,
+                Reading::Body(body) => body.is_awaited(),
                 Reading::Held => held < self.limits.pipelined,
                 Reading::Stopped => matches!(self.writing, Writing::Lingering { .. }),
             }
@@ -57,7 +57,7 @@ impl Server {
                 } else {
                     body.stop_waiting(now.mono);
                     match body.decode(&mut data, &self.limits) {
-                        Ok(decoded) => self.decoded(decoded) || data.len() != before,
+                        Ok(decoded) => self.decoded(decoded, now) || data.len() != before,
                         Err(why) => {
                             self.abort_body(why);
                             return true;
@@ -67,7 +67,7 @@ impl Server {
             }
             Reading::Held => false,
             Reading::Stopped => {
-                self.discard(data.len() as u64);
+                self.discard(data.len() as u64, now);
                 return true;
             }
         };
@@ -82,14 +82,14 @@ impl Server {
         if let Reading::Body(body) = &mut self.reading {
             // A body of length 0 is whole without data.
             if body.left() == Some(0) {
-                return self.decoded(Decoded::End);
+                return self.decoded(Decoded::End, now);
             }
             if !self.eof {
                 return false;
             }
             body.stop_waiting(now.mono);
             if body.is_until_close() {
-                return self.decoded(Decoded::End);
+                return self.decoded(Decoded::End, now);
             }
             self.abort_body(PeerError::Truncated);
             return true;
@@ -98,32 +98,38 @@ impl Server {
             Writing::Idle | Writing::Lingering { .. } => true,
             Writing::Due | Writing::Live { .. } | Writing::Flushing | Writing::Closed => false,
         };
-        let close = done && (self.eof || self.last_request && self.rests());
+        let close = done && self.eof;
         if close {
             self.close();
+        } else if self.last_request && self.rests() {
+            self.ask_to_recheck();
         }
         close
     }
 
     /// No request is under way and none has begun.
-    fn rests(&self) -> bool {
+    pub(super) fn rests(&self) -> bool {
         matches!(&self.reading, Reading::Head(head) if !head.has_begun())
             && matches!(self.writing, Writing::Idle)
+            && self.inbox.is_empty()
     }
 
     fn begin(&mut self, head: RequestHead) {
         self.timers.stop(Timer::Head);
         let exchange = self.next_exchange();
+        let changes = !matches!(head.method, Method::Get | Method::Head | Method::Options);
+        self.uploads |= changes;
         self.current = Current {
             id: exchange.id,
             head: head.method == Method::Head,
             minor: head.minor,
             // What comes behind the head of a SOURCE that is refused is its stream, and no request.
-            keep_alive: head.keep_alive && !self.last_request && head.method != Method::Source,
+            keep_alive: head.keep_alive && head.method != Method::Source,
             expect: head.expect_continue,
             until_close: false,
-            obeyed: !matches!(head.method, Method::Get | Method::Head | Method::Options),
+            obeyed: changes,
             asked_to_close: !head.keep_alive,
+            takes_rest: false,
         };
         self.reading = Body::new(head.body).map_or(Reading::Held, Reading::Body);
         self.writing = Writing::Due;
@@ -148,6 +154,7 @@ impl Server {
             until_close: false,
             obeyed: false,
             asked_to_close: false,
+            takes_rest: false,
         };
         let line = match &self.reading {
             Reading::Head(head) => head.start_line(&self.limits),
@@ -158,7 +165,7 @@ impl Server {
         self.events.push_back(Event::Refused { why, line, exchange });
     }
 
-    fn decoded(&mut self, decoded: Decoded) -> bool {
+    fn decoded(&mut self, decoded: Decoded, now: Now) -> bool {
         let Reading::Body(body) = &self.reading else { return false };
         let (id, wanted) = (self.current.id, body.wanted);
         match decoded {
@@ -166,6 +173,8 @@ impl Server {
             Decoded::Data(data) => {
                 if wanted {
                     self.events.push_back(Event::Data { id, data });
+                } else if body.dropped() > self.limits.unwanted_body {
+                    self.leave_body(now);
                 }
                 true
             }
@@ -183,6 +192,15 @@ impl Server {
                 }
                 true
             }
+        }
+    }
+
+    /// More of an unwanted body comes than is worth reading.
+    fn leave_body(&mut self, now: Now) {
+        self.current.keep_alive = false;
+        self.reading = Reading::Stopped;
+        if let Writing::Idle = self.writing {
+            self.linger(now);
         }
     }
 
@@ -209,10 +227,14 @@ impl Server {
         self.inbox = VecDeque::new();
     }
 
-    fn discard(&mut self, bytes: u64) {
-        if let Writing::Lingering { left } = &mut self.writing {
+    fn discard(&mut self, bytes: u64, now: Now) {
+        if let Writing::Lingering { left, until } = &mut self.writing {
             match left.checked_sub(bytes) {
-                Some(rest) => *left = rest,
+                Some(rest) => {
+                    *left = rest;
+                    let pause = now.mono + self.limits.linger_pause;
+                    self.timers.set(Timer::Linger, Some(pause.min(*until)));
+                }
                 None => self.close(),
             }
         }

@@ -1,13 +1,17 @@
 //! The writing half: what becomes of answers, of those that cannot be sent, and of the connection behind the last one.
 
-use super::{Event, ExchangeId, Server};
+use std::time::SystemTime;
+
+use super::{Event, ExchangeId, Recheck, Server, Undecided};
 use crate::{
     error::PeerError,
     http1::{
         head::HeadReader,
+        message::ResponseHead,
         reader::Reading,
-        writer::{Persistence, Writing},
+        writer::{self, Announce, Persistence, Writing},
     },
+    limits::Limits,
     step::Closed,
     time::{Now, Timer},
 };
@@ -15,7 +19,7 @@ use crate::{
 impl Server {
     /// True if something changed.
     pub(super) fn step_writing(&mut self, now: Now) -> bool {
-        if !self.queue.is_empty() {
+        if !self.queue.is_empty() || self.undecided.is_some() {
             return false;
         }
         match &mut self.writing {
@@ -52,6 +56,7 @@ impl Server {
             return;
         }
         self.queue.clear();
+        self.undecided = None;
         match self.writing {
             Writing::Due if self.current.obeyed => {}
             Writing::Due | Writing::Live { .. } => {
@@ -77,14 +82,21 @@ impl Server {
         // A peer that is still sending would lose the answer to a reset (RFC 9112 §9.6).
         let rests = matches!(self.reading, Reading::Held) && self.inbox.is_empty();
         let may_send = !(rests && self.current.asked_to_close);
-        self.reading = Reading::Stopped;
         if may_send && !self.eof && !self.silent {
-            self.writing = Writing::Lingering { left: self.limits.linger_bytes };
-            self.timers.set(Timer::Linger, Some(now.mono + self.limits.linger_time));
-            self.events.push_back(Event::ShutdownWrite);
+            self.linger(now);
         } else {
             self.close();
         }
+    }
+
+    /// All is said; what the peer still sends is read and dropped.
+    pub(super) fn linger(&mut self, now: Now) {
+        self.reading = Reading::Stopped;
+        let until = now.mono + self.limits.linger_time;
+        self.writing = Writing::Lingering { left: self.limits.linger_bytes, until };
+        let pause = now.mono + self.limits.linger_pause;
+        self.timers.set(Timer::Linger, Some(until.min(pause)));
+        self.events.push_back(Event::ShutdownWrite);
     }
 
     pub(super) fn may_answer(&self, id: ExchangeId) -> bool {
@@ -93,20 +105,81 @@ impl Server {
 
     /// An answer begins: decides what becomes of a request body that is not read to its end, and whether the
     /// connection can be kept.
-    pub(super) fn settle_request_body(&mut self, now: Now) {
+    pub(super) fn settle_request_body(&mut self) {
         self.drop_request_body();
-        let old = self.opened.is_some_and(|opened| now.mono - opened >= self.limits.age);
-        if self.last_request || old || self.next_id >= self.limits.requests || self.eof_is_near() {
+        if self.eof_is_near() {
             self.current.keep_alive = false;
         }
     }
 
-    /// What is left of the request's body is not wanted: a little is read and dropped, more is the end of the connection.
+    /// Queues the head of an answer; or holds it back, where the connection ends with it unless the peer has sent more.
+    pub(super) fn answer_head(&mut self, head: &ResponseHead, announce: Announce, now: Now) {
+        let (behind, date) = (self.queue.parts(), now.wall);
+        let asks = self.current.keep_alive
+            && !self.silent
+            && matches!(self.reading, Reading::Held)
+            && self.inbox.is_empty()
+            && self.is_to_end(now);
+        if asks {
+            let head = head.clone();
+            self.undecided = Some(Box::new(Undecided { head, announce, behind, date }));
+            self.body_begins = u64::MAX;
+            self.ask_to_recheck();
+        } else {
+            self.queue_head(head, announce, behind, date);
+        }
+    }
+
+    fn queue_head(
+        &mut self,
+        head: &ResponseHead,
+        announce: Announce,
+        behind: usize,
+        date: SystemTime,
+    ) {
+        let head = writer::head(head, announce, self.persistence(), date);
+        self.body_begins = self.sent.saturating_add(self.queue.insert(behind, head));
+    }
+
+    /// True if the connection may not go on for long. One that carries uploads is not ended for its age or the number of its
+    /// requests: encoders go on sending, and do not look whether an answer says that they may not.
+    fn is_to_end(&self, now: Now) -> bool {
+        let Limits { requests, age, .. } = *self.limits;
+        let old = self.opened.zip(age).is_some_and(|(opened, age)| now.mono - opened >= age);
+        self.last_request || !self.uploads && (old || requests > 0 && self.next_id >= requests)
+    }
+
+    pub(super) fn ask_to_recheck(&mut self) {
+        if self.recheck == Recheck::No {
+            self.recheck = Recheck::Due;
+            self.heard = false;
+        }
+    }
+
+    /// The socket was tried, and what came of that is dealt with as far as it can be.
+    pub(super) fn rechecked(&mut self) {
+        self.recheck = Recheck::No;
+        if let Some(undecided) = self.undecided.take() {
+            if self.inbox.is_empty() {
+                self.current.keep_alive = false;
+            }
+            let Undecided { head, announce, behind, date } = *undecided;
+            self.queue_head(&head, announce, behind, date);
+        }
+        if let Some(timer) = self.overdue.take() {
+            self.obey(timer);
+        }
+        if self.last_request && self.rests() {
+            self.close();
+        }
+    }
+
+    /// What is left of the request's body is not wanted: some of it is read and dropped, more is the end of the connection.
     fn drop_request_body(&mut self) {
         if let Reading::Body(body) = &mut self.reading
             && !(body.is_until_close() && body.wanted)
         {
-            let short = body.left().is_some_and(|left| left <= self.limits.linger_bytes);
+            let short = body.left().is_none_or(|left| left <= self.limits.unwanted_body);
             if short && !self.current.expect {
                 body.wanted = false;
             } else {

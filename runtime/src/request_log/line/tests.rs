@@ -58,6 +58,7 @@ fn any_report() -> impl Strategy<Value = Report> {
             sent,
             took: Duration::from_nanos(nanos),
             complete,
+            why: None,
             user: user.map(Into::into),
             // As sessions do: nothing is known of a request whose head could not be read.
             asked: asked.map(|asked| Arc::new(method.map_or_else(Asked::default, |_| asked))),
@@ -175,6 +176,7 @@ fn an_address_of_either_kind_begins_the_line() {
         sent: 56,
         took: Duration::ZERO,
         complete: true,
+        why: None,
         user: None,
         asked: Some(Arc::default()),
     };

@@ -358,6 +358,7 @@ impl World<'_> {
             | Effect::Ended { .. }
             | Effect::Unfollow { .. }
             | Effect::Over(_)
+            | Effect::Recheck { .. }
             | Effect::Begun { .. } => return Ok(()),
             other @ (Effect::Listen { .. }
             | Effect::Take { .. }

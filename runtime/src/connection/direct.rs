@@ -1,0 +1,73 @@
+//! The socket itself, whatever its runtime believes of its readiness.
+
+use std::{
+    io,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use rustix::{
+    fd::BorrowedFd,
+    io::{Errno, retry_on_intr},
+    net::{RecvFlags, recv},
+};
+
+use super::Transport;
+
+/// When a socket is used.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum How {
+    /// When the runtime says that it is ready; else the task is woken then.
+    WhenReady,
+    /// At once, by a system call. `Pending` is only what the call says, and wakes nobody.
+    AtOnce,
+}
+
+impl How {
+    pub(super) fn over<T: Transport>(self, transport: &mut T) -> Direct<'_, T> {
+        Direct { transport, how: self }
+    }
+}
+
+/// A socket that is used in one of these ways.
+#[derive(Debug)]
+pub(super) struct Direct<'t, T> {
+    transport: &'t mut T,
+    how: How,
+}
+
+impl<T: Transport> Transport for Direct<'_, T> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let How::WhenReady = self.how {
+            return self.transport.poll_read(cx, buffer);
+        }
+        let socket = self.transport.socket();
+        match retry_on_intr(|| recv(socket, &mut *buffer, RecvFlags::DONTWAIT)) {
+            Ok((received, _)) => Poll::Ready(Ok(received)),
+            Err(Errno::AGAIN) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    fn poll_write<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        if let How::WhenReady = self.how {
+            return self.transport.poll_write(cx, send);
+        }
+        match send(self.transport.socket()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            sent => Poll::Ready(sent),
+        }
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        self.transport.poll_deadline(cx, deadline)
+    }
+
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.transport.socket()
+    }
+}
