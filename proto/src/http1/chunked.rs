@@ -9,8 +9,16 @@ use crate::{error::PeerError, limits::Limits};
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     state: State,
-    extension_bytes: usize,
+    /// Bytes of extensions: of the chunk that begins, and in all.
+    extension: usize,
+    extensions: u64,
+    /// Bytes of content.
+    content: u64,
 }
+
+/// Bytes of content that pay for one more byte of extensions, so that signed chunks of any usual size pass, and a body that
+/// is little but extensions does not.
+const CONTENT_PER_EXTENSION_BYTE: u64 = 8;
 
 /// Where in the grammar the next byte stands.
 ///
@@ -95,6 +103,7 @@ impl Decoder {
                     let take =
                         usize::try_from(*left).unwrap_or(usize::MAX).min(data.len()).min(most);
                     *left -= take as u64;
+                    self.content += take as u64;
                     if *left == 0 {
                         self.state = State::DataCr;
                     }
@@ -159,10 +168,15 @@ impl Decoder {
             _ => return Err(PeerError::Malformed("the chunk size line is malformed")),
         };
         if let State::Ext { .. } | State::AfterSize { .. } = self.state {
-            self.extension_bytes += 1;
-            if self.extension_bytes > limits.chunk_extensions {
+            self.extension += 1;
+            self.extensions += 1;
+            let most = limits.chunk_extensions;
+            let earned = self.content / CONTENT_PER_EXTENSION_BYTE;
+            if self.extension > most || self.extensions > most as u64 + earned {
                 return Err(PeerError::Malformed("the chunk extensions are too long"));
             }
+        } else {
+            self.extension = 0;
         }
         Ok(())
     }

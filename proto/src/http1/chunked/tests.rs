@@ -93,6 +93,153 @@ fn what_breaks_the_grammar_is_refused() {
 }
 
 #[test]
+fn white_space_stands_where_extensions_may_have_it_and_nowhere_else() {
+    for good in [
+        "5 ;a",
+        "5\t;a",
+        "5 \t ;a",
+        "5; a",
+        "5;\ta",
+        "5;a =b",
+        "5;a\t=b",
+        "5;a= b",
+        "5;a=\tb",
+        "5;a=b ;c",
+        "5;a=b\t;c",
+        "5;a ;b",
+        "5;a=\"x\" ;c",
+        "5;a=\"x\"\t;c",
+        "5;a=\" x\ty \"",
+        "5;a=b ",
+        "5;a=\"\"",
+        "5;a=\"\\\"\"",
+        "5;a=\"\\\t\"",
+        "5;a=\"\u{e9}\"",
+        "5;a=\"~\"",
+        "5;!#$%&'*+-.^_`|~=x",
+    ] {
+        let body = format!("{good}\r\nhello\r\n0\r\n\r\nrest");
+        let read = every_way(body.as_bytes()).expect(good);
+        assert_eq!(read, (b"hello".to_vec(), true, b"rest".to_vec()), "{good:?}");
+    }
+    for bad in [
+        "5 ",
+        "5\t",
+        "5 5",
+        "5 a",
+        "5 =a",
+        "5;a ",
+        "5;a\t",
+        "5;a b",
+        "5;a=b c",
+        "5;a= ",
+        "5; ",
+        "5;a=b=c",
+        "5;a=\"x\"y",
+        "5;a=\"x",
+        "5;a=\"x\\",
+        "5;a=\"x\u{7f}\"",
+        "5;a=\"\u{1f}\"",
+        "5;a=\"\\\u{7f}\"",
+        "5;a=\"\\\u{1f}\"",
+        "5;a=x\"y\"",
+        "5;a,b",
+        "5;a\u{b}",
+        "5\u{b};a",
+        "5;a=b;",
+        "5;;a",
+        "5\r;a",
+    ] {
+        let body = format!("{bad}\r\nhello\r\n0\r\n\r\n");
+        assert!(every_way(body.as_bytes()).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn sizes_have_their_bounds() {
+    assert_eq!(every_way(b"0000000000000005\r\nhello\r\n0\r\n\r\n").unwrap().0, b"hello");
+    assert!(every_way(b"00000000000000005\r\nhello\r\n0\r\n\r\n").is_err());
+    assert_eq!(every_way(b"7FFFFFFFFFFFFFFF\r\nx").unwrap(), (b"x".to_vec(), false, vec![]));
+    assert_eq!(every_way(b"8000000000000000\r\n").unwrap_err(), PeerError::TooLarge);
+    assert_eq!(every_way(b"0000000000000000\r\n\r\nrest").unwrap().2, b"rest");
+}
+
+fn decode_by(limits: &Limits, bytes: &[u8]) -> Result<bool, PeerError> {
+    let mut decoder = Decoder::default();
+    let mut data = Bytes::copy_from_slice(bytes);
+    loop {
+        match decoder.decode(&mut data, usize::MAX, limits)? {
+            Decoded::Data(_) => {}
+            Decoded::More => return Ok(false),
+            Decoded::End => return Ok(true),
+        }
+    }
+}
+
+#[test]
+fn the_limits_hold_to_the_byte() {
+    let limits =
+        Limits { chunk_extensions: 4, trailers: 10, trailer_fields: 2, ..Limits::default() };
+    // The semicolon counts, and white space before it.
+    for (lines, fine) in [
+        ("1;abc\r\nx\r\n0\r\n\r\n", true),
+        ("1;abcd\r\nx\r\n0\r\n\r\n", false),
+        ("1  ;a\r\nx\r\n0\r\n\r\n", true),
+        ("1   ;a\r\nx\r\n0\r\n\r\n", false),
+        // All of them together, ...
+        ("1;a\r\nx\r\n1;a\r\nx\r\n0\r\n\r\n", true),
+        ("1;a\r\nx\r\n1;ab\r\nx\r\n0\r\n\r\n", false),
+        // ... but for what the content has paid for: a byte for eight.
+        ("8;abc\r\n01234567\r\n0\r\n\r\n", true),
+        ("10;abc\r\n0123456701234567\r\n0;a\r\n\r\n", true),
+        ("f;abc\r\n012345670123456\r\n0;a\r\n\r\n", false),
+        ("28;abc\r\n0123456701234567012345670123456701234567\r\n1;abcd\r\nx\r\n0\r\n\r\n", false),
+        // The trailers: as bytes before the last line's end, and as lines.
+        ("0\r\nX: yyyy\r\n\r\n", true),
+        ("0\r\nX: yyyyyyyy\r\n\r\n", false),
+        ("0\r\nX:\r\nY:\r\n\r\n", true),
+        ("0\r\nX:\r\nY:\r\nZ:\r\n\r\n", false),
+    ] {
+        assert_eq!(decode_by(&limits, lines.as_bytes()).is_ok(), fine, "{lines:?}");
+    }
+    let one = Limits { trailers: 7, ..Limits::default() };
+    let few = Limits { trailers: 6, ..Limits::default() };
+    // The CR of the empty line is the seventh byte.
+    assert_eq!(decode_by(&one, b"0\r\nX: y\r\n\r\n"), Ok(true));
+    assert!(decode_by(&few, b"0\r\nX: y\r\n\r\n").is_err());
+}
+
+#[test]
+fn trailers_end_at_an_empty_line_and_nowhere_else() {
+    for (lines, rest) in [
+        ("0\r\n\r\n\r\n", Some("\r\n")),
+        ("0\r\nX: y\r\n\r\n\r\n", Some("\r\n")),
+        ("0\r\nX: y\r\nZ: \ta\r\n\r\nGET", Some("GET")),
+        ("0\r\nX: y\r\n", None),
+        ("0\r\nX: y", None),
+        ("0\r\n", None),
+        ("0\r\n\r", None),
+    ] {
+        let read = every_way(lines.as_bytes()).expect(lines);
+        assert_eq!(read, (vec![], rest.is_some(), rest.unwrap_or_default().into()), "{lines:?}");
+    }
+    for bad in [
+        "0\r\n X: y\r\n\r\n",
+        "0\r\n\tX: y\r\n\r\n",
+        "0\r\nX: y\r\n\tz\r\n\r\n",
+        "0\r\n\rX",
+        "0\r\nX: y\rz",
+        "0\r\nX: y\r\n\n",
+        "0\r\nX: y\r\n\rz",
+        "0\r\r\n",
+        "0\n\r\n",
+        "0\r\nX: y\r\r\n\r\n",
+    ] {
+        assert!(every_way(bad.as_bytes()).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
 fn extensions_and_trailers_are_bounded() {
     let flood = "1;a\r\nx\r\n".repeat(10_000);
     assert!(decode(flood.as_bytes(), &[]).is_err());
