@@ -30,6 +30,11 @@ enum State {
     Over,
 }
 
+/// Most bytes of a body, for which a DELETE has no use.
+fn most(cx: &Cx<'_>) -> u64 {
+    cx.site.config.limits.unwanted_body.min(64 << 10)
+}
+
 impl Delete {
     pub(super) fn start(
         request: Box<RequestHead>,
@@ -41,7 +46,7 @@ impl Delete {
         match delete.request.body {
             Incoming::None => delete.on_end(cx),
             Incoming::Length(_) | Incoming::Chunked => {
-                cx.answer(Answer::Grant(cx.site.config.limits.unwanted_body + 1));
+                cx.answer(Answer::Grant(most(cx) + 1));
             }
         }
         delete
@@ -49,7 +54,7 @@ impl Delete {
 
     pub(super) fn on_data(&mut self, data: &[u8], cx: &mut Cx<'_>) {
         self.dropped += data.len() as u64;
-        if self.dropped > cx.site.config.limits.unwanted_body {
+        if self.dropped > most(cx) {
             self.state = State::Over;
             refuse_last(cx, Status::CONTENT_TOO_LARGE, "a DELETE has no use for a body");
         }

@@ -19,7 +19,6 @@ both! {
     count_and_age_end_a_connection_without_uploads,
     a_refused_upload_does_not_end_the_pipeline,
     what_came_before_a_deadline_counts,
-    a_download_that_could_go_on_outlives_the_send_timeout,
     a_shutdown_takes_and_answers_what_was_sent,
     a_reload_takes_and_answers_what_was_sent,
     a_stalled_source_is_closed,
@@ -220,27 +219,6 @@ fn what_came_before_a_deadline_counts(kind: Kind) {
             client.response("PUT").status_is(201);
             assert!(site.has(&format!("{i}.bin")));
         }
-    }
-}
-
-fn a_download_that_could_go_on_outlives_the_send_timeout(kind: Kind) {
-    for tls in BOTH_WAYS {
-        let site = Site::with(kind, &[tls, &["--send-timeout", "1"]].concat());
-        let length = 64 << 20;
-        site.tree.sparse("www/big.bin", length);
-        let mut client = site.client();
-        client.begin(&get("/big.bin")).status_is(200);
-        let mut before = 0;
-        while_stopped(&site.server, || {
-            // All that is in the kernel, so that there is room in the socket.
-            client.patience(Duration::from_millis(300));
-            let read = std::panic::AssertUnwindSafe(|| before += client.count_up_to(1 << 20).0);
-            let _ = std::panic::catch_unwind(read);
-        });
-        client.patience(httpout_tests::PATIENCE);
-        let (after, end) = client.count();
-        assert_eq!(end, None, "{after} bytes more");
-        assert!(before + after <= length);
     }
 }
 
