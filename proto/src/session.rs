@@ -449,8 +449,7 @@ impl Session {
             stopping: self.stopping,
             ..About::default()
         };
-        let so_far =
-            SoFar { began: now.mono, method, status: None, received: 0, why: None, asked };
+        let so_far = SoFar { began: now.mono, method, status: None, received: 0, why: None, asked };
         let (id, turn) = (exchange.id(), Turn::Due(exchange));
         let (task, pacing, idle_since) = (None, None, None);
         self.active = Some(Active { id, turn, task, about, pacing, idle_since, so_far });
