@@ -52,9 +52,9 @@ inside() {
     bash -c 'cd /root/httpout && exec "$@"' bash "$@"
 }
 
-echo '== the first command: ./x run --rdirs www --wdir www --port 18080'
+echo '== the first command: ./x run www --wdir www --port 18080'
 SECONDS=0
-(inside ./x run --rdirs www --wdir www --port 18080) >"$dir/root/server.log" 2>&1 &
+(inside ./x run www --wdir www --port 18080) >"$dir/root/server.log" 2>&1 &
 server=$!
 until curl -sf -o /dev/null -T "$0" http://127.0.0.1:18080/upload; do
   kill -0 "$server" 2>/dev/null || { cat "$dir/root/server.log"; exit 1; }
