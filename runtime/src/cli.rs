@@ -385,7 +385,7 @@ pub struct Options {
 }
 
 /// Options that SIGHUP reads anew, where they are in the file; each stands in [`Config`].
-const RENEWED: [&str; 31] = [
+const RENEWED: [&str; 33] = [
     "rdirs",
     "wdir",
     "users",
@@ -413,6 +413,8 @@ const RENEWED: [&str; 31] = [
     "body-timeout",
     "body-rate",
     "send-timeout",
+    "keepalive-requests",
+    "keepalive-time",
     "max_client_errors",
     "close",
     "js-dirs",
