@@ -104,6 +104,6 @@ fn small() -> Limits {
     (limits.upload, limits.upload_window, limits.pipelined) = (Some(20), 5, 40);
     (limits.linger_bytes, limits.ranges, limits.requests) = (10, 2, 3);
     limits.client_errors = 2;
-    limits.age = Duration::from_secs(60);
+    limits.age = Some(Duration::from_secs(60));
     limits
 }

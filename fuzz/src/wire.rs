@@ -111,7 +111,7 @@ impl Talker {
                     Answer::AtEnd(bytes) => self.server.grant(id, bytes),
                 }
             }
-            Event::Refused { why, exchange } => {
+            Event::Refused { why, exchange, .. } => {
                 assert!(self.due.is_none(), "a refusal before the last request is answered");
                 self.talk.heard.push(Heard::Refused(why));
                 self.due = Some(exchange);
@@ -136,8 +136,8 @@ impl Talker {
                 self.respond(why.status().unwrap_or(Status::BAD_REQUEST));
             }
             Event::Writable { .. } => panic!("no body goes on"),
-            // Whether it comes depends on what has come by then.
-            Event::Sent { .. } | Event::ShutdownWrite => {}
+            // Whether these come depends on what has come by then.
+            Event::Sent { .. } | Event::Recheck { .. } | Event::ShutdownWrite => {}
         }
     }
 

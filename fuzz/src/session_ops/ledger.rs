@@ -201,6 +201,8 @@ impl Ledger {
             | Effect::Pull { .. }
             | Effect::Pace { .. }
             | Effect::Dismiss { .. }) => panic!("nobody asked for {effect:?}"),
+            // Nothing is told of what the socket holds, which a driver may do.
+            Effect::Recheck { .. } => {}
             Effect::ShutdownWrite => {
                 assert!(!std::mem::replace(&mut self.shut_down, true), "shut down twice");
             }

@@ -44,6 +44,8 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("port", "8080", "ifce: None, port: Number(8080)"),
     ("ifce", "eth0", r#"ifce: Some("eth0"), port: Number(80)"#),
     ("block_size", "64k", "block_size: 65536"),
+    ("index", "index.html", r#"index: Some("index.html")"#),
+    ("symlinks", "all", "symlinks: All"),
     ("user_agent", "me/1", r#"user_agent: "me/1""#),
     ("close", "true", "close: true"),
     ("maxc", "7", "maxc: 7"),
