@@ -179,6 +179,10 @@ fn plain(
         })
         .filter(|(start, end)| start < end)
         .collect();
+    // A suffix of an empty file is all of it (RFC 9110 §14.1.2).
+    if len == 0 && ranges.iter().any(|ask| matches!(ask, Ask::Suffix(1..))) {
+        return whole;
+    }
     if spans.is_empty() {
         return Expected { content_range: Some(format!("bytes */{len}")), ..Expected::error(416) };
     }

@@ -51,8 +51,8 @@ pub(crate) fn wrong(
     if reply.field("content-type") != Some(media_type) {
         return Some("a listing of the wrong form".into());
     }
-    if reply.field("cache-control") != Some("no-cache") || !reply.varies_by("Accept") {
-        return Some("a listing that may be kept".into());
+    if !reply.varies_by("Accept") {
+        return Some("a listing that is kept for other forms".into());
     }
     if request.is_head() {
         return None;

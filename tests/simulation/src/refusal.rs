@@ -102,7 +102,12 @@ impl World<'_> {
             return None;
         }
         let listed = self.records.get(&who).and_then(|record| record.listed.as_ref());
+        // Without validators, nothing is said of caches either.
+        let cached = self.rules.validators.then_some("no-cache");
         match (reply.status, listed) {
+            (200, Some(_)) if reply.field("cache-control") != cached => {
+                Some("a listing that may be kept".into())
+            }
             (200, Some(listed)) => {
                 crate::listing::wrong(reply, &asked.request, asking, listed, self.rights.as_ref())
             }

@@ -341,9 +341,10 @@ impl World<'_> {
         };
         match (status, fill) {
             (412, _) => states.iter().any(|state| !holds(request.condition(), state.as_deref())),
-            (413, _) => {
-                limits.upload.is_some_and(|most| request.announced().unwrap_or(body) > most)
-            }
+            (413, fill) => limits.upload.is_some_and(|most| {
+                request.announced().unwrap_or(body) > most
+                    || fill.is_some_and(|(runs, ..)| reach(runs, body) > most)
+            }),
             (404, Some((runs, _, form))) => {
                 !created_by(runs, form) && states.iter().any(Option::is_none)
             }
@@ -451,6 +452,11 @@ pub(crate) fn filled(
         content[at..at + len].copy_from_slice(now);
     }
     rest.is_empty().then_some(content)
+}
+
+/// Where the last of the runs ends.
+fn reach(runs: &[(u64, Option<u64>)], body: u64) -> u64 {
+    runs.iter().map(|&(at, len)| at + len.unwrap_or(body)).max().unwrap_or(0)
 }
 
 pub(crate) fn has_hole(mut end: u64, runs: &[(u64, Option<u64>)], body: u64) -> bool {
