@@ -116,8 +116,9 @@ pub(crate) enum What {
     Pass,
     /// The server answers, with this file if there is one.
     File(Place),
-    /// The hook answers; `len` is what it says of its length, which counts where there is no body (HEAD).
-    Answer { status: Status, body: Bytes, len: Option<u64> },
+    /// The hook answers; `len` is what it says of its length, which counts where there is no body (HEAD). `chunked`: the body
+    /// goes out in chunks.
+    Answer { status: Status, body: Bytes, len: Option<u64>, chunked: bool },
     /// The hook answers, and is asked for the body piece by piece.
     Read { status: Status, len: Option<u64> },
     /// The hook takes the request's body, and answers then.
@@ -145,7 +146,7 @@ impl Verdict {
     ///
     /// # Errors
     /// A status below 200, which ends no answer; a `Content-Length` that is not the body's. With an empty body it may say
-    /// what a GET would give, to HEAD.
+    /// what a GET would give, to HEAD. Both a length and a transfer coding.
     pub fn answer(status: Status, headers: Headers, body: Bytes) -> Result<Self, Fault> {
         is_final(status)?;
         let len = headers.len.filter(|_| body.is_empty());
@@ -155,7 +156,8 @@ impl Verdict {
         {
             return Err(Fault::Length { said, is: body.len() as u64 });
         }
-        Self::hook(What::Answer { status, body, len }, headers)
+        let chunked = headers.chunked;
+        Self::hook(What::Answer { status, body, len, chunked }, headers)
     }
 
     /// The hook answers and is [asked for the body](crate::Effect::Pull), as fast as the peer takes it: of the length that

@@ -6,6 +6,9 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
+    /// Methods that the server does not understand are read as others are, for a hook to answer; otherwise: 501. A site with a
+    /// [hook](crate::Config::hook) sets it.
+    pub other_methods: bool,
     /// Longest request line in bytes, without its CRLF; beyond: 414. RFC 9112 §3 asks for 8000 at least.
     pub request_line: usize,
     /// Longest field line in bytes, without its CRLF; beyond: 431.
@@ -83,6 +86,7 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            other_methods: false,
             request_line: 16 << 10,
             field_line: 16 << 10,
             head: 32 << 10,

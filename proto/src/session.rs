@@ -142,6 +142,7 @@ impl Session {
         // Probes come and go; who does not ask must not keep others out.
         limits.head_time = limits.head_time.min(ADMIN_TIME);
         limits.idle_time = Some(ADMIN_TIME);
+        limits.other_methods = false;
         let mut session = Self::new(site);
         session.wire = http1::Server::new(Arc::new(limits));
         session.role = Role::Admin;
@@ -464,6 +465,7 @@ impl Session {
         self.ask(now, |task, cx| task.on_abort(cx));
         let Some(active) = &mut self.active else { return };
         active.so_far.why = Some(why);
+        active.about.unfinished = true;
         self.leaving.extend(active.task.take().filter(Task::is_busy));
         if matches!(active.turn, Turn::Due(_)) && why.status().is_some() {
             self.speak(now, |cx| {
@@ -484,6 +486,7 @@ impl Session {
         let Some(Active { task, about, so_far, .. }) = self.active.take() else { return };
         self.leaving.extend(task.filter(Task::is_busy));
         if let Some(hook) = about.hook {
+            let complete = complete && !about.unfinished;
             self.effects.push_back(Effect::Dismiss { hook, complete });
         }
         if self.role == Role::Admin {

@@ -39,7 +39,7 @@ pub use crate::push::uploader;
 /// [shut down](Handle::shut_down) and the last connection is closed.
 ///
 /// # Errors
-/// A listening socket that the reactor does not take.
+/// A listening socket that the reactor does not take; or a part fails that the server cannot do without.
 pub async fn serve(server: Server, executor: Arc<Executor<'static>>) -> io::Result<()> {
     let Parts { shared, listeners, inputs } = server.into_parts();
     for input in inputs {
@@ -58,6 +58,5 @@ pub async fn serve(server: Server, executor: Arc<Executor<'static>>) -> io::Resu
         });
         executor.spawn(connections).detach();
     }
-    shared.over().await;
-    Ok(())
+    shared.over().await
 }

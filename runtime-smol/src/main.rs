@@ -1,6 +1,6 @@
 //! `httpout-smol`: the reference binary, on smol.
 
-use std::{future::pending, io, process::ExitCode, sync::Arc, thread};
+use std::{future::pending, io, process::ExitCode, sync::Arc};
 
 use async_executor::Executor;
 use httpout_runtime::{entry, push::Pushes};
@@ -18,8 +18,8 @@ fn run(server: Server) -> io::Result<()> {
     let executor: Arc<Executor<'static>> = Arc::default();
     for number in 1..entry::processors() {
         let executor = executor.clone();
-        let worker = thread::Builder::new().name(format!("worker-{number}"));
-        worker.spawn(move || async_io::block_on(executor.run(pending::<()>())))?;
+        let work = move || async_io::block_on(executor.run(pending::<()>()));
+        entry::worker(number, &server.handle(), work)?;
     }
     async_io::block_on(executor.run(serve(server, executor.clone())))
 }

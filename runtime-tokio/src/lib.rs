@@ -37,7 +37,7 @@ pub use crate::push::uploader;
 /// Serves on the runtime of the calling task until the server is [shut down](Handle::shut_down) and the last connection is closed.
 ///
 /// # Errors
-/// A listening socket that the runtime does not take.
+/// A listening socket that the runtime does not take; or a part fails that the server cannot do without.
 pub async fn serve(server: Server) -> io::Result<()> {
     serve_on(server, vec![runtime::Handle::current()]).await
 }
@@ -46,7 +46,7 @@ pub async fn serve(server: Server) -> io::Result<()> {
 /// least.
 ///
 /// # Errors
-/// A listening socket that the runtime does not take.
+/// A listening socket that the runtime does not take; or a part fails that the server cannot do without.
 pub async fn serve_on(server: Server, workers: Vec<runtime::Handle>) -> io::Result<()> {
     let Parts { shared, listeners, inputs } = server.into_parts();
     for input in inputs {
@@ -65,6 +65,5 @@ pub async fn serve_on(server: Server, workers: Vec<runtime::Handle>) -> io::Resu
             }
         }));
     }
-    shared.over().await;
-    Ok(())
+    shared.over().await
 }

@@ -1,6 +1,6 @@
 //! `httpout`: the reference binary, on tokio.
 
-use std::{future::pending, io, process::ExitCode, thread};
+use std::{future::pending, io, process::ExitCode};
 
 use httpout_runtime::{entry, push::Pushes};
 use httpout_tokio::{Server, push_on, serve_on};
@@ -20,8 +20,7 @@ fn run(server: Server) -> io::Result<()> {
     for number in 1..entry::processors() {
         let runtime = runtime()?;
         workers.push(runtime.handle().clone());
-        let worker = thread::Builder::new().name(format!("worker-{number}"));
-        worker.spawn(move || runtime.block_on(pending::<()>()))?;
+        entry::worker(number, &server.handle(), move || runtime.block_on(pending::<()>()))?;
     }
     first.block_on(serve_on(server, workers))
 }

@@ -32,6 +32,7 @@ use rustix::{
 };
 
 use crate::{
+    alarm::{self, Panicked},
     buffers,
     connection::direct::How,
     files::{
@@ -48,6 +49,8 @@ use crate::{
     tls::Tls,
 };
 
+/// What an effect comes to whose work panicked.
+const PANICKED: FsError = FsError::Other(io::ErrorKind::Other);
 /// Rounds of a busy connection before the others on its thread have their turn.
 const ROUNDS: usize = 32;
 
@@ -177,6 +180,20 @@ impl<T: Transport> Connection<T> {
         self.admission.shared()
     }
 
+    fn rounds(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut now = read_clocks();
+        for _ in 0..ROUNDS {
+            match self.round(now, cx) {
+                Poll::Ready(Round::More) => {}
+                Poll::Ready(Round::Late) => now = read_clocks(),
+                Poll::Ready(Round::Over) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// One round; `Pending` if nothing is left to do.
     fn round(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Round> {
         if let Some(round) = self.shake_hands(now, cx) {
@@ -257,7 +274,8 @@ impl<T: Transport> Connection<T> {
                 self.fetching = true;
                 let mailbox = self.mailbox.clone();
                 blocking::unblock(move || {
-                    output::fetch(&file, at, len);
+                    // What cannot be fetched is read when it is sent.
+                    let _ = alarm::contain(|| output::fetch(&file, at, len));
                     mailbox.post(Message::Fetched);
                 })
                 .detach();
@@ -285,7 +303,10 @@ impl<T: Transport> Connection<T> {
             Err(None) => return Poll::Pending,
             Err(Some(error)) => self.session.handle_broken(error.kind()),
             Ok(None) => self.session.handle_eof(),
-            Ok(Some(data)) => self.session.handle_data(data),
+            Ok(Some(data)) => {
+                self.admission.touch();
+                self.session.handle_data(data);
+            }
         }
         Poll::Ready(())
     }
@@ -674,7 +695,8 @@ impl<T: Transport> Connection<T> {
         let (offer, admission) = (self.offer.clone(), self.admission.clone());
         blocking::unblock(move || {
             let _admission = admission;
-            let result = encoded::encode(&fd, meta.len, key.1);
+            let result = alarm::contain(|| encoded::encode(&fd, meta.len, key.1));
+            let result = result.unwrap_or_else(|Panicked| Err(PANICKED));
             let waiters = match alone {
                 Some(waiter) => vec![waiter],
                 None => offer.encoded.made(&key, &result),
@@ -706,7 +728,8 @@ impl<T: Transport> Connection<T> {
         let (mailbox, admission) = (self.mailbox.clone(), self.admission.clone());
         blocking::unblock(move || {
             let _admission = admission;
-            mailbox.post(work().unwrap_or_else(|error| Message::Done(op, Err(error))));
+            let done = alarm::contain(work).unwrap_or_else(|Panicked| Err(PANICKED));
+            mailbox.post(done.unwrap_or_else(|error| Message::Done(op, Err(error))));
         })
         .detach();
     }
@@ -746,18 +769,9 @@ impl<T: Transport> Connection<T> {
 impl<T: Transport> Future for Connection<T> {
     type Output = ();
 
+    /// A panic ends this connection only, and not the thread that serves others.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut now = read_clocks();
-        for _ in 0..ROUNDS {
-            match self.round(now, cx) {
-                Poll::Ready(Round::More) => {}
-                Poll::Ready(Round::Late) => now = read_clocks(),
-                Poll::Ready(Round::Over) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        alarm::contain(|| self.rounds(cx)).unwrap_or(Poll::Ready(()))
     }
 }
 

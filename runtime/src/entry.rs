@@ -10,19 +10,16 @@ use std::{
     thread,
 };
 
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    iterator::Signals,
-};
-
 use crate::{
     ConfigError, LogFormat,
+    alarm::{self, Panicked},
     cli::{self, Options, Place, Task},
     creds,
     listen::{self, Port},
     log, notify,
     push::Pushes,
     serve::{Handle, Server},
+    signals::Obeyed,
     source::Sink,
 };
 
@@ -40,6 +37,10 @@ pub fn run(
         Some(Err(error)) => return refuse(&error, LogFormat::Text),
         None => {}
     }
+    let signals = match Obeyed::install() {
+        Ok(signals) => signals,
+        Err(error) => return fail(LogFormat::Text, &format!("cannot handle signals: {error}")),
+    };
     let read = {
         let args = args.clone();
         move || Options::parse_args(args.clone(), env::vars_os(), version)
@@ -59,15 +60,15 @@ pub fn run(
         tracing::warn!("{warning}");
     }
     match options.push().and_then(|plan| plan.map(Pushes::new).transpose()) {
-        Ok(Some(pushes)) => return upload(pushes, push, format),
+        Ok(Some(pushes)) => return upload(pushes, push, &signals, format),
         Ok(None) => {}
         Err(error) => return fail(format, &options.explain(&error)),
     }
     match bind(&options) {
         Ok(bound) => {
-            let started = start(&bound, &options, read);
+            let started = start(&bound, &options, read, &signals);
             let handle = bound.handle();
-            match started.and_then(|()| serve(bound)) {
+            match started.and_then(|()| contained(|| serve(bound))) {
                 Ok(()) => delivered(&handle, format),
                 Err(error) => fail(format, &format!("cannot serve: {error}")),
             }
@@ -89,31 +90,36 @@ fn delivered(handle: &Handle, format: LogFormat) -> ExitCode {
 fn upload(
     pushes: Pushes,
     push: impl FnOnce(Pushes) -> io::Result<bool>,
+    signals: &Obeyed,
     format: LogFormat,
 ) -> ExitCode {
-    let (stop, grace) = (pushes.stop(), pushes.grace());
-    let ended = Signals::new([SIGTERM, SIGINT]).and_then(|mut signals| {
-        let wait = move || {
-            signals.forever().next();
-            tracing::info!("ending: what is under way may go on for {} s", grace.as_secs_f64());
-            stop.ask();
-            let later = stop.clone();
-            // The process ends before, if all is uploaded.
-            let _ = thread::Builder::new().name("grace".into()).spawn(move || {
-                thread::sleep(grace);
-                later.abort();
-            });
-            signals.forever().next();
-            stop.abort();
-        };
-        thread::Builder::new().name("signals".into()).spawn(wait)?;
-        push(pushes)
-    });
-    match ended {
+    signals.push(pushes.stop(), pushes.grace());
+    match contained(|| push(pushes)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => fail(format, &format!("cannot upload: {error}")),
     }
+}
+
+/// A panic of the main thread is an error like others.
+fn contained<R>(work: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+    let panicked = |Panicked| Err(io::Error::other("the main thread panicked"));
+    alarm::contain(work).unwrap_or_else(panicked)
+}
+
+/// Starts a thread that serves connections of this server. If its work ends, the server ends with an error.
+///
+/// # Errors
+/// Those of starting a thread.
+pub fn worker(
+    number: usize,
+    handle: &Handle,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    let (name, handle) = (format!("worker-{number}"), handle.clone());
+    let part = format!("the thread {name}");
+    thread::Builder::new().name(name).spawn(move || handle.rely_on(&part, work))?;
+    Ok(())
 }
 
 /// Number of processors that may be used.
@@ -200,15 +206,13 @@ fn is_secure(listener: &TcpListener, places: &[Place<'_>]) -> bool {
 fn start(
     bound: &Server,
     options: &Options,
-    read: impl Fn() -> Result<Options, clap::Error> + Send + 'static,
+    read: impl Fn() -> Result<Options, clap::Error> + Send + Sync + 'static,
+    signals: &Obeyed,
 ) -> io::Result<()> {
     // Before anybody is told that the server is there: who waits for that may send a signal next.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let handle = bound.handle();
-    let obeyed = options.clone();
-    thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || obey_signals(&mut signals, &handle, &obeyed, &read))?;
+    let (handle, started) = (bound.handle(), options.clone());
+    let renew = move || reload(&handle, &started, &read);
+    signals.serve(&bound.handle(), options.grace(), renew);
     let mut urls = listen::urls("http", bound.listeners());
     urls.extend(listen::urls("https", bound.secure_listeners()));
     let admin = listen::urls("http", bound.admin_listeners());
@@ -234,41 +238,6 @@ fn show(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
-}
-
-/// SIGHUP reads the options in the file, rules, users, certificates and the script anew. The first other signal lets requests finish, for so long; the second one does not.
-fn obey_signals(
-    signals: &mut Signals,
-    handle: &Handle,
-    options: &Options,
-    read: &impl Fn() -> Result<Options, clap::Error>,
-) {
-    let grace = options.grace();
-    let mut first = true;
-    for signal in signals.forever() {
-        if signal == SIGHUP {
-            reload(handle, options, read);
-            continue;
-        }
-        if !std::mem::take(&mut first) {
-            handle.abort();
-            continue;
-        }
-        // Told first: without connections, the process ends at once.
-        notify::stopping();
-        tracing::info!(connections = handle.connections(), "ending: no more requests are taken");
-        handle.shut_down();
-        let handle = handle.clone();
-        // The process ends before, if all requests are answered.
-        let patience = thread::Builder::new().name("grace".into());
-        let spawned = patience.spawn(move || {
-            thread::sleep(grace);
-            handle.abort();
-        });
-        if spawned.is_err() {
-            return;
-        }
-    }
 }
 
 /// What is broken changes nothing.

@@ -78,7 +78,8 @@ pub trait Service: fmt::Debug + Send {
         drop(reply);
     }
 
-    /// The request is over, or its connection is. `complete`: the answer went out to its last byte.
+    /// The request is over, or its connection is. `complete`: the answer went out to its last byte, and the request's body did not
+    /// break off; where the hook takes the body, it has all of it.
     fn close(&mut self, complete: bool) {
         let _ = complete;
     }

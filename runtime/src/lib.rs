@@ -1,6 +1,7 @@
 //! What every runtime of httpout needs and no runtime owns: the driver of a connection over a small [`Transport`], files
 //! beneath their directories, the acceptor, the command line.
 
+mod alarm;
 mod buffers;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -39,6 +40,8 @@ mod request_log;
 mod rights;
 mod serve;
 mod server;
+#[cfg(feature = "cli")]
+mod signals;
 mod source;
 #[cfg(feature = "tls")]
 pub mod tls;

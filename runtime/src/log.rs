@@ -1,6 +1,11 @@
 //! The log on standard error.
 
-use std::io::{self, Write};
+use std::{
+    env,
+    io::{self, Write},
+    panic::{self, PanicHookInfo},
+    thread,
+};
 
 use tracing::{
     Level,
@@ -16,6 +21,27 @@ pub fn start(format: LogFormat) {
     let log = logger(format, filter, io::stderr);
     // Only an embedding program could have set one before, and then it is that program's to say where events go.
     let _ = dispatcher::set_global_default(log);
+    let with_backtrace = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        log_panic(info);
+        if env::var_os("RUST_BACKTRACE").is_some() {
+            with_backtrace(info);
+        }
+    }));
+}
+
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let place = info.location().map(ToString::to_string);
+    let thread = thread::current();
+    tracing::error!(
+        thread = thread.name().unwrap_or_default(),
+        "panicked at {}: {}; this is a bug: please report it",
+        place.as_deref().unwrap_or("an unknown place"),
+        text.unwrap_or("no message"),
+    );
 }
 
 fn logger<W: Write + 'static>(

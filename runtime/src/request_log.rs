@@ -18,7 +18,7 @@ use self::{
     reqlog::Event,
     writer::{PATIENCE, Sink, Writer},
 };
-use crate::record::LogFormat;
+use crate::{alarm::Alarm, record::LogFormat};
 
 /// Where requests are logged, and how.
 #[derive(Clone, Debug, Default)]
@@ -47,12 +47,12 @@ impl Logs {
     ///
     /// # Errors
     /// Those of opening the file, or of starting a thread.
-    pub(crate) fn open(options: &LogOptions) -> io::Result<Self> {
-        let access = options.access.as_ref().map(|path| Writer::start(Sink::open(path)?));
+    pub(crate) fn open(options: &LogOptions, alarm: &Alarm) -> io::Result<Self> {
+        let access = options.access.as_ref().map(|path| Writer::start(Sink::open(path)?, alarm));
         let reqlog = options
             .reqlog
             .clone()
-            .map(|reqlog| Writer::start(Sink::stderr()).map(|writer| (reqlog, writer)));
+            .map(|reqlog| Writer::start(Sink::stderr(), alarm).map(|writer| (reqlog, writer)));
         let (access, reqlog) = (access.transpose()?, reqlog.transpose()?);
         Ok(Self { access, format: options.format, reqlog, reqlog_format: options.reqlog_format })
     }

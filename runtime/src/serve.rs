@@ -213,6 +213,14 @@ impl Handle {
         self.0.renew(config)
     }
 
+    /// Runs a part that the server cannot do without, on this thread. If it ends, the server's `serve` resolves with an error.
+    #[cfg(any(feature = "cli", test))]
+    pub(crate) fn rely_on(&self, part: &str, work: impl FnOnce()) {
+        let alarm = &self.0.alarm;
+        alarm.watch(part, work);
+        alarm.raise(format!("{part} has ended"));
+    }
+
     /// Opens the access log's file anew, which was renamed, say.
     pub fn reopen_logs(&self) {
         self.0.logs.reopen();
@@ -255,11 +263,23 @@ impl Handle {
 /// only by the future, so that whoever is accepted after that finds it.
 pub fn feed<A: Acceptor>(shared: Arc<Shared>, input: Input) -> impl Future<Output = ()> {
     let announced = input::announce(&shared, &input);
-    input::feed(shared, input, announced, A::sleep)
+    let alarm = shared.alarm.clone();
+    let part = format!("the input from {}", input.source.name());
+    async move { alarm.watch_task(&part, input::feed(shared, input, announced, A::sleep)).await }
 }
 
 /// Accepts until the server is shut down; `spawn` gets each connection.
 pub async fn accept<A: Acceptor>(
+    acceptor: A,
+    shared: Arc<Shared>,
+    door: Door,
+    spawn: impl FnMut(TcpStream, Admission),
+) {
+    let alarm = shared.alarm.clone();
+    alarm.watch_task("the acceptor", accept_all(acceptor, shared, door, spawn)).await;
+}
+
+async fn accept_all<A: Acceptor>(
     mut acceptor: A,
     shared: Arc<Shared>,
     door: Door,
@@ -295,14 +315,83 @@ pub async fn accept<A: Acceptor>(
                 shared.offer().roots.clear_cache();
                 rest = Some(Instant::now() + REST);
             }
+            Some(Err(error)) if is_broken(&error) => {
+                return shared.alarm.raise(format!(
+                    "a listening socket accepts no more connections: {error}; start the server again"
+                ));
+            }
             // That connection was lost before it was taken.
             Some(Err(error)) => tracing::debug!(%error, "accept"),
         }
     }
 }
 
+/// The socket does not listen any more: a process that has it too can have shut it down.
+fn is_broken(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    [Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::OPNOTSUPP].iter().any(|e| errno == Some(*e))
+}
+
 /// File descriptors or memory ran out: to try again at once would be to spin.
 fn ran_out(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].iter().any(|e| errno == Some(*e))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    /// Gives one error, or panics.
+    struct Broken(Option<Errno>);
+
+    impl Acceptor for Broken {
+        fn poll_accept(
+            &mut self,
+            _: &mut Context<'_>,
+        ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+            Poll::Ready(Err(self.0.expect("on purpose").into()))
+        }
+
+        fn sleep(_: Instant) -> impl Future<Output = ()> + Send {
+            future::pending()
+        }
+    }
+
+    fn shared() -> Arc<Shared> {
+        let mut config = Config::default();
+        config.rdirs = vec![std::env::temp_dir()];
+        Shared::new(config, Options::default()).unwrap()
+    }
+
+    /// Why the server of this acceptor ended.
+    fn failure(acceptor: Broken) -> String {
+        let shared = shared();
+        block_on(accept(acceptor, shared.clone(), Door::Public, |_, _| {}));
+        let failure = block_on(shared.over()).unwrap_err();
+        assert!(shared.is_stopping());
+        failure.to_string()
+    }
+
+    #[test]
+    fn without_its_acceptor_a_server_ends_with_an_error() {
+        let failures = [failure(Broken(None)), failure(Broken(Some(Errno::INVAL)))];
+        assert!(failures[0].contains("the acceptor panicked"), "{failures:?}");
+        assert!(failures[1].contains("accepts no more connections"), "{failures:?}");
+    }
+
+    #[test]
+    fn without_a_worker_a_server_ends_with_an_error() {
+        for (work, says) in [
+            (Box::new(|| {}) as Box<dyn FnOnce()>, "worker-1 has ended"),
+            (Box::new(|| panic!("on purpose")), "worker-1 panicked"),
+        ] {
+            let handle = Handle(shared());
+            handle.rely_on("worker-1", work);
+            let failure = block_on(handle.0.over()).unwrap_err().to_string();
+            assert!(failure.contains(says), "{failure}");
+        }
+    }
 }

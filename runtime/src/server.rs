@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{
@@ -21,6 +22,7 @@ use httpout_proto::{
 use rustix::fd::OwnedFd;
 
 use crate::{
+    alarm::Alarm,
     files::{Roots, encoded::Encoded, list::Budget},
     held::Held,
     hook::Hook,
@@ -37,7 +39,8 @@ use crate::{
 const REFUSED_AT_ONCE: usize = 256;
 /// Peers whose first refusal is remembered, so that it is logged once.
 const REFUSALS_NOTED: usize = 1024;
-/// Connections on the admin address at a time; more are closed.
+/// Connections on the admin address at a time. One more takes the place of the one that has been silent longest: clients
+/// that only stay connected must not keep probes out.
 const ADMIN_AT_ONCE: usize = 64;
 /// Larger blocks would be copied for nothing, and each thread has one.
 const LARGEST_BLOCK: usize = 1 << 20;
@@ -103,6 +106,8 @@ pub struct Shared {
     clients: Mutex<Clients>,
     /// Inputs that are not over.
     inputs: AtomicUsize,
+    /// What the server cannot do without reports its failure here.
+    pub(crate) alarm: Alarm,
     stopping: AtomicBool,
     stop: Event,
     drained: Event,
@@ -168,7 +173,8 @@ struct Clients {
     peers: HashMap<IpAddr, usize>,
     admitted: usize,
     refused: usize,
-    admin: usize,
+    /// Connections on the admin address, the one first that has been silent longest.
+    admin: Vec<u64>,
     /// A client was let in.
     had_one: bool,
     /// Whose first refusal was logged, and by which limit.
@@ -212,7 +218,8 @@ impl Shared {
     /// A directory that cannot be had.
     pub fn new(config: Config, mut options: Options) -> Result<Arc<Self>, ConfigError> {
         let site = check(config, &options)?;
-        let logs = Logs::open(&options.log).map_err(|error| ConfigError {
+        let alarm = Alarm::default();
+        let logs = Logs::open(&options.log, &alarm).map_err(|error| ConfigError {
             option: "access-log",
             problem: format!("cannot be written: {error}"),
             help: "name a file in a directory that this user may write to, or - for standard output",
@@ -240,6 +247,7 @@ impl Shared {
             feeds: AtomicUsize::new(0),
             clients: Mutex::default(),
             inputs: AtomicUsize::new(0),
+            alarm,
             stopping: AtomicBool::new(false),
             stop: Event::new(),
             drained: Event::new(),
@@ -315,7 +323,6 @@ impl Shared {
             );
         }
         let entry = match door {
-            Door::Admin if clients.admin >= ADMIN_AT_ONCE => return None,
             Door::Admin => Entry::Admin,
             Door::Public | Door::Secure if !full => Entry::Admitted,
             Door::Public | Door::Secure if clients.refused >= REFUSED_AT_ONCE => return None,
@@ -325,7 +332,7 @@ impl Shared {
             self.metrics.connection(entry == Entry::Refused);
         }
         match entry {
-            Entry::Admin => clients.admin += 1,
+            Entry::Admin => clients.make_room_for_admin(),
             Entry::Refused => clients.refused += 1,
             Entry::Admitted => {
                 clients.admitted += 1;
@@ -335,6 +342,9 @@ impl Shared {
         }
         clients.next += 1;
         let id = clients.next;
+        if entry == Entry::Admin {
+            clients.admin.push(id);
+        }
         Some(Admission { shared: self.clone(), id, peer, port, entry, tls })
     }
 
@@ -362,11 +372,24 @@ impl Shared {
     }
 
     /// Resolves when it was [shut down](Self::shut_down) and neither a connection nor an input is left.
-    pub async fn over(&self) {
-        self.stopped().await;
-        let inputs = || self.inputs.load(Ordering::SeqCst);
-        wait_for(&self.drained, || inputs() == 0 && lock(&self.clients).is_empty()).await;
+    ///
+    /// # Errors
+    /// A part has failed that the server cannot do without: an acceptor, a worker, an input or a log. Connections are cut.
+    pub async fn over(&self) -> io::Result<()> {
+        let drained = async {
+            self.stopped().await;
+            let inputs = || self.inputs.load(Ordering::SeqCst);
+            wait_for(&self.drained, || inputs() == 0 && lock(&self.clients).is_empty()).await;
+            Ok(())
+        };
+        let failed = async { Err(self.alarm.raised().await) };
+        let over = future::or(failed, drained).await;
+        if over.is_err() {
+            self.shut_down();
+            self.abort();
+        }
         self.logs.flush();
+        over
     }
 
     /// Resolves once [`shut_down`](Self::shut_down) was called.
@@ -556,6 +579,16 @@ impl Admission {
         (self.peer, self.port).into()
     }
 
+    /// The client has sent something.
+    pub(crate) fn touch(&self) {
+        if self.entry == Entry::Admin {
+            let admin = &mut lock(&self.shared.clients).admin;
+            if let Some(at) = admin.iter().position(|id| *id == self.id) {
+                admin[at..].rotate_left(1);
+            }
+        }
+    }
+
     /// The connection's number: no other has it.
     pub(crate) fn id(&self) -> u64 {
         self.id
@@ -564,7 +597,13 @@ impl Admission {
     /// A session for the connection, what is served to it, and the box where it is told of a change.
     pub(crate) fn session(&self) -> (Session, Arc<Offer>, Arc<Mailbox>) {
         let mailbox = Arc::new(Mailbox::default());
-        lock(&self.shared.clients).open.insert(self.id, mailbox.clone());
+        let mut clients = lock(&self.shared.clients);
+        clients.open.insert(self.id, mailbox.clone());
+        if self.entry == Entry::Admin && !clients.admin.contains(&self.id) {
+            // Another connection took its place before it began.
+            mailbox.post(Message::Abort);
+        }
+        drop(clients);
         // Seen here, or told by the mailbox.
         if self.shared.is_stopping() {
             mailbox.post(Message::ShutDown);
@@ -597,7 +636,7 @@ impl Drop for Admission {
             }
             Entry::Refused => clients.refused -= 1,
             Entry::Admin => {
-                clients.admin -= 1;
+                clients.admin.retain(|other| *other != self.id);
                 return;
             }
         }
@@ -613,6 +652,15 @@ impl Drop for Admission {
 }
 
 impl Clients {
+    fn make_room_for_admin(&mut self) {
+        while self.admin.len() >= ADMIN_AT_ONCE {
+            let silent = self.admin.remove(0);
+            if let Some(mailbox) = self.open.get(&silent) {
+                mailbox.post(Message::Abort);
+            }
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.admitted == 0 && self.refused == 0
     }

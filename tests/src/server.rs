@@ -66,6 +66,14 @@ impl Server {
         Self::run_reading(command, Stdio::null())
     }
 
+    /// As [`run`](Self::run); does something to the process before its banner is waited for.
+    #[track_caller]
+    pub fn run_while(mut command: Command, meanwhile: impl FnOnce(Pid)) -> Self {
+        let (child, outputs) = spawn(&mut command, Stdio::null());
+        meanwhile(Pid::from_child(&child));
+        Self::greeted(&command, child, outputs)
+    }
+
     /// As [`start`](Self::start), with a pipe into the server's standard input.
     #[track_caller]
     pub fn fed(kind: Kind, args: &[&str]) -> (Self, ChildStdin) {
@@ -195,12 +203,19 @@ impl Server {
 
     /// Waits for the end of the process.
     #[track_caller]
-    pub fn exit(mut self) -> Exit {
+    pub fn exit(self) -> Exit {
+        let exit = self.crash();
+        assert!(!exit.stderr.contains("panicked at"), "the server panicked:\n{}", exit.stderr);
+        exit
+    }
+
+    /// Waits for the end of a process that a test has made panic.
+    #[track_caller]
+    pub fn crash(mut self) -> Exit {
         let status =
             until("the server ends", || self.child.try_wait().expect("a child can be waited for"));
         self.ended = true;
         let (stdout, stderr) = self.outputs.take().map(Outputs::collect).unwrap_or_default();
-        assert!(!stderr.contains("panicked at"), "the server panicked:\n{stderr}");
         Exit { code: status.code(), stdout, stderr }
     }
 
@@ -229,8 +244,15 @@ impl Server {
 
     /// Runs a command that is expected to end by itself.
     #[track_caller]
-    pub fn ends(mut command: Command) -> Exit {
+    pub fn ends(command: Command) -> Exit {
+        Self::ends_after(command, |_| {})
+    }
+
+    /// As [`ends`](Self::ends); does something to the process before its end is waited for.
+    #[track_caller]
+    pub fn ends_after(mut command: Command, meanwhile: impl FnOnce(Pid)) -> Exit {
         let (child, outputs) = spawn(&mut command, Stdio::null());
+        meanwhile(Pid::from_child(&child));
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         Self { child, address, admin: None, outputs: Some(outputs), ended: false }.exit()
     }

@@ -127,10 +127,16 @@ impl Traced {
     /// Attaches to a process; returns when every thread of it is watched. `args` choose the calls (`-e trace=…`, `-e inject=…`).
     #[track_caller]
     pub fn attach(pid: Pid, args: &[&str]) -> Self {
+        Self::attach_thread(pid, &[&["-f"], args].concat())
+    }
+
+    /// As [`attach`](Self::attach), for one thread.
+    #[track_caller]
+    pub fn attach_thread(pid: Pid, args: &[&str]) -> Self {
         let tree = Tree::new();
         let log = tree.path("calls");
         let mut command = Command::new("strace");
-        command.args(["-f", "-s", "64", "-p", &pid.to_string(), "-o"]).arg(&log).args(args);
+        command.args(["-s", "64", "-p", &pid.to_string(), "-o"]).arg(&log).args(args);
         let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut strace =
             Killed(child.unwrap_or_else(|e| panic!("the tests need strace; install it ({e})")));

@@ -65,12 +65,7 @@ impl Request {
 
 /// What a request of this method does to a resource.
 pub(super) fn action(method: Method) -> Action {
-    match method {
-        Method::Get | Method::Head | Method::Options => Action::Read,
-        Method::Put | Method::Post | Method::Patch | Method::Delete | Method::Source => {
-            Action::Write
-        }
-    }
+    if method.is_safe() { Action::Read } else { Action::Write }
 }
 
 /// Begins to answer a request; `None` if nothing remains to be done.
@@ -97,13 +92,13 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
         return Admin::start(&head, &target, cx).map(Task::Admin);
     }
     let casts = cx.site.config.icecast && cast::is_source(&head);
-    if cx.site.config.hook && !casts && head.method != Method::Source && !own::is_clock(&target) {
+    if cx.site.config.hook && !casts && !own::is_clock(&target) {
         return ask(head, target, cx);
     }
     let resolved = match head.method {
         // Without rules, a source's path need not lead to a directory.
         Method::Put | Method::Source if casts && !cx.site.mounts.has_rules() => Resolved::Nothing,
-        Method::Source if !casts => {
+        Method::Source | Method::Other(_) if !casts => {
             refuse_peer(PeerError::Method, cx);
             return None;
         }
@@ -121,7 +116,12 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
             return None;
         }
         Method::Get | Method::Head => cx.site.mounts.resolve(&target.path),
-        Method::Put | Method::Post | Method::Patch | Method::Delete | Method::Source => {
+        Method::Put
+        | Method::Post
+        | Method::Patch
+        | Method::Delete
+        | Method::Source
+        | Method::Other(_) => {
             let resolved = resolve_write(&target, cx);
             if refuses_write(&target, &resolved, cx) {
                 return None;
@@ -138,11 +138,16 @@ fn ask(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Task> 
     let resolved = match head.method {
         // A browser sends no password with a preflight, and what is reserved is no file.
         Method::Options => Resolved::Nothing,
-        Method::Get | Method::Head if target.is_reserved() => Resolved::Nothing,
-        Method::Get | Method::Head => cx.site.mounts.resolve(&target.path),
-        Method::Put | Method::Post | Method::Patch | Method::Delete | Method::Source => {
-            resolve_write(&target, cx)
-        }
+        method if method.is_safe() && target.is_reserved() => Resolved::Nothing,
+        method if method.is_safe() => cx.site.mounts.resolve(&target.path),
+        Method::Get
+        | Method::Head
+        | Method::Put
+        | Method::Post
+        | Method::Patch
+        | Method::Delete
+        | Method::Source
+        | Method::Other(_) => resolve_write(&target, cx),
     };
     let request = Request { head, target, resolved };
     if cx.site.mounts.has_rules() {
@@ -155,6 +160,11 @@ fn ask(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Task> 
 pub(super) fn begin_asked(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
     if request.head.method == Method::Options {
         options(&request.head, cx);
+        return None;
+    }
+    // Source clients that may cast were not asked about.
+    if matches!(request.head.method, Method::Source | Method::Other(_)) {
+        refuse_peer(PeerError::Method, cx);
         return None;
     }
     if keeps_nothing(request.head.method, cx) {
@@ -203,7 +213,7 @@ pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
         }
     };
     match head.method {
-        Method::Options | Method::Source => None,
+        Method::Options | Method::Source | Method::Other(_) => None,
         Method::Get | Method::Head if target.directory => match cx.site.config.index.clone() {
             Some(name) => Index::start(head, target, place, &name, cx),
             None => directory(head, target, place, cx),

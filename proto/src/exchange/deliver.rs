@@ -139,6 +139,7 @@ impl Deliver {
 
     /// Hands the body to the hook, which wants it. `ended`: it is whole already.
     pub(super) fn to_hook(hook: OpId, request: &RequestHead, ended: bool, cx: &mut Cx<'_>) -> Task {
+        cx.about.unfinished = true;
         let mut deliver = Self {
             id: hook,
             hooked: true,

@@ -158,6 +158,7 @@ impl Hooked {
 
     /// The hook, which has taken the body of the request, answers.
     pub(super) fn conclude(hook: OpId, verdict: Verdict, cx: &mut Cx<'_>) -> Task {
+        cx.about.unfinished = false;
         let mut hooked = Self {
             hook,
             request: None,
@@ -195,11 +196,21 @@ impl Hooked {
                 return None;
             }
             What::Pass | What::File(_) => return self.proceed(cx),
-            What::Answer { status, len: Some(len), .. } if is_head && !status.has_no_content() => {
+            What::Answer { status, .. } if status.has_no_content() => {
+                cx.answer(Answer::Whole(head(cx.site, status), Vec::new()));
+            }
+            What::Answer { status, len: Some(len), .. } if is_head => {
                 cx.answer(Answer::Sized(head(cx.site, status), len));
                 cx.answer(Answer::Finish);
             }
-            What::Answer { status, body, len: None | Some(0) } => {
+            What::Answer { status, body, chunked: true, .. } => {
+                cx.answer(Answer::Live(head(cx.site, status)));
+                if !body.is_empty() && !is_head {
+                    cx.answer(Answer::Part(Part::Bytes(body)));
+                }
+                cx.answer(Answer::Finish);
+            }
+            What::Answer { status, body, len: None | Some(0), .. } => {
                 let body = vec![Part::Bytes(body)];
                 cx.answer(Answer::Whole(head(cx.site, status), body));
             }

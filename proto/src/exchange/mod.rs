@@ -94,6 +94,8 @@ pub(crate) struct About {
     pub(crate) user: Option<Arc<str>>,
     /// By what name a hook knows it, if one was asked.
     pub(crate) hook: Option<OpId>,
+    /// Its body is broken, or a hook takes it and does not have all of it.
+    pub(crate) unfinished: bool,
     /// Fields that the hook adds to its answer.
     pub(crate) lines: Option<Lines>,
     /// The hook wants the connection to close.

@@ -8,7 +8,7 @@ use super::{
     head::{parse_digits, parse_fields},
     message::Status,
 };
-use crate::error::PeerError;
+use crate::{error::PeerError, limits::Limits};
 
 /// How the end of an answer's body is known (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Kind for Answers {
         status_line(line).map(|_| ())
     }
 
-    fn parse(bytes: Bytes, scan: Scan) -> Result<Answer, PeerError> {
+    fn parse(bytes: Bytes, scan: Scan, _: &Limits) -> Result<Answer, PeerError> {
         let (minor, status) = status_line(scan.start_line(&bytes))?;
         let fields = parse_fields(bytes, scan.fields, scan.count)?;
         let (body, length) = body_length(&fields, status, minor)?;

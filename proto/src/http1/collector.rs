@@ -23,7 +23,7 @@ pub(crate) trait Kind {
     fn check_start(line: &[u8]) -> Result<(), PeerError>;
 
     /// Parses a whole head.
-    fn parse(bytes: Bytes, scan: Scan) -> Result<Self::Head, PeerError>;
+    fn parse(bytes: Bytes, scan: Scan, limits: &Limits) -> Result<Self::Head, PeerError>;
 }
 
 /// Collects one head. Holds no buffer while nothing of the head has come.
@@ -72,7 +72,7 @@ impl<K: Kind> Collector<K> {
             bytes.truncate(end);
             let scan = partial.scan;
             self.partial = None;
-            return self.parse(bytes.into(), scan);
+            return self.parse(bytes.into(), scan, limits);
         }
         let mut scan = Scan::default();
         let end = scan.run::<K>(data, limits).inspect_err(|_| {
@@ -88,12 +88,17 @@ impl<K: Kind> Collector<K> {
         // A copy, so that a small head does not keep a large read buffer alive.
         let bytes = Bytes::copy_from_slice(&data[..end]);
         data.advance(end);
-        self.parse(bytes, scan)
+        self.parse(bytes, scan, limits)
     }
 
-    fn parse(&mut self, bytes: Bytes, scan: Scan) -> Result<Option<K::Head>, PeerError> {
+    fn parse(
+        &mut self,
+        bytes: Bytes,
+        scan: Scan,
+        limits: &Limits,
+    ) -> Result<Option<K::Head>, PeerError> {
         let line = bytes.clone();
-        K::parse(bytes, scan).map(Some).inspect_err(|_| {
+        K::parse(bytes, scan, limits).map(Some).inspect_err(|_| {
             self.refused = Some(String::from_utf8_lossy(scan.start_line(&line)).into_owned());
         })
     }

@@ -33,8 +33,8 @@ impl Kind for Requests {
         RequestLine::parse(line).map(|_| ())
     }
 
-    fn parse(bytes: Bytes, scan: Scan) -> Result<RequestHead, PeerError> {
-        parse(bytes, scan)
+    fn parse(bytes: Bytes, scan: Scan, limits: &Limits) -> Result<RequestHead, PeerError> {
+        parse(bytes, scan, limits.other_methods)
     }
 }
 
@@ -75,10 +75,11 @@ impl<'a> RequestLine<'a> {
     }
 }
 
-fn parse(bytes: Bytes, scan: Scan) -> Result<RequestHead, PeerError> {
+fn parse(bytes: Bytes, scan: Scan, other_methods: bool) -> Result<RequestHead, PeerError> {
     let line = RequestLine::parse(scan.start_line(&bytes))?;
     let minor = line.minor.min(1);
-    let method = Method::from_token(line.method);
+    let read = if other_methods { Method::from_any_token } else { Method::from_token };
+    let method = read(line.method);
     let target = method.map(|method| parse_target(line.target, method));
     let fields = parse_fields(bytes, scan.fields, scan.count)?;
     check_host(&fields, minor)?;
@@ -193,7 +194,8 @@ fn parse_target(target: &str, method: Method) -> Result<Target, PeerError> {
             | Method::Post
             | Method::Patch
             | Method::Delete
-            | Method::Source => Err(PeerError::Malformed("the target * is for OPTIONS only")),
+            | Method::Source
+            | Method::Other(_) => Err(PeerError::Malformed("the target * is for OPTIONS only")),
         };
     }
     let rest = ["http://", "https://"].into_iter().find_map(|scheme| {

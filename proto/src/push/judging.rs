@@ -52,7 +52,7 @@ impl Push {
         let stale = stale && matches!(why, PeerError::Truncated | PeerError::Broken(_));
         // RFC 9110 §9.2.2: PUT, DELETE and HEAD may be made twice; POST only if it cannot have been seen.
         let idempotent = match current.method(&self.options) {
-            Method::Post | Method::Patch | Method::Source => false,
+            Method::Post | Method::Patch | Method::Source | Method::Other(_) => false,
             Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options => true,
         };
         let harmless = idempotent || stale || !current.sent_some;

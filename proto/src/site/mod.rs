@@ -246,7 +246,8 @@ impl Config {
         })?;
         self.live |= self.icecast;
         let mounts = Mounts::new(&self)?;
-        let limits = Arc::new(self.limits.clone());
+        let other_methods = self.hook || self.limits.other_methods;
+        let limits = Arc::new(Limits { other_methods, ..self.limits.clone() });
         Ok(Arc::new(Site { config: self, limits, headers, mounts }))
     }
 }

@@ -35,8 +35,10 @@ impl Task {
     /// # Errors
     /// What is wrong with the words behind the task; or its help, as in [`Options::parse_args`].
     pub fn parse_args(args: &[OsString]) -> Option<Result<Self, Error>> {
+        // Without the options, which take time to describe.
+        let tasks = Self::augment_subcommands(Command::new("httpout"));
+        tasks.find_subcommand(args.get(1)?)?;
         let mut command = command();
-        command.find_subcommand(args.get(1)?)?;
         let task = command
             .try_get_matches_from_mut(args)
             .and_then(|matches| Self::from_arg_matches(&matches));

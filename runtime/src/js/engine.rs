@@ -198,12 +198,16 @@ impl Engine {
 
     /// A piece of the request's body.
     pub(super) fn write(&self, id: u64, data: &[Bytes], reply: Reply<Taken>) {
+        if self.state.is_broken(id) {
+            return drop(reply);
+        }
         let bytes = data.concat();
         let wrote = self.within(self.options.time, |ctx| {
             let write = self.server.write.clone().restore(ctx)?;
             write.call::<_, ()>((id as f64, ArrayBuffer::new(ctx.clone(), bytes)?))
         });
         match wrote {
+            Ok(()) if self.state.is_broken(id) => drop(reply),
             Ok(()) => reply.send(Taken),
             // Dropped, the reply ends the upload with 500.
             Err(failure) => self.state.complain(id, &format!("write: {}", failure.text)),
@@ -212,6 +216,9 @@ impl Engine {
 
     /// The request's body is whole.
     pub(super) fn end(&self, id: u64, reply: Reply<Verdict>) {
+        if self.state.is_broken(id) {
+            return drop(reply);
+        }
         self.state.await_end(id, reply);
         if let Err(failure) = self.call::<_, ()>(&self.server.end, (id as f64,)) {
             self.state.fail(id, "write", &failure);
@@ -227,7 +234,7 @@ impl Engine {
             }
             Ok(_) => Duration::ZERO,
             Err(failure) => {
-                self.state.complain(id, &format!("throttle: {}", failure.text));
+                self.state.complain_once(id, "throttle", &failure.text);
                 Duration::ZERO
             }
         };
@@ -254,7 +261,9 @@ impl Engine {
     /// Calls those that are due.
     pub(super) fn fire_timers(&self) {
         for id in self.state.due_timers(Instant::now()) {
-            if let Err(failure) = self.call::<_, ()>(&self.server.fire, (id,)) {
+            if let Err(failure) = self.call::<_, ()>(&self.server.fire, (id,))
+                && !self.state.was_told(&failure.text)
+            {
                 tracing::error!(target: "script", "timer: {}", failure.text);
             }
         }
@@ -299,6 +308,7 @@ impl Engine {
         work: impl for<'js> FnOnce(&Ctx<'js>) -> rquickjs::Result<R>,
     ) -> Result<R, Failure> {
         self.clock.start(time);
+        self.state.forget_told();
         let done =
             self.context.with(|ctx| work(&ctx).catch(&ctx).map_err(|error| describe(&error)));
         while self.runtime.is_job_pending() {
@@ -316,6 +326,9 @@ impl Engine {
             }
         }
         for reason in self.rejected.borrow_mut().drain(..) {
+            if self.state.was_told(&reason) {
+                continue;
+            }
             tracing::error!(target: "script", "nobody catches the rejection of a promise: {reason}");
         }
         let late = self.clock.stop();
@@ -406,7 +419,10 @@ fn describe(error: &CaughtError<'_>) -> String {
             let (name, message) =
                 (name.unwrap_or_default(), exception.message().unwrap_or_default());
             let stack = exception.stack().unwrap_or_default();
-            format!("{name}: {message}\n{stack}").trim_end().to_owned()
+            // A line, as each event of the log is. The prelude's functions say nothing to the script's author.
+            let places = stack.lines().map(str::trim);
+            let places = places.filter(|place| !place.is_empty() && !place.contains("(httpout:"));
+            places.fold(format!("{name}: {message}"), |text, place| text + "; " + place)
         }
         CaughtError::Value(value) => {
             let text = value.get::<rquickjs::Coerced<String>>();
@@ -418,13 +434,17 @@ fn describe(error: &CaughtError<'_>) -> String {
     }
 }
 
+/// What was thrown, as the log shows it.
+pub(super) fn describe_thrown(thrown: &Value<'_>) -> String {
+    match Exception::from_value(thrown.clone()) {
+        Ok(exception) => describe(&CaughtError::Exception(exception)),
+        Err(_) => describe(&CaughtError::Value(thrown.clone())),
+    }
+}
+
 /// A promise was rejected, or somebody caught that later on.
 fn note_rejection(rejected: &mut Vec<String>, reason: &Value<'_>, is_handled: bool) {
-    let error = match Exception::from_value(reason.clone()) {
-        Ok(exception) => CaughtError::Exception(exception),
-        Err(_) => CaughtError::Value(reason.clone()),
-    };
-    let reason = describe(&error);
+    let reason = describe_thrown(reason);
     if !is_handled {
         rejected.push(reason);
     } else if let Some(at) = rejected.iter().position(|other| *other == reason) {
@@ -434,8 +454,8 @@ fn note_rejection(rejected: &mut Vec<String>, reason: &Value<'_>, is_handled: bo
 
 /// `FILE:LINE:COLUMN: what is wrong`, where the stack tells the place.
 fn with_place(name: &str, text: &str) -> String {
-    let what = text.lines().next().unwrap_or_default();
-    let place = text.lines().skip(1).find_map(|line| {
+    let (what, places) = text.split_once("; at ").unwrap_or((text, ""));
+    let place = places.split("; at ").find_map(|line| {
         let at = line.find(name)?;
         let rest = line[at + name.len()..].strip_prefix(':')?;
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != ':').unwrap_or(rest.len());

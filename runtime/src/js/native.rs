@@ -11,15 +11,17 @@ use std::{
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use httpout_proto::FsError;
-use rquickjs::{Ctx, Function, Object};
+use rquickjs::{Ctx, Function, Object, Value};
 
-use super::engine::Failure;
-use crate::hook::{Bytes, Facts, Headers, Piece, Reply, Request, Status, Verdict};
+use super::engine::{Failure, describe_thrown};
+use crate::hook::{Bytes, Facts, Fault, Headers, Method, Piece, Reply, Request, Status, Verdict};
 
 /// The requests and timers of one engine.
 #[derive(Default)]
 pub(super) struct State {
     slots: RefCell<HashMap<u64, Slot>>,
+    /// What was told in the call under way: an exception that goes on from there is not told again.
+    told: RefCell<Vec<String>>,
     timers: RefCell<Timers>,
 }
 
@@ -32,6 +34,10 @@ struct Slot {
     left: Option<u64>,
     /// Its body was taken, and this is to be answered.
     end: Option<Reply<Verdict>>,
+    /// The script failed to take the body.
+    broken: bool,
+    /// Callbacks whose failure was told, which is done once.
+    failed: Vec<&'static str>,
 }
 
 /// What waits for a verdict.
@@ -58,9 +64,17 @@ struct Sent {
 impl State {
     pub(super) fn begin(&self, id: u64, request: Request) {
         let facts = request.facts().clone();
-        self.slots
-            .borrow_mut()
-            .insert(id, Slot { facts, request: Some(request), left: None, end: None });
+        self.slots.borrow_mut().insert(
+            id,
+            Slot {
+                facts,
+                request: Some(request),
+                left: None,
+                end: None,
+                broken: false,
+                failed: Vec::new(),
+            },
+        );
     }
 
     pub(super) fn knows(&self, id: u64) -> bool {
@@ -84,7 +98,10 @@ impl State {
 
     /// The script failed for this request, which is answered if it was not: 503 if that took too long, else 500.
     pub(super) fn fail(&self, id: u64, what: &str, failure: &Failure) {
-        self.complain(id, &format!("{what}: {}", failure.text));
+        if !self.was_told(&failure.text) {
+            self.complain(id, &format!("{what}: {}", failure.text));
+            self.told.borrow_mut().push(failure.text.clone());
+        }
         match self.take(id) {
             Some(Waiting::Request(request)) if failure.late => request.postpone(),
             Some(Waiting::End(reply)) if failure.late => reply.fail(FsError::Exhausted),
@@ -104,6 +121,41 @@ impl State {
         let facts = self.facts(id);
         let request = facts.map(|facts| facts.describe()).unwrap_or_default();
         tracing::error!(target: "script", request, "{problem}");
+    }
+
+    /// The same for a callback that is called again and again: once for each request.
+    pub(super) fn complain_once(&self, id: u64, what: &'static str, problem: &str) {
+        let is_first = self.slots.borrow_mut().get_mut(&id).is_none_or(|slot| {
+            let is_first = !slot.failed.contains(&what);
+            if is_first {
+                slot.failed.push(what);
+            }
+            is_first
+        });
+        if is_first {
+            self.complain(id, &format!("{what}: {problem}"));
+        }
+    }
+
+    /// True if this was told in the call under way.
+    pub(super) fn was_told(&self, text: &str) -> bool {
+        self.told.borrow().iter().any(|told| told == text)
+    }
+
+    /// A call begins.
+    pub(super) fn forget_told(&self) {
+        self.told.borrow_mut().clear();
+    }
+
+    /// True if the script failed to take the body, so that the upload fails.
+    pub(super) fn is_broken(&self, id: u64) -> bool {
+        self.slots.borrow().get(&id).is_some_and(|slot| slot.broken)
+    }
+
+    fn break_off(&self, id: u64) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(&id) {
+            slot.broken = true;
+        }
     }
 
     /// Keeps to the length that was said: what goes beyond is left out, what is missing is told.
@@ -218,6 +270,9 @@ impl Sent {
                 .ok_or_else(|| format!("reply is {}: it must be 0, or from 200 to 599", self.reply))
         };
         let left = headers.content_length();
+        // An answer to HEAD, or without content, may say how long the body of a GET is.
+        let says_length =
+            facts.question().method == Method::Head || matches!(self.reply as u16, 204 | 304);
         let verdict = match self.kind.as_str() {
             "pass" if self.body.is_empty() => Verdict::pass(headers),
             "pass" => match file(facts, &self.body) {
@@ -232,6 +287,10 @@ impl Sent {
                 Ok(Verdict::take())
             }
             "read" => Verdict::read(status()?, headers),
+            _ if self.body.is_empty() && left.is_some_and(|left| left > 0) && !says_length => {
+                let fault = Fault::Length { said: left.unwrap_or(0), is: 0 };
+                return Err(fault.to_string());
+            }
             _ => Verdict::answer(status()?, headers, self.body),
         };
         let verdict = verdict.map_err(|fault| fault.to_string())?;
@@ -281,8 +340,18 @@ pub(super) fn object<'js>(ctx: &Ctx<'js>, state: &Rc<State>) -> rquickjs::Result
     let state = own();
     native.set(
         "fault",
-        Function::new(ctx.clone(), move |id: f64, text: String| {
-            state.fail(id as u64, "on_request", &Failure { text, late: false });
+        Function::new(ctx.clone(), move |id: f64, what: String, thrown: Value<'_>| {
+            let failure = Failure { text: describe_thrown(&thrown), late: false };
+            state.fail(id as u64, &what, &failure);
+        })?,
+    )?;
+    let state = own();
+    native.set(
+        "broke",
+        Function::new(ctx.clone(), move |id: f64, what: String, thrown: Value<'_>| {
+            let failure = Failure { text: describe_thrown(&thrown), late: false };
+            state.break_off(id as u64);
+            state.fail(id as u64, &what, &failure);
         })?,
     )?;
     let state = own();

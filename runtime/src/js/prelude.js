@@ -9,9 +9,15 @@
   const timers = new Map();
   const MOST_TIMERS = 10000;
 
+  // An error as a line: what it says, and where, without the server's own functions.
+  function trace(error) {
+    const places = String(error.stack ?? '').split('\n').map((line) => line.trim());
+    return [`${error}`, ...places.filter((place) => place && !place.includes('(httpout:'))].join('; ');
+  }
+
   function show(value) {
     if (typeof value === 'string') return value;
-    if (value instanceof Error) return value.stack ? `${value}\n${value.stack}` : `${value}`;
+    if (value instanceof Error) return trace(value);
     if (value === null || typeof value !== 'object') return String(value);
     try {
       return stringify(value) ?? String(value);
@@ -21,8 +27,11 @@
   }
 
   const isFunction = (value) => typeof value === 'function';
+  const isLater = (value) => value !== null && typeof value === 'object' && isFunction(value.then);
 
   // ---- requests ----
+
+  const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
 
   class Request {
     // What scripts cannot reach: the request's number, what was sent of it, and what was asked of the server before.
@@ -63,7 +72,7 @@
       try {
         this.#release(own);
       } catch (error) {
-        native.fault(own.id, show(error));
+        native.fault(own.id, 'send', error);
         throw error;
       }
     }
@@ -77,6 +86,7 @@
         for (const header of headers_out) headers.push(String(header.name), String(header.value));
       }
       const given = body === undefined || body === null ? '' : body;
+      if (reply === 0 && ended) throw new TypeError('reply is 0, but the body is taken: the server cannot answer');
       if (reply === 0 && given === '' && headers.length === 0) return native.pass(id, throttled);
       const kind = reply === 0 ? 'pass' : this.#kind(reply, ended);
       if (isBytes(given)) native.send(id, kind, reply, base64(given), true, headers, throttled);
@@ -85,9 +95,12 @@
 
     #kind(reply, ended) {
       const { method } = this;
-      if (!ended && (method === 'PUT' || method === 'POST' || method === 'PATCH')) {
+      const uploads = method === 'PUT' || method === 'POST' || method === 'PATCH';
+      if (!ended && !BODILESS.has(method)) {
         if (isFunction(this.write)) return 'take';
         if (reply >= 300) return 'answer';
+        // Only of an upload it is known that the body counts.
+        if (!uploads) return isFunction(this.read) ? 'read' : 'answer';
         throw new TypeError(`reply is ${reply} to ${method}, and there is no write() to take its body`);
       }
       return isFunction(this.read) ? 'read' : 'answer';
@@ -95,9 +108,15 @@
 
     // The body is whole: what the request says now is the answer.
     static end(req) {
-      req.write(null);
       req.#own.ended = true;
+      const given = req.write(null);
+      if (isLater(given)) Request.watch(req, given);
       req.#release(req.#own);
+    }
+
+    // write() gave a promise, which is not waited for. If it fails, so does the upload.
+    static watch(req, given) {
+      given.then(undefined, (error) => native.broke(req.#own.id, 'write', error));
     }
 
     static pull(req) {
@@ -132,11 +151,13 @@
       return base64(new Uint8Array(buffer, 0, given));
     }
     if (given === null || given === undefined) return 0;
+    if (isLater(given)) {
+      given.then(undefined, () => {});
+      throw new TypeError('read() gave a promise: it must give the bytes at once, or -1 for later');
+    }
     if (isBytes(given)) return given.byteLength === 0 ? 0 : base64(given);
     throw new TypeError(`read() gave ${show(given)}, and not a number of bytes`);
   }
-
-  const isLater = (value) => value !== null && typeof value === 'object' && isFunction(value.then);
 
   const httpout = {};
 
@@ -152,7 +173,7 @@
       }
       if (result === undefined && Request.isOver(req)) return true;
       live.set(id, req);
-      if (isLater(result)) result.then(undefined, (error) => native.fault(id, show(error)));
+      if (isLater(result)) result.then(undefined, (error) => native.fault(id, 'on_request', error));
       return false;
     },
     read(id) {
@@ -161,7 +182,9 @@
     },
     write(id, data) {
       const req = live.get(id);
-      if (req && isFunction(req.write)) req.write(data);
+      if (!req || !isFunction(req.write)) return;
+      const given = req.write(data);
+      if (isLater(given)) Request.watch(req, given);
     },
     end(id) {
       const req = live.get(id);
@@ -170,7 +193,12 @@
     pace(id, done, total) {
       const req = live.get(id);
       if (!req || !isFunction(req.throttle)) return 0;
-      const delay = Number(req.throttle(done, total));
+      const given = req.throttle(done, total);
+      if (isLater(given)) {
+        given.then(undefined, () => {});
+        throw new TypeError('throttle() gave a promise: it must give a number at once');
+      }
+      const delay = Number(given);
       return req.throttle_unit === 'ms' ? delay * 1000 : delay;
     },
     close(id, code) {
@@ -183,7 +211,14 @@
       if (!timer) return;
       if (timer.every === undefined) timers.delete(id);
       else native.arm(id, timer.every);
-      timer.work(...timer.given);
+      try {
+        timer.work(...timer.given);
+      } catch (error) {
+        // An interval that fails each time is told once.
+        if (timer.failed) return;
+        timer.failed = true;
+        throw error;
+      }
     },
     ready() {
       return isFunction(httpout.on_request);

@@ -1,7 +1,6 @@
 //! The thread of the engine: one event after the other.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +10,10 @@ use std::{
 };
 
 use super::{JsOptions, engine::Engine};
-use crate::hook::{Bytes, Pace, Piece, Reply, Request, Taken, Verdict};
+use crate::{
+    alarm,
+    hook::{Bytes, Pace, Piece, Reply, Request, Taken, Verdict},
+};
 
 /// Of the thread, in bytes; more than the engine may use.
 pub(super) const STACK: usize = 4 << 20;
@@ -53,12 +55,10 @@ pub(super) fn run(
     };
     let mut engines = Engines { options, current: engine, old: Vec::new() };
     let _ = started.send(Ok(()));
-    loop {
-        // A panic is a fault of the server's own, but it must not end every request from now on.
-        match catch_unwind(AssertUnwindSafe(|| engines.serve(events))) {
-            Ok(()) => return,
-            Err(_) => engines.replace("a fault of the server"),
-        }
+    // A panic is a fault of the server's own, but it must not end every request from now on.
+    while alarm::contain(|| engines.serve(events)).is_err() {
+        // If this panics too, the engine stays as it is.
+        let _ = alarm::contain(|| engines.replace("a fault of the server"));
     }
 }
 

@@ -226,7 +226,10 @@ fn every_method_and_status_is_counted_as_what_it_is() {
         for status in Status::ALL.iter().copied().map(Some).chain([None]) {
             let times = expected.len() % 5 + 1;
             (0..times).for_each(|_| metrics.request(&report(method, status, 0)));
-            let key = requests(method.map_or("", Method::as_str), status.map_or(0, Status::code));
+            let key = requests(
+                method.as_ref().map_or("", Method::as_str),
+                status.map_or(0, Status::code),
+            );
             assert!(expected.insert(key, times as f64).is_none());
         }
     }

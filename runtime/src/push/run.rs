@@ -27,6 +27,7 @@ use super::{
     trust::Trust,
 };
 use crate::{
+    alarm::Alarm,
     dial::Dialler,
     input::{Reader, Source, serve},
 };
@@ -110,6 +111,12 @@ impl Pushes {
         self,
         spawn: impl Fn(Errand) + Clone + Send + Sync + 'static,
     ) -> bool {
+        let alarm = Alarm::default();
+        let watching = alarm.clone();
+        let spawn = move |errand: Errand| {
+            let alarm = watching.clone();
+            spawn(Box::pin(async move { alarm.watch_task("an upload", errand).await }));
+        };
         let mut lines = vec![concat!("httpout ", env!("CARGO_PKG_VERSION")).to_owned()];
         lines.extend(self.plan.uploads.iter().map(|sent| {
             let to = if matches!(sent.source, Source::Directory(_)) { "beneath" } else { "to" };
@@ -184,7 +191,11 @@ impl Pushes {
                 crew.ended().await;
             }
         };
-        future::or(done, aborted).await;
+        let failed = async {
+            let why = alarm.raised().await;
+            self.report.fail(&why);
+        };
+        future::or(failed, future::or(done, aborted)).await;
         self.report.end()
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use httpout_proto::Report;
+use httpout_proto::{Report, http1::Method};
 use serde_json::json;
 
 use super::escape;
@@ -82,7 +82,7 @@ pub(super) fn json(peer: IpAddr, now: SystemTime, report: &Report) -> String {
         "time": humantime::format_rfc3339_millis(within(now)).to_string(),
         "peer": peer.to_string(),
         "user": report.user.as_deref(),
-        "method": word(0).or_else(|| report.method.map(|method| method.as_str())),
+        "method": word(0).or_else(|| report.method.as_ref().map(Method::as_str)),
         "target": target,
         "protocol": match refused {
             Some(_) => word(2).map(str::to_owned),

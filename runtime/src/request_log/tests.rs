@@ -66,7 +66,8 @@ fn a_name_is_one_word_of_its_line() {
 fn a_dash_keeps_the_ends_of_files() {
     for option in ["REC", "-*,REC"] {
         let out = Arc::new(Mutex::new(Vec::new()));
-        let writer = Writer::start(Sink::Test(Box::new(Memory(out.clone())))).unwrap();
+        let writer =
+            Writer::start(Sink::Test(Box::new(Memory(out.clone()))), &Alarm::default()).unwrap();
         let reqlog = Some((ReqLog::parse(option).unwrap(), writer));
         let logs =
             Logs { access: None, format: Format::Combined, reqlog, reqlog_format: LogFormat::Text };

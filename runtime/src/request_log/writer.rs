@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::alarm::Alarm;
+
 /// Most that waits to be written, in bytes; lines beyond are lost, and counted.
 const MOST: usize = 4 << 20;
 /// What is kept of a buffer that was needed once, in bytes.
@@ -106,10 +108,12 @@ impl Writer {
     ///
     /// # Errors
     /// Those of starting it.
-    pub(super) fn start(sink: Sink) -> io::Result<Self> {
+    pub(super) fn start(sink: Sink, alarm: &Alarm) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let pen = Pen { shared: shared.clone(), sink, torn: false, told: Told::default() };
-        let thread = thread::Builder::new().name("log".into()).spawn(move || pen.write())?;
+        let alarm = alarm.clone();
+        let work = move || alarm.watch("the thread that writes a log", || pen.write());
+        let thread = thread::Builder::new().name("log".into()).spawn(work)?;
         Ok(Self { shared, thread: Some(thread) })
     }
 

@@ -23,7 +23,7 @@ use super::{
     Reply, Taker, Taking,
     pipe::{Abort, Pipe},
 };
-use crate::server::Shared;
+use crate::{alarm, server::Shared};
 
 /// Standard output.
 #[derive(Debug)]
@@ -62,7 +62,14 @@ impl Output {
         let (orders, received) = channel();
         let shared = Arc::downgrade(shared);
         let writer = thread::Builder::new().name("stdout".into());
-        writer.spawn(move || write(&pipe, &received, &shared)).map_err(refused)?;
+        let work = move || {
+            if alarm::contain(|| write(&pipe, &received, &shared)).is_err()
+                && let Some(shared) = shared.upgrade()
+            {
+                shared.alarm.raise("the thread that writes standard output panicked".into());
+            }
+        };
+        writer.spawn(work).map_err(refused)?;
         Ok(Self { orders, next: AtomicU64::new(0), abort })
     }
 }

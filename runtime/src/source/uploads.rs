@@ -108,7 +108,8 @@ impl Uploads {
             lock(&self.queue.waiting).uploads.pop_front()
         };
         future::or(come, async {
-            self.shared.over().await;
+            // A failure is told to whoever serves.
+            let _ = self.shared.over().await;
             None
         })
         .await

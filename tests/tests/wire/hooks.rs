@@ -20,6 +20,7 @@ both! {
     a_hook_takes_an_upload_as_fast_as_it_likes,
     a_hook_slows_an_answer,
     a_hook_hears_the_end,
+    a_hook_that_panics_costs_its_connection_only,
 }
 
 type Kept<T> = Arc<Mutex<Vec<T>>>;
@@ -49,6 +50,7 @@ impl Hook for Testing {
             "/own" => request.answer(Verdict::answer(Status::OK, none(), "its own".into())),
             "/later" => kept(&self.waiting).push(request),
             "/dropped" => drop(request),
+            "/panics" => panic!("on purpose"),
             "/never" => kept(&self.waiting).push(request),
             "/cut" | "/read" => request.answer(Verdict::read(Status::OK, none())),
             "/slow.bin" => request.answer(Verdict::pass(none()).map(Verdict::throttled)),
@@ -248,4 +250,18 @@ fn a_hook_hears_the_end(kind: Kind) {
         (heard.len() == 3).then(|| heard.clone())
     });
     assert_eq!(heard, ["/own true", "/a.txt true", "/dropped true"]);
+}
+
+fn a_hook_that_panics_costs_its_connection_only(kind: Kind) {
+    let server = Embedded::new(kind);
+    let mut before = server.client();
+    before.ask(&get("/a.txt")).is(200, "a file");
+    for _ in 0..3 {
+        let mut client = server.client();
+        client.send(get("/panics").bytes());
+        client.try_head("GET").expect_err("there is no answer");
+    }
+    before.ask(&get("/a.txt")).is(200, "a file");
+    server.client().ask(&get("/own")).is(200, "its own");
+    until("its connections are gone", || (server.handle.connections() == 1).then_some(()));
 }

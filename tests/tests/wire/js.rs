@@ -10,6 +10,9 @@ both! {
     js_fields_are_added_and_replace_the_servers_own,
     js_reply_0_hands_the_request_back,
     js_every_method_is_asked_about,
+    js_methods_that_the_server_does_not_know_are_answered,
+    js_a_text_goes_out_in_chunks_where_that_is_asked_for,
+    js_close_is_below_zero_where_an_upload_breaks,
     js_another_file_is_sent,
     js_a_reader_is_asked_for_pieces,
     js_a_reader_waits_for_the_client,
@@ -135,6 +138,101 @@ fn js_every_method_is_asked_about(kind: Kind) {
     for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
         let answer = site.ask(&Request::new(method, "/x"));
         answer.status_is(299).field_is("X-Method", method);
+    }
+}
+
+fn js_methods_that_the_server_does_not_know_are_answered(kind: Kind) {
+    let site = scripted(
+        kind,
+        "httpout.on_request = (req) => { if (req.path == '/pass') return req.send(); req.reply = 207; let bytes = 0; \
+         req.headers_out.push({name: 'X-Rights', value: req.auth_code}); req.body = req.method; \
+         if (req.path == '/taken') req.write = (b) => { if (b) bytes += b.byteLength; else req.body = `${req.method} ${bytes}` }; \
+         req.send() }",
+    );
+    let mut client = site.client();
+    for method in ["PROPFIND", "MKCOL", "LOCK", "get", "TRACE", "SOURCE", "VERSION-CONTROL"] {
+        // After SOURCE, nothing is read as a request.
+        client = if method == "VERSION-CONTROL" { site.client() } else { client };
+        let answer = client.ask(&Request::new(method, "/a.txt").field("Depth", "1"));
+        answer.is(207, method).field_is("X-Rights", "200");
+    }
+    client.ask(&Request::new("PROPFIND", "/a.txt").body("<x/>")).is(207, "PROPFIND");
+    client.ask(&Request::new("PROPFIND", "/taken").body("<x/>")).is(207, "PROPFIND 4");
+    client.ask(&Request::new("MKCOL", "/taken").chunks(&[b"a", b"bc"])).is(207, "MKCOL 3");
+    client.ask(&Request::new("REPORT", "/taken")).is(207, "REPORT 0");
+    for method in ["PROPFIND", "MKCOL", "get", "SOURCE"] {
+        site.ask(&Request::new(method, "/pass")).status_is(501).says_close();
+    }
+    // What is no method of a path, or none at all, is refused without the script.
+    site.server.refuses("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 501);
+    let long = "X".repeat(25);
+    site.server.refuses(format!("{long} / HTTP/1.1\r\nHost: a\r\n\r\n"), 501);
+    site.server.refuses("PROPFIND * HTTP/1.1\r\nHost: a\r\n\r\n", 400);
+    site.server.refuses("B@D / HTTP/1.1\r\nHost: a\r\n\r\n", 400);
+    // The operator's address knows no script.
+    let plain = Site::new(kind);
+    plain.server.refuses("PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n", 501);
+}
+
+fn js_a_text_goes_out_in_chunks_where_that_is_asked_for(kind: Kind) {
+    let site = doing(
+        kind,
+        "req.headers_out.push({name: 'Transfer-Encoding', value: 'chunked'}); req.reply = Number(req.query ?? 200); \
+         req.body = req.path == '/bytes' ? new Uint8Array([1, 2]) : req.path == '/empty' ? '' : 'hello'",
+    );
+    let mut client = site.client();
+    let answer = client.ask(&get("/"));
+    answer.is(200, "hello").field_is("Transfer-Encoding", "chunked");
+    answer.field_is_absent("Content-Length");
+    assert_eq!(answer.chunks, [5]);
+    client.ask(&get("/bytes")).is(200, [1, 2]).field_is("Transfer-Encoding", "chunked");
+    client.ask(&get("/empty")).is(200, "").field_is("Transfer-Encoding", "chunked");
+    client.ask(&get("/?404")).is(404, "hello").field_is("Transfer-Encoding", "chunked");
+    client.ask(&head("/")).is(200, "");
+    client.ask(&get("/?204")).is(204, "").field_is_absent("Transfer-Encoding");
+    client.ask(&get("/")).is(200, "hello");
+    let old = site.ask(&get("/").http10());
+    old.is(200, "hello").field_is_absent("Transfer-Encoding");
+}
+
+fn js_close_is_below_zero_where_an_upload_breaks(kind: Kind) {
+    let site = scripted(
+        kind,
+        "let log = []; httpout.on_request = (req) => { \
+         if (req.path == '/log') { req.reply = 200; req.body = log.join(); return req.send() } \
+         if (req.path != '/stored') { req.reply = 200; req.write = () => {} } \
+         req.close = (code) => log.push(`${req.path} ${code < 0 ? 'broken' : code}`); req.send() };",
+    );
+    let head = |path: &str| {
+        format!("PUT {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n")
+    };
+    let mut expected = Vec::new();
+    for path in ["/taken", "/stored"] {
+        site.ask(&Request::new("PUT", path).chunks(&[b"whole"])).status_in(&[200, 201]);
+        expected.push(format!("{path} 1"));
+        // The end of the connection, and what is no chunk: both are answered.
+        for rest in ["", "zz\r\n"] {
+            let mut client = site.client();
+            client.send(head(path) + rest);
+            if rest.is_empty() {
+                client.finish_sending();
+            }
+            client.response("PUT").status_is(400);
+            expected.push(format!("{path} broken"));
+        }
+        let mut client = site.client();
+        client.begin_upload(Request::new("PUT", path).chunked());
+        client.abort();
+        expected.push(format!("{path} broken"));
+        // The ends of different connections are told in no certain order.
+        expected.sort();
+        let told = until("each end is told", || {
+            let text = site.ask(&get("/log")).text();
+            let mut told: Vec<_> = text.split(',').map(str::to_owned).collect();
+            told.sort();
+            (told.len() >= expected.len()).then_some(told)
+        });
+        assert_eq!(told, expected);
     }
 }
 

@@ -11,6 +11,10 @@ both! {
     js_a_wrong_verdict_is_500,
     js_a_wrong_read_cuts_the_answer,
     js_a_broken_callback_is_told,
+    js_a_throttle_that_throws_is_told_once_for_each_request,
+    js_an_exception_in_send_is_told_once,
+    js_a_stack_is_a_readable_line,
+    js_callbacks_that_give_promises_are_told,
     js_a_request_that_is_never_sent_is_503,
     js_a_loop_is_503_and_holds_up_no_download,
     js_memory_is_bounded,
@@ -108,6 +112,10 @@ fn js_a_wrong_verdict_is_500(kind: Kind) {
             "req.reply = 200; req.headers_out = [{name: 'Transfer-Encoding', value: 'gzip'}]",
             "is no value of the header field",
         ),
+        (
+            "req.reply = 200; req.headers_out = [{name: 'Content-Length', value: 8}]",
+            "Content-Length says 8, and the body has 0 bytes",
+        ),
         ("req.headers_out = 5", "not iterable"),
         ("req.headers_out = [null]", "TypeError"),
         ("req.reply = 200; req.body = { toString() { throw new Error('odd') } }", "odd"),
@@ -167,6 +175,110 @@ fn js_a_broken_callback_is_told(kind: Kind) {
     for words in ["in throttle", "in close", "in timer"] {
         assert!(log.contains(words), "{words} in {log}");
     }
+}
+
+fn js_a_throttle_that_throws_is_told_once_for_each_request(kind: Kind) {
+    let site = scripted(
+        kind,
+        "httpout.on_request = (req) => { req.throttle = () => { throw new Error('in throttle of ' + req.path) }; \
+         setInterval(() => { throw new Error('in interval') }, 1); req.send() }",
+        &["--block_size", "1000"],
+    );
+    site.tree.write("www/big.bin", vec![7; 50_000]);
+    for _ in 0..3 {
+        site.ask(&get("/big.bin")).is(200, vec![7; 50_000]);
+    }
+    let log = site.server.stop().stderr;
+    assert_eq!(log.matches("in throttle of /big.bin").count(), 3, "{log}");
+    assert!(log.matches("in interval").count() <= 3, "{log}");
+}
+
+fn js_an_exception_in_send_is_told_once(kind: Kind) {
+    let site = scripted(
+        kind,
+        "const bad = (req) => { req.reply = 200; req.body = { toString() { throw req.query ? req.path : new Error(req.path) } }; \
+         req.send() };\n\
+         httpout.on_request = (req) => { switch (req.path) { \
+         case '/now': return bad(req); \
+         case '/reply': req.reply = '/reply'; return req.send(); \
+         case '/later': return void setTimeout(() => bad(req)); \
+         case '/async': return (async () => { await null; bad(req) })(); \
+         case '/both': return void setTimeout(async () => bad(req)); \
+         case '/caught': try { bad(req) } catch { } return; \
+         default: req.send() } }",
+        &[],
+    );
+    let mut client = site.client();
+    let paths = ["/now", "/reply", "/later", "/async", "/both", "/caught"];
+    for path in paths {
+        client.ask(&get(path)).status_is(500);
+    }
+    for path in ["/now", "/later", "/async", "/both"] {
+        client.ask(&get(&format!("{path}?thrown"))).status_is(500);
+    }
+    client.ask(&get("/a.txt")).is(200, TEXT);
+    let log = site.server.stop().stderr;
+    for path in paths {
+        let request = format!("GET {path}\"");
+        let told = log.lines().filter(|line| line.contains(&request)).count();
+        assert_eq!(told, 1, "{path}: {log}");
+    }
+    for path in ["/now", "/later", "/async", "/both"] {
+        let request = format!("GET {path}?thrown\"");
+        let told = log.lines().filter(|line| line.contains(&request)).count();
+        assert_eq!(told, 1, "{path}?thrown: {log}");
+    }
+    assert_eq!(log.matches("ERROR").count(), paths.len() + 4, "{log}");
+}
+
+fn js_a_stack_is_a_readable_line(kind: Kind) {
+    let site = scripted(
+        kind,
+        "function inner() { throw new Error('on purpose') }\n\
+         function outer() {\n  inner();\n}\n\
+         httpout.on_request = (req) => {\n\
+           if (req.path === '/shown') { try { outer() } catch (error) { console.error('shown', error) } req.send() }\n\
+           else if (req.path === '/late') return (async () => { await null; outer() })();\n\
+           else outer();\n\
+         };",
+        &[],
+    );
+    for path in ["/now", "/late", "/shown"] {
+        site.ask(&get(path)).status_in(&[404, 500]);
+    }
+    let script = site.tree.arg("script.js");
+    let log = site.server.stop().stderr;
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("on purpose")).collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    for line in lines {
+        for place in [format!("at inner ({script}:1:"), format!("at outer ({script}:3:")] {
+            assert!(line.contains(&place), "{place} in {line}");
+        }
+        assert!(!line.contains("u000a") && !line.contains("httpout:"), "{line}");
+    }
+}
+
+fn js_callbacks_that_give_promises_are_told(kind: Kind) {
+    let site = scripted(
+        kind,
+        "httpout.on_request = (req) => { req.reply = req.path == '/a.txt' ? 0 : 200; \
+         if (req.query == 'throttle') req.throttle = async () => { throw new Error('unseen') }; \
+         if (req.query == 'read') req.read = async () => { throw new Error('unseen') }; \
+         if (req.query == 'write') req.write = async () => { throw new Error('in write') }; \
+         if (req.query == 'end') req.write = async (b) => { if (!b) throw new Error('in the end') }; \
+         req.send() }",
+        &[],
+    );
+    let mut client = site.client();
+    client.ask(&get("/a.txt?throttle")).is(200, TEXT);
+    client.ask(&get("/own?read")).status_is(500);
+    client.ask(&put("/own?write", "body")).status_is(500);
+    site.ask(&put("/own?end", "body"));
+    let log = site.server.stop().stderr;
+    for words in ["throttle() gave a promise", "read() gave a promise", "in write", "in the end"] {
+        assert_eq!(log.matches(words).count(), 1, "{words} in {log}");
+    }
+    assert!(!log.contains("unseen"), "{log}");
 }
 
 fn js_a_request_that_is_never_sent_is_503(kind: Kind) {

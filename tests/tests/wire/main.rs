@@ -43,6 +43,7 @@ mod rule_files;
 mod sink;
 mod sink_options;
 mod source;
+mod start_signals;
 mod tls;
 mod tls_clients;
 mod tls_faults;

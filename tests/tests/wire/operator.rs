@@ -34,6 +34,7 @@ both! {
     the_operators_address_serves_no_files,
     the_public_address_shows_no_counters,
     the_operator_is_answered_beyond_maxc,
+    clients_that_only_stay_connected_keep_no_probe_out,
     a_reload_is_counted,
 }
 
@@ -520,6 +521,37 @@ fn the_operator_is_answered_beyond_maxc(kind: Kind) {
         operator.ask(&get("/healthz")).status_is(200);
     }
     server.client().response("GET").status_is(503);
+}
+
+fn clients_that_only_stay_connected_keep_no_probe_out(kind: Kind) {
+    let tree = Tree::new();
+    tree.dir("www");
+    let server = Server::start(kind, &["--rdirs", &tree.arg("www"), "--admin", "127.0.0.1:0"]);
+    // It asks again and again on one connection, so others go first.
+    let mut probe = Client::connect(server.admin());
+    let mut others = Vec::new();
+    for number in 0..300 {
+        let mut other = Client::connect(server.admin());
+        match number % 3 {
+            0 => {}
+            1 => other.send("GET /metrics HTTP/1.1\r\nHost: "),
+            _ => other.send(get("/metrics").bytes()),
+        }
+        others.push(other);
+        if number % 10 == 0 {
+            // Its answer proves that those before it were accepted too.
+            let mut last = Client::connect(server.admin());
+            last.ask(&get("/healthz")).status_is(200);
+            others.push(last);
+            probe.ask(&get("/healthz")).status_is(200);
+        }
+    }
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        Client::connect(server.admin()).ask(&get(path)).status_is(200);
+        probe.ask(&get(path)).status_is(200);
+    }
+    until("the silent ones are closed", || (server.descriptors() < 150).then_some(()));
+    drop(others);
 }
 
 fn a_reload_is_counted(kind: Kind) {

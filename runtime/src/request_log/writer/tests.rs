@@ -49,7 +49,7 @@ impl Write for Disk {
 }
 
 fn start(sink: impl Write + Send + 'static) -> Writer {
-    Writer::start(Sink::Test(Box::new(sink))).unwrap()
+    Writer::start(Sink::Test(Box::new(sink)), &Alarm::default()).unwrap()
 }
 
 #[track_caller]
@@ -141,7 +141,7 @@ fn a_file_that_is_renamed_is_opened_anew() {
     let dir = Dir::new();
     let (log, old) = (dir.0.join("log"), dir.0.join("old"));
     fs::write(&log, "zero\n").unwrap();
-    let writer = Writer::start(Sink::open(&log).unwrap()).unwrap();
+    let writer = Writer::start(Sink::open(&log).unwrap(), &Alarm::default()).unwrap();
     writer.write("one\n");
     flush(&writer);
     fs::rename(&log, &old).unwrap();
@@ -159,7 +159,7 @@ fn a_file_that_cannot_be_opened_anew_is_kept() {
     let dir = Dir::new();
     let (logs, old) = (dir.0.join("logs"), dir.0.join("old"));
     fs::create_dir(&logs).unwrap();
-    let writer = Writer::start(Sink::open(&logs.join("log")).unwrap()).unwrap();
+    let writer = Writer::start(Sink::open(&logs.join("log")).unwrap(), &Alarm::default()).unwrap();
     fs::rename(&logs, &old).unwrap();
     writer.reopen();
     writer.write("one\n");
@@ -170,7 +170,8 @@ fn a_file_that_cannot_be_opened_anew_is_kept() {
 
 #[test]
 fn a_full_disk_loses_all_that_it_does_not_take() {
-    let writer = Writer::start(Sink::open(Path::new("/dev/full")).unwrap()).unwrap();
+    let writer =
+        Writer::start(Sink::open(Path::new("/dev/full")).unwrap(), &Alarm::default()).unwrap();
     for count in 1..=10 {
         writer.write("line\n");
         flush(&writer);

@@ -3,12 +3,14 @@
 use std::net::TcpStream;
 
 use httpout_tests::{Kind, PATIENCE, Request, Site, Traced, both, get, put, until};
+use rustix::process::Pid;
 
 both! {
     durable_answers_after_data_and_directory_are_flushed,
     a_flush_that_fails_is_an_error_and_the_old_file_stays,
     a_rename_that_fails_is_an_error_and_the_old_file_stays,
     errors_of_accept_do_not_stop_the_server,
+    a_listening_socket_that_is_broken_ends_the_server,
     a_server_without_descriptors_recovers,
 }
 
@@ -84,6 +86,42 @@ fn errors_of_accept_do_not_stop_the_server(kind: Kind) {
         });
         traced.finish();
     }
+}
+
+fn a_listening_socket_that_is_broken_ends_the_server(kind: Kind) {
+    let site = Site::new(kind);
+    site.is_well();
+    let traced = Traced::attach(site.server.pid(), &["-e", "inject=accept4,accept:error=EINVAL"]);
+    // Wakes the acceptor.
+    let stream = TcpStream::connect_timeout(&site.server.address(), PATIENCE);
+    let exit = site.server.exit();
+    assert_eq!(exit.code, Some(1), "{exit:?}");
+    assert!(exit.stderr.contains("accepts no more connections"), "{exit:?}");
+    drop((stream, traced));
+}
+
+/// Only tokio's threads panic when the kernel fails them.
+#[test]
+fn tokio_a_worker_that_panics_ends_the_server() {
+    let site = Site::new(Kind::Tokio);
+    site.is_well();
+    let threads = format!("/proc/{}/task", site.server.pid().as_raw_nonzero());
+    let worker = std::fs::read_dir(&threads).expect("its threads").find_map(|thread| {
+        let thread = thread.expect("a thread").path();
+        let name = std::fs::read_to_string(thread.join("comm")).ok()?;
+        (name.trim() == "worker-1").then(|| thread.file_name()?.to_str()?.parse::<i32>().ok())?
+    });
+    // With one processor, the main thread does it all.
+    let thread = worker.and_then(Pid::from_raw).unwrap_or_else(|| site.server.pid());
+    let traced = Traced::attach_thread(thread, &["-e", "inject=epoll_wait:error=EINVAL"]);
+    // Connections go to each thread in turn.
+    let streams: Vec<_> = (0..64)
+        .map_while(|_| TcpStream::connect_timeout(&site.server.address(), PATIENCE).ok())
+        .collect();
+    let exit = site.server.crash();
+    assert_eq!(exit.code, Some(1), "{exit:?}");
+    assert!(exit.stderr.contains("error: cannot serve: the"), "{exit:?}");
+    drop((streams, traced));
 }
 
 fn a_server_without_descriptors_recovers(kind: Kind) {
