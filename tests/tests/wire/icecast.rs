@@ -356,7 +356,7 @@ fn sources_end_with_the_server(kind: Kind) {
 fn behind_a_refused_source_comes_no_request(kind: Kind) {
     let server = server(kind, &[]);
     let mut source = server.client();
-    source.send("SOURCE /a/../b HTTP/1.1\r\nHost: a\r\n\r\nGET /c HTTP/1.1\r\nHost: a\r\n\r\n");
+    source.send("SOURCE /a/../../b HTTP/1.1\r\nHost: a\r\n\r\nGET /c HTTP/1.1\r\nHost: a\r\n\r\n");
     source.response("SOURCE").status_is(400);
     source.closed_in_order();
 }
