@@ -304,6 +304,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Another server of this process may get the port, and speak without TLS.
+        secure::note(self.address, false);
         if self.ended {
             return;
         }

@@ -93,6 +93,9 @@ fn the_access_log_is_json_lines(kind: Kind) {
     site.ask(&put("/a.bin", "content").field("User-Agent", "\u{1b}[31m")).status_is(400);
     site.ask(&put("/a.bin", "content").field("User-Agent", "me")).status_is(201);
     let lines = lines(&site.tree, "log", 2);
+    // The refused one is over when its connection has lingered, which may be later.
+    let stored = lines.iter().find(|line| line.contains("\"user_agent\":\"me\""));
+    let stored = stored.unwrap_or_else(|| panic!("the upload is not in {lines:?}"));
     for part in [
         "\"method\":\"PUT\"",
         "\"target\":\"/a.bin\"",
@@ -101,11 +104,10 @@ fn the_access_log_is_json_lines(kind: Kind) {
         "\"received\":7",
         "\"sent\":0",
         "\"complete\":true",
-        "\"user_agent\":\"me\"",
         "\"peer\":\"127.0.0.1\"",
         "\"user\":null",
     ] {
-        assert!(lines[1].contains(part), "{part} in {lines:?}");
+        assert!(stored.contains(part), "{part} in {lines:?}");
     }
     assert!(lines.iter().all(|line| line.starts_with('{') && line.ends_with('}')), "{lines:?}");
 }

@@ -263,6 +263,9 @@ fn there_are_no_more_uploads_when_the_server_has_ended(kind: Kind) {
     let mut client = server.client();
     client.send(Request::new("PUT", "/a").chunked().bytes());
     let mut upload = server.next();
+    client.send_chunk("first");
+    // An upload that nobody reads yet would be refused: 503.
+    assert_eq!(wait(upload.next()).unwrap().unwrap().concat(), b"first");
     server.handle.shut_down();
     client.send_chunk("last");
     client.send_last_chunk();

@@ -1,6 +1,6 @@
 //! With ffmpeg.
 
-use httpout_tests::run;
+use httpout_tests::{run, until};
 
 use super::*;
 
@@ -33,6 +33,8 @@ fn ffmpeg_pushes_with_a_certificate(kind: Kind) {
         run("ffmpeg", &words, b"")
     };
     push(&format!("key_file={key}:cert_file={cert}:ca_file={ca}:tls_verify=1")).ok();
+    // ffmpeg ends before its last upload is answered.
+    until("no upload is in progress", || tree.parts().is_empty().then_some(()));
     let pushed = tree.list();
     assert!(pushed.iter().any(|name| name == "www/live/manifest.mpd"), "{pushed:?}");
     let segments = pushed.iter().filter(|name| name.contains("chunk-stream0")).count();
