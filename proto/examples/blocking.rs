@@ -308,6 +308,7 @@ impl Connection {
             | Effect::Take { op, .. }
             | Effect::Air { op, .. }
             | Effect::Send { op, .. }
+            | Effect::Retitle { op, .. }
             | Effect::Deliver { op, .. }
             | Effect::Give { op, .. }
             | Effect::Given { op, .. }

@@ -21,7 +21,7 @@ use crate::{
     },
     hook::{Pace, Piece, Question, Verdict},
     http1::Method,
-    live::{Description, Group, News, framing::Audio},
+    live::{Description, Group, News, Text, framing::Audio},
     report::{Asked, Report},
 };
 
@@ -376,6 +376,15 @@ pub enum Effect {
         /// What kind of sound it is, where that is known.
         audio: Option<Audio>,
     },
+    /// Say what is played by a live resource that a client sends. Answer: [`Done::Ok`], or an error if there is none.
+    Retitle {
+        /// To be answered.
+        op: OpId,
+        /// The path in the URL.
+        path: RelPath,
+        /// What is played from now on.
+        title: Text,
+    },
     /// The resource is over.
     OffAir {
         /// The effect that began it.
@@ -502,7 +511,13 @@ pub enum Done {
     /// No upload is in progress.
     NotGrowing,
     /// There is a live resource, and it is listened to.
-    Live(Arc<Description>),
+    Live {
+        /// What it says of itself.
+        description: Arc<Description>,
+        /// Its input waits for the first listener to [take](Effect::Take): what the stream tells of itself is not
+        /// known yet.
+        held: bool,
+    },
     /// There is no live resource of that path.
     NotLive,
     /// What a listener is told.

@@ -390,7 +390,7 @@ mod tests {
             ("A", "1\r\nB: 2"),
             ("A", "1\n"),
             ("A", "\0"),
-            ("A", "é"),
+            ("A", "é\x7f"),
             ("Content-Length", ""),
             ("Content-Length", "+1"),
             ("Content-Length", "1, 1"),

@@ -478,6 +478,7 @@ fn answer(effect: &Effect) -> Option<(OpId, Result<Done, FsError>)> {
         | Effect::Leave { .. }
         | Effect::Air { .. }
         | Effect::Send { .. }
+        | Effect::Retitle { .. }
         | Effect::OffAir { .. }
         | Effect::Deliver { .. }
         | Effect::Give { .. }

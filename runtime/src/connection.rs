@@ -363,7 +363,7 @@ impl<T: Transport> Connection<T> {
                     return self.take_news(op);
                 }
                 let (channel, id) = (&listening.channel, listening.id);
-                if self.admission.shared().channels.must_go(channel, id) {
+                if self.admission.shared().channels.must_go(channel, id, self.admission.peer()) {
                     self.session.abort(io::ErrorKind::TimedOut);
                 }
             }
@@ -528,12 +528,12 @@ impl<T: Transport> Connection<T> {
             }
             Effect::Listen { op, path } => {
                 let done = match self.shared().channels.listen(&path) {
-                    Some((channel, id, description)) => {
+                    Some((channel, id, live)) => {
                         // What waits in the kernel would count neither as sent nor as behind.
                         let most = channel.max_async_buf().clamp(16 << 10, 16 << 20) as usize;
                         let _ = set_socket_send_buffer_size(self.transport.socket(), most);
                         self.listening = Some(Listening { live: op, channel, id, waiting: None });
-                        Done::Live(description)
+                        live
                     }
                     None => Done::NotLive,
                 };
@@ -552,6 +552,7 @@ impl<T: Transport> Connection<T> {
                 let options = shared.options.live;
                 let done = match OnAir::begin(&shared, path, description, options) {
                     Some(on_air) => {
+                        on_air.channel.let_clients_retitle();
                         self.airing = Some(Airing { live: op, on_air, waiting: None });
                         Ok(Done::Ok)
                     }
@@ -567,6 +568,13 @@ impl<T: Transport> Connection<T> {
                     airing.waiting = Some((op, group));
                     self.send_waiting();
                 }
+            }
+            Effect::Retitle { op, path, title } => {
+                let done = match self.shared().channels.retitle(&path, title) {
+                    true => Ok(Done::Ok),
+                    false => Err(FsError::NotFound),
+                };
+                self.session.handle_done(op, done);
             }
             Effect::OffAir { live, complete } => {
                 if let Some(Airing { on_air, .. }) =
@@ -658,7 +666,8 @@ impl<T: Transport> Connection<T> {
             return self.session.handle_done(op, Err(FsError::NotFound));
         };
         let waiter = || Follower { mailbox: self.mailbox.clone(), op: listening.live };
-        match shared.channels.take(&listening.channel, listening.id, waiter) {
+        let listener = (listening.id, self.admission.peer());
+        match shared.channels.take(&listening.channel, listener, waiter) {
             Some(news) => self.session.handle_done(op, Ok(Done::News(news))),
             None => listening.waiting = Some(op),
         }

@@ -2,18 +2,20 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, ThreadId},
 };
 
 use event_listener::Event;
 use httpout_proto::{
+    Done,
     effect::RelPath,
     live::{
-        Broadcast, BroadcastOptions, Description, Group, ListenerId, LiveOptions, News,
+        Broadcast, BroadcastOptions, Description, Group, ListenerId, LiveOptions, News, Text,
         framing::Audio,
     },
 };
@@ -48,10 +50,15 @@ struct Waiting {
 /// A live resource.
 #[derive(Debug)]
 pub(crate) struct Channel {
+    path: RelPath,
+    /// It was said why listeners are disconnected, and what to do.
+    explained: AtomicBool,
     broadcast: Mutex<Broadcast<Waiting>>,
     /// A connection that brings more and is to be told when there is room for it.
     producer: Mutex<Option<Follower>>,
     description: Mutex<Arc<Description>>,
+    /// A client sends it, and clients say what it plays.
+    from_client: AtomicBool,
     /// Its listeners have come, gone, or gone on: there may be room.
     moved: Event,
 }
@@ -74,7 +81,7 @@ impl Channels {
             }
             Some(_) => None,
             None => {
-                let channel = Arc::new(Channel::new(description, options));
+                let channel = Arc::new(Channel::new(path, description, options));
                 channels.insert(path.clone(), Slot { channel: channel.clone(), over: false });
                 Some(channel)
             }
@@ -96,7 +103,7 @@ impl Channels {
             let over = || channels.values().filter(|slot| slot.over).count();
             if options.reopen && over() < MOST_OVER {
                 let description = channel.description().as_ref().clone();
-                let channel = Arc::new(Channel::new(description, options));
+                let channel = Arc::new(Channel::new(path, description, options));
                 channels.insert(path.clone(), Slot { channel, over: true });
             }
         }
@@ -112,14 +119,26 @@ impl Channels {
     }
 
     /// Listens to the live resource of this path.
-    pub(crate) fn listen(
-        &self,
-        path: &RelPath,
-    ) -> Option<(Arc<Channel>, ListenerId, Arc<Description>)> {
+    pub(crate) fn listen(&self, path: &RelPath) -> Option<(Arc<Channel>, ListenerId, Done)> {
         let channel = lock(&self.channels).get(path)?.channel.clone();
-        let id = lock(&channel.broadcast).join();
+        let (id, held) = {
+            let mut broadcast = lock(&channel.broadcast);
+            (broadcast.join(), broadcast.is_held())
+        };
         let description = channel.description();
-        Some((channel, id, description))
+        Some((channel, id, Done::Live { description, held }))
+    }
+
+    /// Says what is played by the live resource of this path; false if no client sends one.
+    pub(crate) fn retitle(&self, path: &RelPath, title: Text) -> bool {
+        let channels = lock(&self.channels);
+        let found = channels
+            .get(path)
+            .filter(|slot| !slot.over && slot.channel.from_client.load(Ordering::Relaxed));
+        if let Some(slot) = found {
+            slot.channel.set_title(Some(title));
+        }
+        found.is_some()
     }
 
     /// Number of live resources, of those who listen, and of those who were dropped.
@@ -133,7 +152,7 @@ impl Channels {
     pub(crate) fn take(
         &self,
         channel: &Channel,
-        id: ListenerId,
+        (id, peer): (ListenerId, IpAddr),
         waiter: impl FnOnce() -> Follower,
     ) -> Option<News> {
         let waiting = || Waiting { follower: waiter(), thread: thread::current().id() };
@@ -143,7 +162,7 @@ impl Channels {
             (broadcast.take(id, waiting), blockio || hold)
         };
         if news == Some(News::Lagging) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.count_dropped(channel, peer);
         }
         if may_wait {
             channel.tell_moved();
@@ -152,23 +171,41 @@ impl Channels {
     }
 
     /// Is a listener too far behind, though it is still sending? Then it listens no longer.
-    pub(crate) fn must_go(&self, channel: &Channel, id: ListenerId) -> bool {
+    pub(crate) fn must_go(&self, channel: &Channel, id: ListenerId, peer: IpAddr) -> bool {
         let must_go = lock(&channel.broadcast).must_go(id);
         if must_go {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.count_dropped(channel, peer);
         }
         must_go
+    }
+
+    fn count_dropped(&self, channel: &Channel, peer: IpAddr) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        let (path, most) = (&channel.path, channel.max_async_buf());
+        if channel.explained.swap(true, Ordering::Relaxed) {
+            tracing::info!(%path, "the listener {peer} is disconnected: it is more than {most} bytes behind");
+        } else {
+            tracing::warn!(
+                %path,
+                "the listener {peer} is disconnected: it is more than {most} bytes behind. If the input comes faster than \
+                 it plays, as from a file through a pipe, --rt paces it; --max_async_buf SIZE lets listeners be further \
+                 behind; --blockio slows the input down instead"
+            );
+        }
     }
 }
 
 impl Channel {
-    fn new(description: Description, options: LiveOptions) -> Self {
+    fn new(path: &RelPath, description: Description, options: LiveOptions) -> Self {
         let mut broadcast = Broadcast::new(options.broadcast);
         broadcast.set_title(description.title.clone());
         Self {
+            path: path.clone(),
+            explained: AtomicBool::new(false),
             broadcast: Mutex::new(broadcast),
             producer: Mutex::default(),
             description: Mutex::new(Arc::new(description)),
+            from_client: AtomicBool::new(false),
             moved: Event::new(),
         }
     }
@@ -209,6 +246,10 @@ impl Channel {
         tell(waiters);
     }
 
+    pub(crate) fn let_clients_retitle(&self) {
+        self.from_client.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn has_listeners(&self) -> bool {
         lock(&self.broadcast).listeners() > 0
     }
@@ -234,6 +275,7 @@ impl Channel {
     }
 
     pub(crate) fn set_audio(&self, audio: Audio) {
+        lock(&self.broadcast).set_audio(Some(audio));
         let mut description = lock(&self.description);
         if description.audio != Some(audio) {
             Arc::make_mut(&mut description).audio = Some(audio);
@@ -245,7 +287,7 @@ impl Channel {
         Arc::make_mut(&mut lock(&self.description)).media_type = media_type.to_owned();
     }
 
-    pub(crate) fn set_title(&self, title: Option<Arc<str>>) {
+    pub(crate) fn set_title(&self, title: Option<Text>) {
         lock(&self.broadcast).set_title(title);
     }
 }

@@ -112,10 +112,10 @@ impl Publication {
         self.tune_in = data.into();
     }
 
-    /// What is played from now on, for `--ice`.
-    pub fn set_title(&self, title: &str) {
+    /// What is played from now on, for `--ice`: UTF-8 or Latin-1.
+    pub fn set_title(&self, title: impl AsRef<[u8]>) {
         match &self.to {
-            To::Listeners(on_air) => on_air.channel.set_title(Some(title.into())),
+            To::Listeners(on_air) => on_air.channel.set_title(Some(title.as_ref().into())),
             To::File(_) => {}
         }
     }

@@ -196,6 +196,7 @@ impl Ledger {
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
+            | Effect::Retitle { .. }
             | Effect::OffAir { .. }
             | Effect::Ask { .. }
             | Effect::Pull { .. }

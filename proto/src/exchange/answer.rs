@@ -12,6 +12,7 @@ use super::{
     index::Index,
     list::List,
     listen::Listen,
+    metadata::{self, Metadata},
     origin,
     own::{self, Admin},
     target::{self, Target},
@@ -21,6 +22,7 @@ use crate::{
     effect::Place,
     error::{FsError, PeerError},
     http1::{self, Method, Part, RequestHead, ResponseHead, Status},
+    live::Text,
     site::{Action, Resolved, Site, cors},
 };
 
@@ -55,11 +57,13 @@ pub(super) struct Request {
     pub(super) head: Box<RequestHead>,
     pub(super) target: Target,
     pub(super) resolved: Resolved,
+    /// What is played by the live resource that the target names, where the request tells that and no more.
+    pub(super) title: Option<Text>,
 }
 
 impl Request {
     pub(super) fn action(&self) -> Action {
-        action(self.head.method)
+        if self.title.is_some() { Action::Write } else { action(self.head.method) }
     }
 }
 
@@ -84,12 +88,18 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
             return None;
         }
     };
-    if let Some(why) = origin::refusal(&head, cx) {
+    let is_metadata = cx.site.config.icecast && metadata::is_metadata(&head, &target);
+    // What is played is changed by GET, too.
+    let done = if is_metadata { Action::Write } else { action(head.method) };
+    if let Some(why) = origin::refusal(&head, done, cx) {
         refuse(cx, Status::FORBIDDEN, why);
         return None;
     }
     if role == Role::Admin {
         return Admin::start(&head, &target, cx).map(Task::Admin);
+    }
+    if is_metadata {
+        return Metadata::start(head, target, cx);
     }
     let casts = cx.site.config.icecast && cast::is_source(&head);
     if cx.site.config.hook && !casts && !own::is_clock(&target) {
@@ -129,7 +139,7 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
             resolved
         }
     };
-    let request = Request { head, target, resolved };
+    let request = Request { head, target, resolved, title: None };
     if cx.site.mounts.has_rules() { Admission::start(request, cx) } else { begin(request, cx) }
 }
 
@@ -149,7 +159,7 @@ fn ask(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Task> 
         | Method::Source
         | Method::Other(_) => resolve_write(&target, cx),
     };
-    let request = Request { head, target, resolved };
+    let request = Request { head, target, resolved, title: None };
     if cx.site.mounts.has_rules() {
         return Admission::start(request, cx);
     }
@@ -178,6 +188,9 @@ pub(super) fn begin_asked(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
 
 /// Begins what the request asks for, which it may: a live resource goes first.
 pub(super) fn begin(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
+    if let Some(title) = request.title {
+        return Some(Metadata::update(request.target.path, title, cx));
+    }
     if cx.site.config.icecast && cast::is_source(&request.head) {
         return Cast::start(&request, cx);
     }
@@ -193,7 +206,7 @@ pub(super) fn begin(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
 
 /// Begins what the request asks for, which it may and which is not live.
 pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
-    let Request { head, target, resolved } = request;
+    let Request { head, target, resolved, .. } = request;
     let place = match resolved {
         Resolved::Place(place) => place,
         Resolved::Mounts(names) if cx.site.config.dlist => {
@@ -253,7 +266,7 @@ pub(super) const NOT_LISTED: &str = "directories are not listed";
 const DEEPEST: usize = 64;
 
 /// Where a request that changes something leads.
-fn resolve_write(target: &Target, cx: &Cx<'_>) -> Resolved {
+pub(super) fn resolve_write(target: &Target, cx: &Cx<'_>) -> Resolved {
     if cx.site.config.source {
         cx.site.mounts.resolve_delivery(&target.path)
     } else {
@@ -273,7 +286,7 @@ fn keeps_nothing(method: Method, cx: &mut Cx<'_>) -> bool {
 }
 
 /// True if nothing can be changed there, which is said then.
-fn refuses_write(target: &Target, resolved: &Resolved, cx: &mut Cx<'_>) -> bool {
+pub(super) fn refuses_write(target: &Target, resolved: &Resolved, cx: &mut Cx<'_>) -> bool {
     let source = cx.site.config.source;
     if source && cx.site.mounts.has_rules() && *resolved == Resolved::Nothing {
         refuse(cx, Status::FORBIDDEN, "no rule gives a right to that");
@@ -298,6 +311,10 @@ fn refuses_write(target: &Target, resolved: &Resolved, cx: &mut Cx<'_>) -> bool 
 const UPLOADS: &str = "PUT, POST, OPTIONS";
 const READ_ONLY: &str = "GET, HEAD, OPTIONS";
 const ALL: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
+/// What source clients may do beside [`ALL`], and where nothing else can be written: POST is for
+/// [metadata](super::metadata).
+const ALL_AND_SOURCE: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, SOURCE, OPTIONS";
+const SOURCES: &str = "GET, HEAD, PUT, POST, SOURCE, OPTIONS";
 
 /// OPTIONS, and the preflight of a page of another origin. Never needs a password: a browser sends none with it.
 fn options(request: &RequestHead, cx: &mut Cx<'_>) {
@@ -314,7 +331,13 @@ fn options(request: &RequestHead, cx: &mut Cx<'_>) {
         false if writable => ALL,
         false => READ_ONLY,
     };
-    let mut head = head(cx.site, Status::OK).field("Allow", allow);
+    // libshout sends only what it finds here; pages of other origins are not told of it.
+    let sources = match (cx.site.config.icecast, writable) {
+        (true, true) => Some(ALL_AND_SOURCE),
+        (true, false) => Some(SOURCES),
+        (false, _) => None,
+    };
+    let mut head = head(cx.site, Status::OK).field("Allow", sources.unwrap_or(allow));
     let cors = cx.site.config.cors.applies(cx.about.cross_origin);
     if let Some(names) = cors::preflight(&request.fields).filter(|_| cors) {
         let granted = match (origin::may_be_granted(&request.fields, cx), cx.site.config.source) {

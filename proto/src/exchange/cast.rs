@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Answer, Cx, Task,
-    answer::{Request, head, refuse_last},
+    answer::{self, Request, head, refuse_last},
     decoder, media,
 };
 use crate::{
@@ -47,20 +47,28 @@ enum State {
     Over,
 }
 
-/// True for the request of a source client: SOURCE, or PUT without any length.
+/// True for the request of a source client: SOURCE, or PUT without any length; or such a request with an
+/// empty body, by which libshout finds out whether it may send.
 pub(super) fn is_source(head: &RequestHead) -> bool {
-    head.method == Method::Source || head.method == Method::Put && head.body == Incoming::None
+    let is_bare = matches!(head.body, Incoming::None | Incoming::Length(0));
+    head.method == Method::Source || head.method == Method::Put && is_bare
 }
 
 impl Cast {
     pub(super) fn start(request: &Request, cx: &mut Cx<'_>) -> Option<Task> {
         let Request { head, target, .. } = request;
-        if head.body != Incoming::None {
+        let is_probe = head.body == Incoming::Length(0);
+        if head.body != Incoming::None && !is_probe {
             refuse_last(cx, Status::BAD_REQUEST, "a source's stream ends with its connection");
             return None;
         }
         if target.directory || target.path.is_root() {
             refuse_last(cx, Status::CONFLICT, "a live resource's URL does not end in a slash");
+            return None;
+        }
+        if is_probe {
+            let head = answer::head(cx.site, Status::OK);
+            cx.answer(Answer::Whole(head, Vec::new()));
             return None;
         }
         if !matches!(decoder::content_coding(&head.fields), Ok(None)) {
@@ -203,7 +211,6 @@ fn description(fields: &Fields, path: &str) -> Description {
     let media_type = media_type.or_else(|| media::media_type(path)).unwrap_or(media::UNKNOWN);
     let mut description = Description::new(media_type);
     for (name, value) in fields.iter() {
-        let Ok(value) = std::str::from_utf8(value) else { continue };
         let name = name.to_ascii_lowercase();
         let shown = match name.as_str() {
             "ice-name" | "icy-name" => "ServiceName",

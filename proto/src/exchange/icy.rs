@@ -1,10 +1,8 @@
 //! ICY metadata: what is being played, told inside the stream to the clients that ask for it (`Icy-MetaData: 1`).
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 
-use crate::http1::Fields;
+use crate::{http1::Fields, live::Text};
 
 /// Bytes of the stream between two pieces of metadata, as Icecast has it.
 pub const INTERVAL: usize = 16_000;
@@ -19,7 +17,7 @@ pub struct Icy {
     /// Bytes of the stream until the next piece.
     left: usize,
     /// What was told last.
-    told: Option<Arc<str>>,
+    told: Option<Text>,
 }
 
 impl Default for Icy {
@@ -35,7 +33,7 @@ impl Icy {
     }
 
     /// The bytes of the stream with the metadata that is due among them. A title is told once.
-    pub fn interleave(&mut self, data: Vec<Bytes>, title: Option<&Arc<str>>) -> Vec<Bytes> {
+    pub fn interleave(&mut self, data: Vec<Bytes>, title: Option<&Text>) -> Vec<Bytes> {
         let mut out = Vec::with_capacity(data.len() + 2);
         for mut bytes in data {
             while bytes.len() >= self.left {
@@ -50,7 +48,7 @@ impl Icy {
         out
     }
 
-    fn metadata(&mut self, title: Option<&Arc<str>>) -> Bytes {
+    fn metadata(&mut self, title: Option<&Text>) -> Bytes {
         let Some(title) = title.filter(|&title| self.told.as_ref() != Some(title)) else {
             return Bytes::from_static(&[0]);
         };
@@ -60,22 +58,45 @@ impl Icy {
 }
 
 /// `StreamTitle='…';` with its length in front, filled up with NUL.
-fn block(title: &str) -> Bytes {
+fn block(title: &Text) -> Bytes {
     let (before, after) = ("StreamTitle='", "';");
-    // There is no escape: players look for the quote with the semicolon.
-    let mut title = title.replace("';", "’;");
-    while title.len() > MOST - before.len() - after.len() {
-        title.pop();
-    }
+    let title = shown(title.as_bytes(), MOST - before.len() - after.len());
     let len = before.len() + title.len() + after.len();
     let units = len.div_ceil(UNIT);
     let mut block = BytesMut::with_capacity(1 + units * UNIT);
     block.extend_from_slice(&[units as u8]);
-    for piece in [before, &title, after] {
-        block.extend_from_slice(piece.as_bytes());
+    for piece in [before.as_bytes(), &title, after.as_bytes()] {
+        block.extend_from_slice(piece);
     }
     block.resize(1 + units * UNIT, 0);
     block.freeze()
+}
+
+/// The title as a player can read it, in at most so many bytes: in its encoding, on one line.
+fn shown(title: &[u8], most: usize) -> Vec<u8> {
+    // There is no escape: players look for the quote with the semicolon.
+    let quote = match std::str::from_utf8(title) {
+        Ok(_) => "’;".as_bytes(),
+        Err(_) => b"\xb4;",
+    };
+    let mut shown = Vec::with_capacity(title.len());
+    let mut rest = title;
+    while let Some((&byte, behind)) = rest.split_first() {
+        if let Some(behind) = rest.strip_prefix(b"';") {
+            shown.extend_from_slice(quote);
+            rest = behind;
+            continue;
+        }
+        shown.push(if byte.is_ascii_control() { b' ' } else { byte });
+        rest = behind;
+    }
+    if let Ok(text) = std::str::from_utf8(&shown) {
+        let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+        shown.truncate(end.unwrap_or(0));
+    } else {
+        shown.truncate(most);
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -112,9 +133,9 @@ mod tests {
             for (at, (len, title)) in sizes.iter().zip(&titles).enumerate() {
                 let data = Bytes::from(vec![at as u8; *len]);
                 whole.extend_from_slice(&data);
-                let title: Arc<str> = title.as_str().into();
+                let title = Text::from(title.as_str());
                 let due = whole.len() / INTERVAL > (whole.len() - len) / INTERVAL;
-                let shown = title.replace("';", "’;");
+                let shown = String::from_utf8(shown(title.as_bytes(), MOST)).unwrap();
                 if due && icy.told.as_ref() != Some(&title) {
                     expected.push(shown);
                 }
@@ -129,8 +150,24 @@ mod tests {
     }
 
     #[test]
+    fn a_title_keeps_its_encoding_and_its_block() {
+        for (title, told) in [
+            ("Café".as_bytes(), "StreamTitle='Café';".as_bytes()),
+            (b"Caf\xe9 it's", b"StreamTitle='Caf\xe9 it's';"),
+            ("é';x='".as_bytes(), "StreamTitle='é’;x='';".as_bytes()),
+            (b"\xe9';", b"StreamTitle='\xe9\xb4;';"),
+            (b"two\r\nlines\0", b"StreamTitle='two  lines ';"),
+        ] {
+            let block = block(&title.into());
+            let end = block.iter().rposition(|&b| b != 0).unwrap();
+            assert_eq!(&block[1..=end], told);
+            assert_eq!(block.len(), 1 + usize::from(block[0]) * UNIT);
+        }
+    }
+
+    #[test]
     fn a_title_is_cut_where_it_does_not_fit() {
-        let block = block(&"ü".repeat(5000));
+        let block = block(&"ü".repeat(5000).into());
         assert_eq!((block.len(), block[0]), (1 + MOST, 255));
         assert!(std::str::from_utf8(&block[1..]).is_ok());
     }

@@ -1,5 +1,10 @@
 //! GET and HEAD of a live resource: from where a listener can begin until it is over.
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
 use super::{
     Answer, Cx, Task, Waiting,
     answer::{Request, begin_stored, head, refuse},
@@ -13,10 +18,16 @@ use crate::{
     live::{Description, News},
 };
 
+/// How long a head is held back for what the first packets tell.
+const OPENING: Duration = Duration::from_secs(2);
+
 /// ```text
 ///  Looking --(not live)--> the task of what is stored
 ///     |
-///     +--> Sending <--> Waiting
+///     +--(the input waits for this listener)--> Opening
+///     |                                            |
+///     +--> Sending <-------------------------------+
+///             |   \<--> Waiting
 ///             \------------\-------> Over
 /// ```
 #[derive(Debug)]
@@ -32,6 +43,12 @@ enum State {
     /// Is there a live resource of that path?
     Looking {
         request: Request,
+    },
+    /// The first packets, which tell what kind of sound it is, are waited for before the head is sent.
+    Opening {
+        op: OpId,
+        description: Arc<Description>,
+        until: Instant,
     },
     /// What there was is being sent.
     Sending,
@@ -56,7 +73,7 @@ impl Listen {
 
     /// What the peer waits for.
     pub(super) fn waiting(&self) -> Option<Waiting> {
-        matches!(self.state, State::Waiting { .. }).then_some(Waiting::Idle)
+        matches!(self.state, State::Opening { .. } | State::Waiting { .. }).then_some(Waiting::Idle)
     }
 
     /// An effect is answered; the task that takes its place, if there is no such resource.
@@ -68,12 +85,23 @@ impl Listen {
     ) -> Option<Task> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Looking { request } if self.live == done => match result {
-                Ok(Done::Live(description)) => self.begin(&request, &description, cx),
+                Ok(Done::Live { description, held }) => {
+                    self.begin(&request, description, held, cx);
+                }
                 Ok(_) => return begin_stored(request, cx),
                 Err(_) => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the live resource failed"),
             },
+            State::Opening { op, mut description, .. } if op == done => {
+                if let Ok(Done::News(News::Packets { audio: Some(audio), .. })) = result {
+                    Arc::make_mut(&mut description).audio = Some(audio);
+                }
+                let head = self.head(&description, cx);
+                cx.answer(Answer::Live(head));
+                self.go_on(result, cx);
+            }
             State::Waiting { op } if op == done => self.go_on(result, cx),
             other @ (State::Looking { .. }
+            | State::Opening { .. }
             | State::Sending
             | State::Waiting { .. }
             | State::Over) => self.state = other,
@@ -81,14 +109,27 @@ impl Listen {
         None
     }
 
-    fn begin(&mut self, request: &Request, description: &Description, cx: &mut Cx<'_>) {
+    fn begin(
+        &mut self,
+        request: &Request,
+        description: Arc<Description>,
+        held: bool,
+        cx: &mut Cx<'_>,
+    ) {
         // A source client may have sent it, whatever the path leads to otherwise.
         cx.about.uploadable = cx.site.mounts.has_rules();
         let tells = cx.site.config.ice && has_metadata(&description.media_type);
         self.icy = (tells && Icy::is_wanted(&request.head.fields)).then(Icy::default);
-        let head = self.head(description, cx);
+        let is_head = request.head.method == Method::Head;
+        if tells && held && !is_head && description.audio.is_none() {
+            let op = cx.op();
+            cx.effect(Effect::Take { op, live: self.live });
+            self.state = State::Opening { op, description, until: cx.now.mono + OPENING };
+            return;
+        }
+        let head = self.head(&description, cx);
         cx.answer(Answer::Live(head));
-        if request.head.method == Method::Head {
+        if is_head {
             cx.effect(Effect::Leave { live: self.live });
             return cx.answer(Answer::Finish);
         }
@@ -105,12 +146,28 @@ impl Listen {
             )
             .field("Accept-Ranges", "none");
         if cx.site.config.ice {
-            head.add_lines(description.lines().as_bytes());
+            head.add_lines(&description.lines());
         }
         if self.icy.is_some() {
             head.add("icy-metaint", icy::INTERVAL.to_string());
         }
         head
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Opening { until, .. } => Some(until),
+            State::Looking { .. } | State::Sending | State::Waiting { .. } | State::Over => None,
+        }
+    }
+
+    /// The first packets do not come: the head says what is known.
+    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+        if let State::Opening { op, description, .. } = &self.state {
+            let (op, head) = (*op, self.head(description, cx));
+            cx.answer(Answer::Live(head));
+            self.state = State::Waiting { op };
+        }
     }
 
     /// All that was pushed is sent.
@@ -124,7 +181,7 @@ impl Listen {
 
     fn go_on(&mut self, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
         match result {
-            Ok(Done::News(News::Packets { data, title })) => {
+            Ok(Done::News(News::Packets { data, title, .. })) => {
                 let data = match &mut self.icy {
                     Some(icy) => icy.interleave(data, title.as_ref()),
                     None => data,
@@ -142,7 +199,10 @@ impl Listen {
     /// The peer is gone, or has got all.
     pub(super) fn leave(&mut self, cx: &mut Cx<'_>) {
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Looking { .. } | State::Sending | State::Waiting { .. } => {
+            State::Looking { .. }
+            | State::Opening { .. }
+            | State::Sending
+            | State::Waiting { .. } => {
                 cx.effect(Effect::Leave { live: self.live });
             }
             State::Over => {}

@@ -134,7 +134,7 @@ pub fn is_media_type(value: &[u8]) -> bool {
     let mut names = essence.split(|&b| b == b'/');
     let mut name =
         || names.next().is_some_and(|name| !name.is_empty() && name.iter().all(|&b| is_tchar(b)));
-    name() && name() && names.next().is_none() && is_field_value(value)
+    name() && name() && names.next().is_none() && value.is_ascii() && is_field_value(value)
 }
 
 /// True for the `Content-Type` of an upload that tells nothing: empty, `*`, `*/*`,

@@ -25,6 +25,7 @@ mod hooked;
 mod index;
 mod list;
 mod listen;
+mod metadata;
 mod origin;
 mod own;
 mod refusal;
@@ -230,6 +231,8 @@ pub(crate) enum Task {
     Listen(Box<listen::Listen>),
     /// A live resource that the client sends.
     Cast(Box<cast::Cast>),
+    /// What is played by a live resource.
+    Metadata(metadata::Metadata),
     /// PUT and POST of what is handed on.
     Deliver(Box<deliver::Deliver>),
     /// GET and HEAD on the admin address.
@@ -244,6 +247,7 @@ impl Task {
             Self::Delete(delete) => delete.on_data(&data, cx),
             Self::Cast(cast) => cast.on_data(data, cx),
             Self::Deliver(deliver) => deliver.on_data(data, cx),
+            Self::Metadata(metadata) => metadata.on_data(&data, cx),
             Self::Get(_)
             | Self::Admission(_)
             | Self::Hooked(_)
@@ -263,6 +267,11 @@ impl Task {
             Self::Hooked(hooked) => hooked.on_end(),
             Self::Cast(cast) => cast.on_end(cx),
             Self::Deliver(deliver) => deliver.on_end(cx),
+            Self::Metadata(metadata) => {
+                if let Some(task) = metadata.on_end(cx) {
+                    *self = task;
+                }
+            }
             Self::Get(_) | Self::List(_) | Self::Index(_) | Self::Listen(_) | Self::Admin(_) => {}
         }
     }
@@ -300,6 +309,7 @@ impl Task {
                     *self = task;
                 }
             }
+            Self::Metadata(metadata) => metadata.on_done(op, result, cx),
             Self::Admin(admin) => admin.on_done(op, result, cx),
         }
     }
@@ -317,6 +327,7 @@ impl Task {
             | Self::Cast(_)
             | Self::Deliver(_)
             | Self::Index(_)
+            | Self::Metadata(_)
             | Self::Admin(_) => {}
         }
     }
@@ -334,6 +345,7 @@ impl Task {
             | Self::Cast(_)
             | Self::Deliver(_)
             | Self::Index(_)
+            | Self::Metadata(_)
             | Self::Admin(_) => {}
         }
     }
@@ -349,12 +361,13 @@ impl Task {
                 }
             }
             Self::Hooked(hooked) => hooked.on_deadline(cx),
+            Self::Listen(listen) => listen.on_deadline(cx),
             Self::Upload(_)
             | Self::Delete(_)
             | Self::List(_)
-            | Self::Listen(_)
             | Self::Cast(_)
             | Self::Index(_)
+            | Self::Metadata(_)
             | Self::Admin(_) => {}
         }
     }
@@ -370,7 +383,7 @@ impl Task {
             Self::Listen(listen) => listen.leave(cx),
             Self::Cast(cast) => cast.give_up(cx),
             Self::Deliver(deliver) => deliver.give_up(cx),
-            Self::Delete(_) | Self::Index(_) | Self::Admin(_) => {}
+            Self::Delete(_) | Self::Index(_) | Self::Metadata(_) | Self::Admin(_) => {}
         }
     }
 
@@ -387,6 +400,7 @@ impl Task {
             | Self::Cast(_)
             | Self::Deliver(_)
             | Self::Index(_)
+            | Self::Metadata(_)
             | Self::Admin(_) => None,
         }
     }
@@ -404,6 +418,7 @@ impl Task {
             | Self::List(_)
             | Self::Listen(_)
             | Self::Index(_)
+            | Self::Metadata(_)
             | Self::Admin(_) => {}
         }
     }
@@ -421,6 +436,7 @@ impl Task {
             | Self::List(_)
             | Self::Deliver(_)
             | Self::Index(_)
+            | Self::Metadata(_)
             | Self::Admin(_) => {}
         }
     }
@@ -432,12 +448,13 @@ impl Task {
             Self::Admission(admission) => admission.deadline().map(|at| (at, Timer::Penalty)),
             Self::Deliver(deliver) => deliver.deadline(),
             Self::Hooked(hooked) => hooked.deadline(),
+            Self::Listen(listen) => listen.deadline().map(|at| (at, Timer::Missing)),
             Self::Upload(_)
             | Self::Delete(_)
             | Self::List(_)
-            | Self::Listen(_)
             | Self::Cast(_)
             | Self::Index(_)
+            | Self::Metadata(_)
             | Self::Admin(_) => None,
         }
     }
@@ -455,6 +472,7 @@ impl Task {
             | Self::Cast(_)
             | Self::Deliver(_)
             | Self::Index(_)
+            | Self::Metadata(_)
             | Self::Admin(_) => false,
         }
     }
@@ -472,6 +490,7 @@ impl Task {
             | Self::Cast(_)
             | Self::Deliver(_)
             | Self::Index(_)
+            | Self::Metadata(_)
             | Self::Admin(_) => false,
         }
     }

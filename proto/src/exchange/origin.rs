@@ -6,7 +6,7 @@
 //! (Fetch Metadata), and `Origin`, which older browsers and plain HTTP to other machines leave alone. A client that is
 //! no browser sends none of these, and is not concerned.
 
-use super::{Cx, answer::action};
+use super::Cx;
 use crate::{
     http1::{Fields, Method, RequestHead},
     site::{Action, Cors},
@@ -17,9 +17,9 @@ const FORM_TYPES: [&[u8]; 3] =
     [b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"];
 
 /// Why this request is refused, if a page of another origin makes it and must not.
-pub(super) fn refusal(request: &RequestHead, cx: &Cx<'_>) -> Option<&'static str> {
+pub(super) fn refusal(request: &RequestHead, action: Action, cx: &Cx<'_>) -> Option<&'static str> {
     let fields = &request.fields;
-    if action(request.method) == Action::Read || !is_foreign(fields, cx.about.client.tls) {
+    if action == Action::Read || !is_foreign(fields, cx.about.client.tls) {
         return None;
     }
     if has_no_preflight(request) && !is_plain_cors(fields, cx) {

@@ -90,10 +90,10 @@ impl<'a, V: AsRef<[u8]>> FromIterator<(&'a str, V)> for Fields {
     }
 }
 
-/// True if a header field can carry this value (RFC 9110 §5.5): visible characters, spaces and tabs, none
-/// of them white at the ends. Beyond ASCII nothing is taken, although the grammar would allow it.
+/// True if a header field can carry this value (RFC 9110 §5.5): visible characters, `obs-text` (bytes
+/// beyond ASCII: UTF-8, Latin-1), spaces and tabs, and no white space at the ends.
 pub fn is_field_value(value: &[u8]) -> bool {
-    value.iter().all(|&b| matches!(b, b'\t' | b' '..=b'~')) && value.trim_ascii() == value
+    value.iter().all(|&b| matches!(b, b'\t' | b' '..=b'~' | 0x80..)) && value.trim_ascii() == value
 }
 
 #[cfg(test)]
@@ -113,7 +113,8 @@ mod tests {
     fn values_cannot_split_a_head() {
         assert!(is_field_value(b"max-age=3, public"));
         assert!(is_field_value(b""));
-        for bad in [&b"a\r\nb: c"[..], b"\n", b"a\0", b" a", b"a ", b"\x7f", "é".as_bytes()] {
+        assert!(is_field_value("Café".as_bytes()) && is_field_value(b"Caf\xe9"));
+        for bad in [&b"a\r\nb: c"[..], b"\n", b"a\0", b" a", b"a ", b"\x7f", b"\xe9\n"] {
             assert!(!is_field_value(bad), "{bad:?}");
         }
     }

@@ -59,6 +59,8 @@ impl<'a> RequestLine<'a> {
         // RFC 9112 §2.3: HTTP/DIGIT.DIGIT.
         let minor = match version {
             [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] => minor - b'0',
+            // So do older source clients of Icecast call the protocol.
+            b"ICE/1.0" if method == b"SOURCE" => 0,
             b"HTTP/0.9" => return Err(PeerError::Malformed("HTTP/0.9 is not spoken here")),
             [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
                 return Err(PeerError::Version);

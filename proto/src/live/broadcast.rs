@@ -1,11 +1,10 @@
 //! A live resource: what comes in goes out to everybody who listens, and is kept only for those who are a little behind.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
+
+use super::{Text, framing::Audio};
 
 /// Names a listener of a [`Broadcast`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,7 +47,9 @@ pub enum News {
         /// Whole packets, tune-in data first if the listener begins here.
         data: Vec<Bytes>,
         /// What is being played, where that is known.
-        title: Option<Arc<str>>,
+        title: Option<Text>,
+        /// What kind of sound it is, where the stream tells.
+        audio: Option<Audio>,
     },
     /// It is over; `complete` if that was its end, else it was given up.
     Over {
@@ -74,7 +75,8 @@ pub struct Broadcast<W> {
     listeners: HashMap<ListenerId, Listener<W>>,
     next_id: u64,
     had_listener: bool,
-    title: Option<Arc<str>>,
+    title: Option<Text>,
+    audio: Option<Audio>,
     /// It is over, and well.
     over: Option<bool>,
     dropped: u64,
@@ -112,6 +114,7 @@ impl<W> Broadcast<W> {
             next_id: 0,
             had_listener: false,
             title: None,
+            audio: None,
             over: None,
             dropped: 0,
         }
@@ -131,8 +134,8 @@ impl<W> Broadcast<W> {
 
     /// May more come? If not, whoever brings it waits until [`take`](Self::take) or [`leave`](Self::leave) has changed that.
     pub fn has_room(&self) -> bool {
-        let held = self.options.hold && !self.had_listener;
-        !(held || self.options.blockio && self.listeners.values().any(|l| self.is_late(l)))
+        !(self.is_held()
+            || self.options.blockio && self.listeners.values().any(|l| self.is_late(l)))
     }
 
     /// More came. Calls `tell` for those who wait for it, and for those who are too far behind from now on.
@@ -163,8 +166,18 @@ impl<W> Broadcast<W> {
     }
 
     /// What is being played.
-    pub fn set_title(&mut self, title: Option<Arc<str>>) {
+    pub fn set_title(&mut self, title: Option<Text>) {
         self.title = title;
+    }
+
+    /// What kind of sound it is.
+    pub fn set_audio(&mut self, audio: Option<Audio>) {
+        self.audio = audio;
+    }
+
+    /// True while the input waits for the first listener (`hold`).
+    pub fn is_held(&self) -> bool {
+        self.options.hold && !self.had_listener
     }
 
     /// Nothing more will come. Calls `tell` for those who wait.
@@ -217,7 +230,7 @@ impl<W> Broadcast<W> {
             }
         }
         if !data.is_empty() {
-            return Some(News::Packets { data, title: self.title.clone() });
+            return Some(News::Packets { data, title: self.title.clone(), audio: self.audio });
         }
         if let Some(complete) = self.over {
             self.listeners.remove(&id);

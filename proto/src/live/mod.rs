@@ -13,4 +13,4 @@ pub use broadcast::{Broadcast, BroadcastOptions, Group, ListenerId, News};
 pub use directory::{Copied, Directory, DirectoryAction, DirectoryStep, FileEvent, is_published};
 pub use feed::{Feed, FeedStep};
 pub use hub::{FeedId, Hub};
-pub use resource::{Description, LiveOptions, PropertyError};
+pub use resource::{Description, LiveOptions, PropertyError, Text};

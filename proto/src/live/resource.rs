@@ -1,6 +1,8 @@
 //! What a live resource says of itself.
 
-use std::sync::Arc;
+use std::fmt;
+
+use bytes::Bytes;
 
 use super::{BroadcastOptions, framing::Audio};
 use crate::{
@@ -11,6 +13,54 @@ use crate::{
 /// Properties that mean something, beside those whose names begin with `ice-` or `icy-`, which become header fields.
 const KNOWN: [&str; 2] = ["ServiceName", "StreamTitle"];
 
+/// A name or a title in UTF-8 or Latin-1. It is passed on byte for byte: the protocol does not tell the
+/// encoding, and players recognize it.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Text(Bytes);
+
+impl Text {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&[u8]> for Text {
+    fn from(bytes: &[u8]) -> Self {
+        Self(Bytes::copy_from_slice(bytes))
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<Vec<u8>> for Text {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&String::from_utf8_lossy(&self.0), f)
+    }
+}
+
 /// What a live resource says of itself. Shared by all who listen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
@@ -20,18 +70,21 @@ pub struct Description {
     pub name: Option<String>,
     /// More header fields: `ice-…` and `icy-…`, with their values.
     pub fields: Vec<(String, String)>,
+    /// Header fields whose values are not UTF-8 (Latin-1, as a rule), `icy-name` among them.
+    pub fields_in_bytes: Vec<(String, Text)>,
     /// What kind of sound it is, where the stream tells.
     pub audio: Option<Audio>,
-    /// What is played, until the [broadcast](super::Broadcast::set_title) says otherwise.
-    pub title: Option<Arc<str>>,
+    /// What is played, until the [broadcast](super::Broadcast::set_title) says otherwise. It goes into
+    /// the stream, not into a header field.
+    pub title: Option<Text>,
 }
 
 /// Why a property cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PropertyError(String);
 
-impl std::fmt::Display for PropertyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for PropertyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
@@ -44,28 +97,37 @@ impl Description {
         Self { media_type: media_type.into(), ..Self::default() }
     }
 
-    /// Adds a property: `ServiceName`, `StreamTitle`, `ice-…` or `icy-…`.
+    /// Adds a property: `ServiceName`, `StreamTitle`, `ice-…` or `icy-…`. Text is UTF-8 or Latin-1.
     ///
     /// # Errors
-    /// A name that means nothing, or a value that a header field cannot carry.
-    pub fn property(mut self, name: &str, value: &str) -> Result<Self, PropertyError> {
-        if !is_field_value(value.as_bytes()) {
-            let problem = format!("the value of {name} holds what a header field cannot carry");
-            return Err(PropertyError(problem));
-        }
-        if name == KNOWN[0] {
-            self.name = Some(value.to_owned());
-        } else if name == KNOWN[1] {
+    /// A name that means nothing, or a value that a header field cannot carry. `StreamTitle` is no header
+    /// field and may be any text.
+    pub fn property(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, PropertyError> {
+        let value = value.as_ref();
+        if name == KNOWN[1] {
             self.title = Some(value.into());
-        } else if is_own_field(name) {
-            self.fields.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-            self.fields.push((name.to_owned(), value.to_owned()));
-        } else {
+            return Ok(self);
+        }
+        if name != KNOWN[0] && !is_field_name(name) {
             let problem = format!(
                 "{name} means nothing here: there are {}, {}, ice-NAME and icy-NAME",
                 KNOWN[0], KNOWN[1]
             );
             return Err(PropertyError(problem));
+        }
+        if !is_field_value(value) {
+            let problem = format!("the value of {name} holds what a header field cannot carry");
+            return Err(PropertyError(problem));
+        }
+        let field = if name == KNOWN[0] { "icy-name" } else { name };
+        self.fields_in_bytes.retain(|(other, _)| !other.eq_ignore_ascii_case(field));
+        if field == name {
+            self.fields.retain(|(other, _)| !other.eq_ignore_ascii_case(field));
+        }
+        match std::str::from_utf8(value) {
+            Ok(value) if field != name => self.name = Some(value.to_owned()),
+            Ok(value) => self.fields.push((field.to_owned(), value.to_owned())),
+            Err(_) => self.fields_in_bytes.push((field.to_owned(), value.into())),
         }
         Ok(self)
     }
@@ -85,12 +147,12 @@ impl Description {
         if self.name.as_ref().is_some_and(|name| !is_field_value(name.as_bytes())) {
             return bad("the name");
         }
-        for (name, value) in &self.fields {
-            if !is_own_field(name) {
+        for (name, value) in self.all_fields() {
+            if !is_field_name(name) {
                 let problem = format!("{name:?} is not the name of a field ice-NAME or icy-NAME");
                 return Err(PropertyError(problem));
             }
-            if !is_field_value(value.as_bytes()) {
+            if !is_field_value(value) {
                 return bad(&format!("the value of {name}"));
             }
         }
@@ -98,42 +160,57 @@ impl Description {
     }
 
     /// The header fields, each line with its CRLF. What a head cannot carry is left out.
-    pub(crate) fn lines(&self) -> String {
-        let own = |name: &str| self.fields.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-        let mut lines = String::new();
-        let mut add = |name: &str, value: &str| {
-            if !own(name) && is_field_value(value.as_bytes()) {
-                lines.extend([name, ": ", value, "\r\n"]);
+    pub(crate) fn lines(&self) -> Vec<u8> {
+        let own = |name: &str| self.all_fields().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        let mut lines = Vec::new();
+        let mut add = |name: &str, value: &[u8]| {
+            if is_field_name(name) && is_field_value(value) {
+                for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
+                    lines.extend_from_slice(piece);
+                }
             }
         };
         if let Some(Audio { bitrate, sample_rate, channels }) = self.audio {
             let kilobits = (bitrate / 1000).to_string();
-            let info = format!(
-                "ice-samplerate={sample_rate};ice-bitrate={kilobits};ice-channels={channels}"
-            );
-            add("ice-audio-info", &info);
-            add("icy-br", &kilobits);
-        }
-        add("icy-pub", "1");
-        if let Some(name) = &self.name {
-            add("icy-name", name);
-        }
-        for (name, value) in &self.fields {
-            if is_own_field(name) && is_field_value(value.as_bytes()) {
-                lines.extend([name, ": ", value, "\r\n"]);
+            if !own("ice-audio-info") {
+                let info = format!(
+                    "ice-samplerate={sample_rate};ice-bitrate={kilobits};ice-channels={channels}"
+                );
+                add("ice-audio-info", info.as_bytes());
             }
+            if !own("icy-br") {
+                add("icy-br", kilobits.as_bytes());
+            }
+        }
+        if !own("icy-pub") {
+            add("icy-pub", b"1");
+        }
+        if let Some(name) = self.name.as_ref().filter(|_| !own("icy-name")) {
+            add("icy-name", name.as_bytes());
+        }
+        for (name, value) in self.all_fields() {
+            add(name, value);
         }
         lines
     }
+
+    fn all_fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        fields.chain(
+            self.fields_in_bytes.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
+        )
+    }
 }
 
-/// True for the name of a field that a description may have.
-fn is_own_field(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    (lower.starts_with("ice-") || lower.starts_with("icy-"))
+/// True for the header fields that a live resource may have of its own: `ice-…` and `icy-…`, but not
+/// the one that describes the framing of titles.
+fn is_field_name(name: &str) -> bool {
+    let begins =
+        |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    (begins("ice-") || begins("icy-"))
         && name.len() > 4
         && name.bytes().all(is_tchar)
-        && lower != "icy-metaint"
+        && !name.eq_ignore_ascii_case("icy-metaint")
 }
 
 /// How a live resource is treated. See [`BroadcastOptions`] for those it shares.
@@ -157,7 +234,7 @@ mod tests {
         }
         it.audio = Some(Audio { bitrate: 128_000, sample_rate: 44_100, channels: 2 });
         assert_eq!(
-            it.lines(),
+            String::from_utf8(it.lines()).unwrap(),
             "ice-audio-info: ice-samplerate=44100;ice-bitrate=128;ice-channels=2\r\nicy-br: 128\r\n\
              icy-name: Radio\r\nice-Genre: Rock\r\nicy-pub: 0\r\n"
         );
@@ -171,6 +248,18 @@ mod tests {
             let refused = Description::new("audio/mpeg").property(name, value);
             assert!(refused.is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn names_pass_in_any_encoding_and_cannot_split_a_head() {
+        let mut it = Description::new("audio/mpeg");
+        it = it.property("ServiceName", b"Caf\xe9").unwrap().property("ice-a", "Café").unwrap();
+        it = it.property("StreamTitle", " any\ttext\n").unwrap();
+        it.fields.push(("ice-b".into(), "x\r\ny: z".into()));
+        it.fields.push(("Content-Length".into(), "5".into()));
+        let lines = ["icy-pub: 1\r\nice-a: Café\r\n".as_bytes(), b"icy-name: Caf\xe9\r\n"];
+        assert_eq!(it.lines(), lines.concat());
+        assert_eq!(it.title, Some(" any\ttext\n".into()));
     }
 
     #[test]
@@ -188,7 +277,7 @@ mod tests {
             Description::new("audio"),
         ] {
             assert!(bad.check().is_err(), "{bad:?}");
-            let lines = bad.lines();
+            let lines = String::from_utf8(bad.lines()).unwrap();
             assert!(!lines.contains("Set-Cookie") && !lines.contains("icy-metaint"), "{lines:?}");
         }
         assert_eq!(Description::default().check(), Ok(()));

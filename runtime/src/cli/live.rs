@@ -1,6 +1,10 @@
 //! Options of live inputs.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
 use clap::{ArgAction, Args, builder::NonEmptyStringValueParser};
 use httpout_proto::{
@@ -22,9 +26,10 @@ pub(super) struct Live {
     #[arg(short = 'i', long, value_name = "FILE|DIR/|-", value_parser = NonEmptyStringValueParser::new())]
     pub(super) input: Vec<String>,
 
-    /// Say of the inputs: ServiceName, StreamTitle, ice-NAME or icy-NAME, which --ice shows; any number of times
+    /// Say of the inputs: ServiceName, StreamTitle, ice-NAME or icy-NAME, which --ice shows; any number of times. Text in
+    /// UTF-8 or Latin-1 is passed on as it is
     #[arg(long, value_name = "NAME=VALUE")]
-    prop: Vec<String>,
+    prop: Vec<OsString>,
 
     /// Take the inputs for this, e.g. mp3, where neither the path nor the file's name says it
     #[arg(long, value_name = "EXTENSION", value_parser = NonEmptyStringValueParser::new())]
@@ -113,17 +118,22 @@ impl Live {
                 return Err(ConfigError { option: "mime", problem, help });
             }
             let mut description = Description::new(self.mime.clone().unwrap_or_default());
-            for property in self.prop.iter().map(String::as_str).chain(words) {
+            let given = self.prop.iter().map(|prop| prop.as_bytes());
+            for property in given.chain(words.map(str::as_bytes)) {
                 let refused = |problem| ConfigError {
                     option: "prop",
                     problem,
                     help: "write, say, --prop ServiceName=Radio",
                 };
+                let shown = String::from_utf8_lossy(property);
                 let (name, value) = property
-                    .split_once('=')
-                    .ok_or_else(|| refused(format!("{property} has no value")))?;
+                    .iter()
+                    .position(|&byte| byte == b'=')
+                    .map(|at| (&property[..at], &property[at + 1..]))
+                    .ok_or_else(|| refused(format!("{shown} has no value")))?;
+                let name = String::from_utf8_lossy(name);
                 description = description
-                    .property(name.trim(), value.trim())
+                    .property(name.trim(), value.trim_ascii())
                     .map_err(|why| refused(why.to_string()))?;
             }
             inputs.push(Input {

@@ -46,6 +46,7 @@ impl World<'_> {
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
+            | Effect::Retitle { .. }
             | Effect::OffAir { .. }
             | Effect::Deliver { .. }
             | Effect::Give { .. }
@@ -123,6 +124,7 @@ impl World<'_> {
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
+            | Effect::Retitle { .. }
             | Effect::OffAir { .. }
             | Effect::Deliver { .. }
             | Effect::Give { .. }
@@ -211,6 +213,7 @@ fn touched(effect: &Effect) -> Option<&RelPath> {
         | Effect::Leave { .. }
         | Effect::Air { .. }
         | Effect::Send { .. }
+        | Effect::Retitle { .. }
         | Effect::OffAir { .. }
         | Effect::Deliver { .. }
         | Effect::Give { .. }

@@ -299,6 +299,7 @@ impl World<'_> {
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
+            | Effect::Retitle { .. }
             | Effect::OffAir { .. }
             | Effect::Ask { .. }
             | Effect::Pull { .. }

@@ -192,6 +192,7 @@ impl World<'_> {
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
+            | Effect::Retitle { .. }
             | Effect::OffAir { .. }
             | Effect::Deliver { .. }
             | Effect::Give { .. }
@@ -255,6 +256,7 @@ impl World<'_> {
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
+            | Effect::Retitle { .. }
             | Effect::OffAir { .. }
             | Effect::Deliver { .. }
             | Effect::Give { .. }

@@ -315,7 +315,10 @@ impl World<'_> {
             Effect::Listen { op, .. } => {
                 let id = self.live.join();
                 person.listens = Some((op, id));
-                person.session.handle_done(op, Ok(Done::Live(Description::new("a/b").into())));
+                person.session.handle_done(
+                    op,
+                    Ok(Done::Live { description: Description::new("a/b").into(), held: false }),
+                );
             }
             Effect::Take { op, .. } => self.take(at, op)?,
             Effect::Leave { live } => {
@@ -329,6 +332,7 @@ impl World<'_> {
                     return Err("sent before the last was answered".into());
                 }
             }
+            Effect::Retitle { op, .. } => person.session.handle_done(op, Ok(Done::Ok)),
             Effect::OffAir { complete, .. } => {
                 self.stuck = None;
                 self.finish(complete)?;

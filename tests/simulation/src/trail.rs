@@ -71,6 +71,7 @@ impl World<'_> {
             | Effect::Leave { .. }
             | Effect::Air { .. }
             | Effect::Send { .. }
+            | Effect::Retitle { .. }
             | Effect::OffAir { .. }
             | Effect::Deliver { .. }
             | Effect::Give { .. }

@@ -10,7 +10,12 @@ use httpout_tests::{
 #[cfg(feature = "tools")]
 mod curl;
 #[cfg(feature = "tools")]
+mod ezstream;
+#[cfg(feature = "tools")]
 mod ffmpeg;
+#[cfg(feature = "tools")]
+mod gstreamer;
+mod libshout;
 
 both! {
     a_source_in_pieces_is_heard_as_it_comes,

@@ -10,6 +10,8 @@ use httpout_tests::{Exit, Kind, Server, Tree, both, get, head, until};
 
 both! {
     hold_waits_for_the_first_client,
+    with_hold_the_first_listener_is_told_of_the_sound,
+    names_and_titles_of_any_encoding_are_passed_on,
     hold_is_not_lifted_by_a_head,
     without_reopen_a_file_is_sent_once,
     reopen_sends_a_file_again,
@@ -175,6 +177,11 @@ fn max_async_buf_drops_a_client_that_does_not_read(kind: Kind) {
     live.pass("goes on", std::slice::from_mut(&mut quick));
     assert_eq!(live.counter(dropped()), 1);
     assert_eq!(live.counter("httpout_live_clients"), 1);
+    // The log says so, and what helps.
+    let log = live.stop();
+    for said in ["127.0.0.1", "bytes behind", "--max_async_buf", "--blockio", "--rt", "live.bin"] {
+        assert!(log.contains(said), "{said} in {log}");
+    }
 }
 
 fn max_async_buf_bounds_what_a_client_may_be_behind(kind: Kind) {
@@ -276,6 +283,34 @@ fn ice_adds_header_fields(kind: Kind) {
     let answer = live.ask(&head("/live.mp3"));
     answer.field_is("icy-br", "32");
     answer.field_is("ice-audio-info", "ice-samplerate=22050;ice-bitrate=32;ice-channels=1");
+}
+
+fn with_hold_the_first_listener_is_told_of_the_sound(kind: Kind) {
+    let server = file(kind, &media_path("cbr.mp3"), &["--hold", "--ice"]);
+    // A HEAD does not begin the input.
+    server.ask(&head("/cbr.mp3")).status_is(200).field_is_absent("ice-audio-info");
+    let answer = server.ask(&get("/cbr.mp3"));
+    answer.status_is(200).field_is("icy-br", "32");
+    answer.field_is("ice-audio-info", "ice-samplerate=22050;ice-bitrate=32;ice-channels=1");
+    assert!(media("cbr.mp3").ends_with(&answer.body));
+    // One that brings nothing does not keep its listener waiting for the head.
+    let silent = Fed::at("/live.mp3", kind, &["--hold", "--ice"]);
+    silent.listen();
+}
+
+fn names_and_titles_of_any_encoding_are_passed_on(kind: Kind) {
+    use std::os::unix::ffi::OsStrExt as _;
+    for name in ["Café".as_bytes(), b"Caf\xe9"] {
+        let input = media_path("cbr.mp3");
+        let args = ["--port", "auto", "--ifce", "127.0.0.1", "-i", &input, "--ice", "--hold"];
+        let mut command = Server::command(kind, &args);
+        for words in [[b"ServiceName=", name].concat(), [b"StreamTitle=", name].concat()] {
+            command.arg("--prop").arg(std::ffi::OsStr::from_bytes(&words));
+        }
+        let server = Server::run(command);
+        let shown: String = name.iter().map(|&byte| char::from(byte)).collect();
+        server.ask(&head("/cbr.mp3")).status_is(200).field_is("icy-name", &shown);
+    }
 }
 
 fn without_ice_there_are_none(kind: Kind) {

@@ -10,12 +10,18 @@ use crate::{
     http1::{
         chunked::Decoded,
         head::HeadReader,
-        message::{Method, RequestHead},
+        message::{Incoming, Method, RequestHead},
         reader::{Body, Reading},
         writer::Writing,
     },
     time::{Now, Timer},
 };
+
+/// The stream of a SOURCE without a length begins behind its head: where the request is refused, no
+/// other request follows.
+fn is_endless_source(head: &RequestHead) -> bool {
+    head.method == Method::Source && !matches!(head.body, Incoming::Length(_))
+}
 
 impl Server {
     pub(super) fn wants_data(&self) -> bool {
@@ -123,8 +129,7 @@ impl Server {
             id: exchange.id,
             head: head.method == Method::Head,
             minor: head.minor,
-            // What comes behind the head of a SOURCE that is refused is its stream, and no request.
-            keep_alive: head.keep_alive && head.method != Method::Source,
+            keep_alive: head.keep_alive && !is_endless_source(&head),
             expect: head.expect_continue,
             until_close: false,
             obeyed: changes,
