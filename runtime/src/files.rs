@@ -5,6 +5,7 @@
 //! A path never leads out of its root: the kernel resolves it from the root's own handle (`openat2` with
 //! `RESOLVE_BENEATH`), and what was opened once is used, never looked up again.
 
+mod aliases;
 mod beneath;
 mod cache;
 mod copy;
@@ -48,6 +49,7 @@ use rustix::{
 pub(crate) use self::memory::Use;
 pub(crate) use self::sys::memory_file;
 use self::{
+    aliases::RuledDirs,
     beneath::{Root, fs_error, meta},
     cache::Cache,
     memory::{Bounds, Memory},
@@ -74,6 +76,7 @@ pub struct Roots {
     ids: Vec<RootId>,
     /// Directories that stay although they are empty: somebody gave them a name or rights.
     kept: HashSet<PathBuf>,
+    ruled: RuledDirs,
     lasting: Arc<Lasting>,
     /// Of what is in memory.
     bounds: Bounds,

@@ -1,13 +1,15 @@
 //! Temporary directories and mounts that go away by themselves.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process;
+use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
+
+use crate::until;
 
 /// What every name of an upload's unfinished part begins with.
 const PART: &str = ".httpout-";
@@ -126,10 +128,12 @@ fn walk(dir: &Path, prefix: &str, found: &mut Vec<String>) {
     }
 }
 
-/// A small file system in memory, unmounted on drop. Mounting needs root.
+/// A small file system, unmounted on drop. Mounting needs root.
 #[derive(Debug)]
 pub struct Mounted {
     at: PathBuf,
+    /// What is mounted, if that is a file.
+    image: Option<Tree>,
 }
 
 impl Mounted {
@@ -143,18 +147,52 @@ impl Mounted {
         Self::over(at, "ramfs", "")
     }
 
+    /// Mounts the directory `from` over the directory `at` too.
+    pub fn bind(from: &Path, at: &Path) -> Self {
+        fs::create_dir_all(at).expect("the mount point can be made");
+        mount_bind(from, at).unwrap_or_else(|e| {
+            panic!("bind {} to {} (this test needs root): {e}", from.display(), at.display())
+        });
+        Self { at: at.to_owned(), image: None }
+    }
+
+    /// Mounts an empty FAT file system, which ignores case, over the directory `at`: by the kernel where it has one, else
+    /// by `fusefat`, which numbers a directory anew for each of its names.
+    pub fn fat(at: &Path) -> Self {
+        fs::create_dir_all(at).expect("the mount point can be made");
+        let image = Tree::new();
+        image.sparse("fat.img", 8 << 20);
+        let (file, at_arg) =
+            (image.arg("fat.img"), at.to_str().expect("temporary paths are UTF-8"));
+        let run = |program: &str, args: &[&str]| {
+            let mut command = Command::new(program);
+            command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        };
+        assert!(run("mkfs.vfat", &[&file]), "mkfs.vfat (package dosfstools) does not run");
+        let mounted = run("mount", &["-t", "vfat", "-o", "loop", &file, at_arg])
+            || run("fusefat", &["-o", "rw+", &file, at_arg]);
+        assert!(mounted, "neither mount -t vfat nor fusefat mounts (this test needs root)");
+        // A file system of FUSE may be mounted behind the end of its command.
+        let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+        let above = at.parent().and_then(device);
+        until("the file system is mounted", || (device(at) != above).then_some(()));
+        Self { at: at.to_owned(), image: Some(image) }
+    }
+
     fn over(at: &Path, kind: &str, options: &str) -> Self {
         fs::create_dir_all(at).expect("the mount point can be made");
         let options = std::ffi::CString::new(options).expect("no NUL in an option");
         mount(kind, at, kind, MountFlags::empty(), options.as_c_str()).unwrap_or_else(|e| {
             panic!("mount a {kind} at {} (this test needs root): {e}", at.display())
         });
-        Self { at: at.to_owned() }
+        Self { at: at.to_owned(), image: None }
     }
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = unmount(&self.at, UnmountFlags::DETACH);
+        drop(self.image.take());
     }
 }

@@ -50,7 +50,18 @@ impl Target {
 
 /// True if some segment of the path is a name that the server keeps for itself.
 pub(crate) fn is_reserved(path: &RelPath) -> bool {
-    path.as_str().split('/').any(|segment| segment == OWN || segment.starts_with(PART_PREFIX))
+    path.as_str().split('/').any(is_reserved_name)
+}
+
+/// True for `.httpout` and the names of part files, also for other names by which a file system may know them: without
+/// regard to case, and to characters that Unicode ignores in comparisons (none of which is ASCII).
+pub(crate) fn is_reserved_name(name: &str) -> bool {
+    if name.is_ascii() && !name.starts_with('.') {
+        return false;
+    }
+    let folded: String =
+        name.chars().filter(char::is_ascii).map(|c| c.to_ascii_lowercase()).collect();
+    folded.trim_end_matches(['.', ' ']) == OWN || folded.starts_with(PART_PREFIX)
 }
 
 /// Reads a path with its query (RFC 9112 §3.2.1). The path is percent-decoded once (RFC 3986 §2.1); `.`
@@ -233,7 +244,15 @@ mod tests {
             ("/a/.httpout", true),
             ("/a/.httpout-1.part", true),
             ("/%2ehttpout-1/x", true),
+            ("/.HTTPOUT/time", true),
+            ("/a/.HttpOut-1.PART", true),
+            ("/.httpout.", true),
+            ("/.http%E2%80%8Dout-1.part", true),
+            ("/%C2%AD.httpout-1.part", true),
             ("/.httpouts", false),
+            ("/.httpou", false),
+            ("/.h%C3%A9ttpout", true),
+            ("/h%C3%A9ttpout", false),
             ("/a.httpout-1", false),
             ("/", false),
         ] {

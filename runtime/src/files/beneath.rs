@@ -24,6 +24,8 @@ pub(super) struct Root {
     fd: OwnedFd,
     /// Its canonical path.
     pub(super) path: PathBuf,
+    /// The same as rules spell it.
+    pub(super) spelled: PathBuf,
     guard: Guard,
     links: Links,
 }
@@ -49,7 +51,7 @@ pub(super) enum Guard {
 }
 
 impl Root {
-    pub(super) fn new(fd: OwnedFd, path: PathBuf, links: Links) -> Self {
+    pub(super) fn new(fd: OwnedFd, path: PathBuf, spelled: PathBuf, links: Links) -> Self {
         let try_open = |disk| {
             let refuse = Refuse { links: false, leading_out: true, disk };
             sys::open_beneath(&fd, ".", LOOK | OFlags::DIRECTORY, refuse).err()
@@ -60,7 +62,7 @@ impl Root {
             (_, None | Some(Errno::AGAIN)) => Guard::KernelCached,
             (_, Some(_)) => Guard::Kernel,
         };
-        Self { fd, path, guard, links }
+        Self { fd, path, spelled, guard, links }
     }
 
     #[cfg(test)]

@@ -18,6 +18,7 @@ use rustix::{
 
 use super::{
     Base, LOCKS, Lasting, Locks, Roots,
+    aliases::RuledDirs,
     beneath::{Guard, Links, Root},
     cache::Cache,
     memory::{Bounds, Memory},
@@ -73,6 +74,7 @@ impl Roots {
         if let Some(dir) = config.rdirs.first().filter(|_| config.record).filter(is_on_disk) {
             make("rdirs", dir)?;
         }
+        let ruled = RuledDirs::new(&config.rules)?;
         let writable: Vec<_> = site.writable_roots().map(|root| root.index()).collect();
         let links = Links { judged: !config.rules.is_empty(), which: config.symlinks };
         let roots: Vec<Base> = site
@@ -84,7 +86,7 @@ impl Roots {
                 if is_memory(path) {
                     return try_memory(is_writable);
                 }
-                open_root(path, is_writable, links).map(Base::Directory)
+                open_root(path, is_writable, &ruled, links).map(Base::Directory)
             })
             .collect::<Result<_, _>>()?;
         let rules = config.rules.iter().map(|rule| rule.dir.clone());
@@ -92,6 +94,7 @@ impl Roots {
             roots,
             ids: site.root_ids().collect(),
             kept: rules.collect(),
+            ruled,
             lasting,
             bounds: Bounds {
                 bytes: config.gmem_max,
@@ -135,7 +138,12 @@ fn make(option: &'static str, path: &Path) -> Result<(), ConfigError> {
     }
 }
 
-fn open_root(path: &Path, write: bool, links: Links) -> Result<Root, ConfigError> {
+fn open_root(
+    path: &Path,
+    write: bool,
+    ruled: &RuledDirs,
+    links: Links,
+) -> Result<Root, ConfigError> {
     let option = if write { "wdir" } else { "rdirs" };
     let shown = path.display();
     let error = |problem, help| ConfigError { option, problem, help };
@@ -166,5 +174,6 @@ fn open_root(path: &Path, write: bool, links: Links) -> Result<Root, ConfigError
     let canonical = fs::canonicalize(path).map_err(|why| {
         error(format!("the full path of {shown} cannot be told: {why}"), "give its full path")
     })?;
-    Ok(Root::new(fd, canonical, links))
+    let spelled = ruled.spell_top(&canonical);
+    Ok(Root::new(fd, canonical, spelled, links))
 }

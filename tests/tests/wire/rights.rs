@@ -5,6 +5,11 @@ use httpout_tests::{
     patch, post, put,
 };
 
+#[cfg(feature = "tools")]
+mod root;
+#[cfg(feature = "tools")]
+mod vfat;
+
 both! {
     who_may_read,
     who_may_write,
