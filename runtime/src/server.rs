@@ -16,6 +16,7 @@ use event_listener::{Event, EventListener};
 use futures_lite::future;
 use httpout_proto::{
     Client, Config, ConfigError, Done, Hub, OpId, Session, Site,
+    auth::gate::Peer,
     effect::{Growth, Verified},
     live::{FeedId, LiveOptions},
 };
@@ -53,7 +54,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Most connections (`maxc`); 0: no limit.
     pub maxc: usize,
-    /// Most connections of one peer address (`maxp`); 0: no limit.
+    /// Most connections of one peer (`maxp`): an IPv4 address, or an IPv6 network of 64 bits; 0: no limit.
     pub maxp: usize,
     /// Files, and pieces of files, up to this size in bytes are read and sent together with their head in one call
     /// (`block_size`, at most 1 MiB); larger ones go by `sendfile`.
@@ -170,7 +171,7 @@ impl PartialEq for Follower {
 struct Clients {
     next: u64,
     open: HashMap<u64, Arc<Mailbox>>,
-    peers: HashMap<IpAddr, usize>,
+    peers: HashMap<Peer, usize>,
     admitted: usize,
     refused: usize,
     /// Connections on the admin address, the one first that has been silent longest.
@@ -303,7 +304,7 @@ impl Shared {
         };
         let Options { maxc, maxp, .. } = self.options;
         let mut clients = lock(&self.clients);
-        let of_peer = clients.peers.get(&peer).copied().unwrap_or(0);
+        let of_peer = clients.peers.get(&Peer::of(peer)).copied().unwrap_or(0);
         let over = if maxp > 0 && of_peer >= maxp {
             Some(("maxp", maxp))
         } else if maxc > 0 && clients.admitted >= maxc {
@@ -337,7 +338,7 @@ impl Shared {
             Entry::Admitted => {
                 clients.admitted += 1;
                 clients.had_one = true;
-                *clients.peers.entry(peer).or_default() += 1;
+                *clients.peers.entry(Peer::of(peer)).or_default() += 1;
             }
         }
         clients.next += 1;
@@ -627,10 +628,11 @@ impl Drop for Admission {
         match self.entry {
             Entry::Admitted => {
                 clients.admitted -= 1;
-                if let Some(count) = clients.peers.get_mut(&self.peer) {
+                let peer = Peer::of(self.peer);
+                if let Some(count) = clients.peers.get_mut(&peer) {
                     *count -= 1;
                     if *count == 0 {
-                        clients.peers.remove(&self.peer);
+                        clients.peers.remove(&peer);
                     }
                 }
             }

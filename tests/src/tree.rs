@@ -171,7 +171,7 @@ impl Mounted {
         };
         assert!(run("mkfs.vfat", &[&file]), "mkfs.vfat (package dosfstools) does not run");
         let mounted = run("mount", &["-t", "vfat", "-o", "loop", &file, at_arg])
-            || run("fusefat", &["-o", "rw+", &file, at_arg]);
+            || run("fusefat", &["-o", "rw+,nonempty", &file, at_arg]);
         assert!(mounted, "neither mount -t vfat nor fusefat mounts (this test needs root)");
         // A file system of FUSE may be mounted behind the end of its command.
         let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();

@@ -90,9 +90,10 @@ pub struct Finished<K, J, W> {
     pub next: Option<(K, J)>,
 }
 
-/// An IPv4 address, or an IPv6 network of 64 bits: a host may take any address of its own.
+/// A peer as limits count it: an IPv4 address, or an IPv6 network of 64 bits, since a host may take any address of its
+/// network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Peer(IpAddr);
+pub struct Peer(IpAddr);
 
 #[derive(Debug)]
 struct Check<J, W> {
@@ -265,7 +266,8 @@ impl<K: Clone + Eq + Hash, J, W> Gate<K, J, W> {
 }
 
 impl Peer {
-    fn of(address: IpAddr) -> Self {
+    /// The peer that has this address.
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(IpAddr::V4(address)),
             IpAddr::V6(address) => {

@@ -7,7 +7,7 @@ use super::{
     ini::{self, Key, Section},
     nearest::nearest,
 };
-use crate::effect::RelPath;
+use crate::{effect::RelPath, exchange::target::is_reserved_name};
 
 /// Stands for everybody, those without a name too.
 const ALL: &str = "$ALL";
@@ -103,7 +103,15 @@ impl Rule {
     /// The first line that cannot be obeyed.
     pub fn parse(text: &str) -> Result<Vec<Self>, Fault> {
         let mut rules: Vec<Self> = Vec::new();
-        for section in ini::parse(text)? {
+        let sections = ini::parse(text)?;
+        // Read while it is being written, a file can end so; its last section would be open to readers.
+        if let Some(last) = sections.last().filter(|last| last.keys.is_empty()) {
+            let problem = format!("[{}] has no keys, and the file ends there", last.name);
+            let help = "write what is missing (ru=$ALL lets everybody read), and replace a rule file in one step, by \
+                        renaming a complete one";
+            return Err(Fault { line: last.line, problem, help });
+        }
+        for section in sections {
             if let Some(rule) = read_section(&section)? {
                 if let (Some(name), Some(other)) =
                     (&rule.name, rules.iter().find(|other| other.name == rule.name))
@@ -167,6 +175,10 @@ fn read_name(key: &Key<'_>) -> Result<Option<RelPath>, Fault> {
         problem: format!("{} is no path of a URL", key.value),
         help: "write one or several names with / between them",
     })?;
+    if name.as_str().split('/').any(is_reserved_name) {
+        let problem = format!("{} is a name that the server keeps for itself", key.value);
+        return Err(Fault { line: key.line, problem, help: "give it another name" });
+    }
     Ok(Some(name).filter(|name| !name.is_root()))
 }
 
@@ -191,7 +203,15 @@ fn who(users: Option<&Key<'_>>, groups: Option<&Key<'_>>) -> Result<Option<Who>,
                 let problem = format!("{} names nobody", key.name);
                 return Err(Fault { line: key.line, problem, help: "write $NONE for nobody" });
             }
-            words => names.extend(words.iter().map(|&word| word.to_owned())),
+            words => {
+                if let Some(word) = words.iter().find(|word| word.starts_with('$')) {
+                    let problem = format!("{} has the unknown word {word}", key.name);
+                    let help =
+                        "write $ALL for everybody or $NONE for nobody; no name begins with $";
+                    return Err(Fault { line: key.line, problem, help });
+                }
+                names.extend(words.iter().map(|&word| word.to_owned()));
+            }
         }
     }
     if users.is_none() && groups.is_none() {
@@ -216,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_read_by_all_and_written_by_nobody() {
-        let rule = rule_of("[a]");
+        let rule = rule_of("[a]\nname=a");
         assert_eq!((rule.read, rule.write), (Who::Everybody, Who::nobody()));
     }
 
@@ -251,7 +271,14 @@ mod tests {
             ("[a]\nru=alice,", 2),
             ("[a]\nru=alice,$ALL", 2),
             ("[a]\n\nwg=$NONE,g", 3),
+            ("[a]\nru=$AL", 2),
+            ("[a]\nru=alice,$all", 2),
+            ("[a]\nwg=$ALLE", 2),
+            ("[a]", 1),
+            ("[a]\nru=$ALL\n[b]\n", 3),
             ("[a]\nname=../b", 2),
+            ("[a]\nname=.httpout", 2),
+            ("[a]\nname=x/.HTTPOUT-1", 2),
             ("[a]\nname=x\n[b]\nname=/x/", 3),
         ] {
             assert_eq!(Rule::parse(text).unwrap_err().line, line, "{text:?}");

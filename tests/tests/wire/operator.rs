@@ -558,7 +558,7 @@ fn clients_that_only_stay_connected_keep_no_probe_out(kind: Kind) {
 
 fn a_reload_is_counted(kind: Kind) {
     let tree = Tree::new();
-    tree.write("rules.ini", "[www]\n");
+    tree.write("rules.ini", "[www]\nru=$ALL\n");
     tree.dir("www");
     let server =
         Server::start(kind, &["--rdirs", &tree.arg("rules.ini"), "--admin", "127.0.0.1:0"]);

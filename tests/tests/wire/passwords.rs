@@ -407,16 +407,16 @@ fn users_of_htpasswd(kind: Kind) {
 
 fn users_without_a_password_cannot_come_in(kind: Kind) {
     let tree = tree();
-    tree.write("rules.ini", "[www]\n[www/private]\nru=new,$GHOST\n");
+    tree.write("rules.ini", "[www]\n[www/private]\nru=new,GHOST\n");
     tree.write("users.cfg", "[new]\nemail=new@example.com\n[groups]\nusers=new\n");
     let site = Ruled::start(tree, kind, &[]);
     for password in ["", "new", "new@example.com"] {
         is_prompt(&site.ask(&get("/private/a.txt").by("new", password)));
     }
-    is_prompt(&site.ask(&get("/private/a.txt").by("$GHOST", "")));
+    is_prompt(&site.ask(&get("/private/a.txt").by("GHOST", "")));
     // Whom the file does not have is warned of.
     let exit = site.server.stop();
-    assert!(exit.stderr.contains("$GHOST") && exit.stderr.contains("WARN"), "{exit:?}");
+    assert!(exit.stderr.contains("GHOST") && exit.stderr.contains("WARN"), "{exit:?}");
 }
 
 fn the_users_file_of_the_configuration_directory_is_read(kind: Kind) {
@@ -451,7 +451,7 @@ fn a_rule_that_names_users_needs_a_users_file(kind: Kind) {
     server.ask(&get("/hello.txt")).is(200, "hello\n");
     drop(server);
     // One that is named must be there.
-    tree.write("rules.ini", "[www]\n");
+    tree.write("rules.ini", "[www]\nru=$ALL\n");
     let args =
         ["--port", "auto", "--rdirs", &tree.arg("rules.ini"), "--users", &tree.arg("nofile")];
     let exit = Server::fails(kind, &args);

@@ -867,7 +867,7 @@ fn a_listing_shows_nothing_of_what_a_link_leads_to(kind: Kind) {
     tree.dir("www/open");
     tree.link("www/open/there", "../private/sized.bin");
     tree.link("www/open/gone", "../private/none.bin");
-    let site = Ruled::over(tree, kind, &format!("{RULES}[www/open]\n"), &["--dlist"]);
+    let site = Ruled::over(tree, kind, &format!("{RULES}[www/open]\nru=$ALL\n"), &["--dlist"]);
     let listing = site.ask(&get("/open/").field("Accept", "application/json"));
     listing.status_is(200);
     assert!(!listing.text().contains("123456"), "the size of a private file: {}", listing.text());

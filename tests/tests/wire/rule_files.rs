@@ -71,8 +71,14 @@ fn a_faulty_rule_file_is_refused_with_its_line(kind: Kind) {
         ("[www]\nname=a\\b\n", 2, "URL"),
         ("[www]\nname=x\n[www/private]\nname=/x/\n", 3, "another name"),
         ("[www]\n[none]\nru=alice\n", 2, "none"),
-        ("[www/file]\n", 1, "directory"),
+        ("[www/file]\nru=alice\n", 1, "directory"),
         ("[www]\nru=al\u{1}ice\n", 2, "control"),
+        ("[www]\nru=$AL\n", 2, "$ALL"),
+        ("[www]\nwg=staff,$none\n", 2, "$NONE"),
+        ("[www]\nwu=$ALL\n[www/private]\n", 3, "no keys"),
+        ("[www]\n", 1, "no keys"),
+        ("[www]\nname=.httpout\n", 2, "keeps for itself"),
+        ("[www]\nname=a/.HTTPOUT-1/b\n", 2, "keeps for itself"),
     ] {
         let told = refusal(kind, &tree, text);
         let place = format!("{rules} line {line}: ");
@@ -91,7 +97,7 @@ fn two_directories_for_one_path_are_refused_with_their_line(kind: Kind) {
     let tree = tree();
     tree.dir("other");
     let rules = tree.arg("rules.ini");
-    let told = refusal(kind, &tree, "[www]\n[other]\n");
+    let told = refusal(kind, &tree, "[www]\n[other]\nru=$ALL\n");
     assert!(told.contains("another name"), "{told}");
     assert!(told.contains(&format!("{rules} line 2: ")), "{told}");
 }
@@ -265,7 +271,9 @@ fn a_broken_file_keeps_the_old_and_says_why(kind: Kind) {
         assert_eq!(status, [200, 401, 200, 403], "after {what}");
     };
     holds("the start");
-    for broken in ["[www]\nrx=alice\n", "", "[none]\n", "\u{1}"] {
+    for broken in
+        ["[www]\nrx=alice\n", "", "[none]\n", "\u{1}", "[www]\n[www/private]\n", "[www]\nru=$AL\n"]
+    {
         site.tree.write("rules.ini", broken);
         assert!(!site.reload(), "{broken:?}");
         holds(broken);
@@ -348,7 +356,7 @@ fn an_upload_is_seen_to_its_end_though_nobody_may_write_any_more(kind: Kind) {
     let mut reader = site.client();
     reader.begin(&get("/live.bin")).status_is(200);
     assert_eq!(reader.content(3), b"abc");
-    site.tree.write("rules.ini", "[www]\n");
+    site.tree.write("rules.ini", "[www]\nru=$ALL\n");
     assert!(site.reload());
     let mut second = site.client();
     second.begin(&get("/live.bin")).status_is(200);
