@@ -312,7 +312,7 @@ const UPLOADS: &str = "PUT, POST, OPTIONS";
 const READ_ONLY: &str = "GET, HEAD, OPTIONS";
 const ALL: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
 /// What source clients may do beside [`ALL`], and where nothing else can be written: POST is for
-/// [metadata](super::metadata).
+/// [metadata].
 const ALL_AND_SOURCE: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, SOURCE, OPTIONS";
 const SOURCES: &str = "GET, HEAD, PUT, POST, SOURCE, OPTIONS";
 
