@@ -149,6 +149,10 @@ impl Section {
                 };
             }
         }
+        if text.lines().count() == 1 {
+            // A file must not end with a section that has no keys.
+            text += "mcast = something\n";
+        }
         text
     }
 }

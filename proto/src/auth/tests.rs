@@ -108,6 +108,10 @@ impl Sketch {
             ("filters", self.filters.map(str::to_owned)),
             ("mcast", self.mcast.then(|| "anything at all".to_owned())),
         ];
+        if keys.iter().all(|(_, value)| value.is_none()) {
+            // A file must not end with a section that has no keys.
+            keys[6].1 = Some("something".to_owned());
+        }
         keys.rotate_left(usize::from(self.manner[1] % 7));
         let end = if self.manner[2].is_multiple_of(2) { "\n" } else { "\r\n" };
         write!(out, "[dir{dir}]{end}").unwrap();
