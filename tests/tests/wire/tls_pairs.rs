@@ -155,7 +155,7 @@ fn start(kind: Kind, tree: Tree, authority: &Authority) -> Ruled {
     tree.write("key.pem", issued.key);
     let (cert, key) = (tree.arg("cert.pem"), tree.arg("key.pem"));
     tree.dir("www");
-    Ruled::over(tree, kind, "[www]\n", &["--cert", &cert, "--pkey", &key])
+    Ruled::over(tree, kind, "[www]\nru=$ALL\n", &["--cert", &cert, "--pkey", &key])
 }
 
 fn a_new_pair_is_read_on_sighup(kind: Kind) {
