@@ -48,7 +48,7 @@ fn frame(format: Format, pieces: Vec<Bytes>) -> Cut {
 fn drain(framer: &mut Framer, cut: &mut Cut) {
     loop {
         match framer.poll() {
-            Ok(Some(packet)) => cut.packets.push((packet, framer.tune_in())),
+            Ok(Some(packet)) => cut.packets.push((packet, framer.tune_in().concat())),
             Ok(None) => return,
             Err(error) => {
                 assert!(cut.failed.replace(error.at).is_none(), "it failed twice");
@@ -67,6 +67,7 @@ fn check(format: Format, data: &[u8], cut: &Cut) {
         assert!(packet.time.is_none() || packet.time >= time, "the time goes back");
         time = packet.time.or(time);
         if packet.random_access {
+            assert!(packet.content);
             check_join(format, &packet.data, tune_in);
         }
     }

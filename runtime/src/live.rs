@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, ThreadId},
+    time::Instant,
 };
 
 use event_listener::Event;
@@ -241,9 +242,18 @@ impl Channel {
     /// Sends this to all who listen.
     pub(crate) fn push(&self, group: Group) {
         let mut waiters = Vec::new();
-        lock(&self.broadcast).push(group, |waiter| waiters.push(waiter));
+        let closed =
+            lock(&self.broadcast).push(group, Instant::now(), |waiter| waiters.push(waiter));
         // Told without the lock, which they are going to take.
         tell(waiters);
+        if let Some(time) = closed {
+            tracing::warn!(
+                path = %self.path,
+                "the stream has had no keyframe to begin at for {} s: from now on, who waits for one begins without. \
+                 Let the encoder make keyframes more often (ffmpeg: -g) and mark them",
+                time.as_secs()
+            );
+        }
     }
 
     pub(crate) fn let_clients_retitle(&self) {

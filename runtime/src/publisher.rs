@@ -120,7 +120,8 @@ impl Publication {
         }
     }
 
-    /// Sends a packet, which everybody gets whole or not at all; with `random_access`, one may begin to listen with it. Resolves when
+    /// Sends a packet, which everybody gets whole or not at all; with `random_access`, one may begin to listen with it. Where no such
+    /// packet comes for long (5 s from the first one, 12 s after another), one begins with any. Resolves when
     /// there is room for the next one: at once, unless [`blockio`](httpout_proto::live::BroadcastOptions::blockio) or
     /// [`hold`](httpout_proto::live::BroadcastOptions::hold) is wanted.
     ///
@@ -135,7 +136,8 @@ impl Publication {
         match &mut self.to {
             To::Listeners(OnAir { channel, .. }) => {
                 channel.room().await;
-                channel.push(Group { data, tune_in: random_access.then(|| self.tune_in.clone()) });
+                let tune_in = Some(self.tune_in.clone().into());
+                channel.push(Group { data, tune_in, random_access });
                 Ok(())
             }
             To::File(recording) => recording.write(vec![data]).await.map_err(PublishError::File),

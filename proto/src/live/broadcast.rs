@@ -1,10 +1,21 @@
 //! A live resource: what comes in goes out to everybody who listens, and is kept only for those who are a little behind.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
-use super::{Text, framing::Audio};
+use super::{
+    Text,
+    framing::{Audio, TuneIn},
+};
+
+/// A stream has so much time from its start to offer a place to begin.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+/// So much time may lie between two such places: encoders make a keyframe every 10 s at least.
+const WAIT: Duration = Duration::from_secs(12);
 
 /// Names a listener of a [`Broadcast`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,8 +46,11 @@ impl Default for BroadcastOptions {
 pub struct Group {
     /// The bytes.
     pub data: Bytes,
-    /// A listener may begin here, if it gets this before.
-    pub tune_in: Option<Bytes>,
+    /// What a listener gets before this, if it begins here; `None`: it cannot begin here.
+    pub tune_in: Option<TuneIn>,
+    /// The stream offers this as a place to begin. Elsewhere a listener begins only where the stream
+    /// has offered no such place for long.
+    pub random_access: bool,
 }
 
 /// What a listener is told.
@@ -72,6 +86,11 @@ pub struct Broadcast<W> {
     first: u64,
     /// Bytes that came in all.
     end: u64,
+    /// Since when the stream has offered no place to begin, and how long it may; `None` before its
+    /// first bytes.
+    wait: Option<(Instant, Duration)>,
+    /// It was told that the stream does not.
+    told_closed: bool,
     listeners: HashMap<ListenerId, Listener<W>>,
     next_id: u64,
     had_listener: bool,
@@ -84,7 +103,9 @@ pub struct Broadcast<W> {
 
 #[derive(Debug)]
 struct Kept {
-    group: Group,
+    data: Bytes,
+    /// A listener begins here, with this before it.
+    entry: Option<TuneIn>,
     /// What `end` was after it.
     end: u64,
 }
@@ -94,7 +115,7 @@ struct Listener<W> {
     /// The group that it gets next; `None`: the next one at which it can begin.
     next: Option<u64>,
     /// What it gets before that.
-    tune_in: Option<Bytes>,
+    tune_in: TuneIn,
     /// To be told of news. `None`: it was, and has not asked since.
     waiter: Option<W>,
     /// There was no news when it asked; else it is sending, and told only that it must go.
@@ -110,6 +131,8 @@ impl<W> Broadcast<W> {
             groups: VecDeque::new(),
             first: 0,
             end: 0,
+            wait: None,
+            told_closed: false,
             listeners: HashMap::new(),
             next_id: 0,
             had_listener: false,
@@ -139,21 +162,31 @@ impl<W> Broadcast<W> {
     }
 
     /// More came. Calls `tell` for those who wait for it, and for those who are too far behind from now on.
-    pub fn push(&mut self, group: Group, mut tell: impl FnMut(W)) {
+    ///
+    /// Once, for how long the stream has offered no place to begin, where that is too long:
+    /// listeners begin anywhere from now on, until it offers one.
+    pub fn push(
+        &mut self,
+        group: Group,
+        now: Instant,
+        mut tell: impl FnMut(W),
+    ) -> Option<Duration> {
         if group.data.is_empty() || self.over.is_some() {
-            return;
+            return None;
         }
+        let Group { data, tune_in, random_access } = group;
+        let closed = self.closed(random_access, now);
+        let entry = tune_in.filter(|_| random_access || closed.is_some());
         let number = self.first + self.groups.len() as u64;
-        self.end += group.data.len() as u64;
-        let tune_in = group.tune_in.clone();
-        self.groups.push_back(Kept { group, end: self.end });
+        self.end += data.len() as u64;
+        self.groups.push_back(Kept { data, entry: entry.clone(), end: self.end });
         self.trim();
         for listener in self.listeners.values_mut() {
-            match (listener.next, &tune_in) {
+            match (listener.next, &entry) {
                 (None, None) => continue,
-                (None, Some(_)) => {
+                (None, Some(tune_in)) => {
                     listener.next = Some(number);
-                    listener.tune_in = tune_in.clone().filter(|bytes| !bytes.is_empty());
+                    listener.tune_in = tune_in.clone();
                 }
                 (Some(next), _) if next < self.first => {
                     listener.waiting |= !listener.lagging;
@@ -163,6 +196,17 @@ impl<W> Broadcast<W> {
             }
             listener.tell(&mut tell);
         }
+        closed.filter(|_| !std::mem::replace(&mut self.told_closed, true))
+    }
+
+    /// For how long the stream has offered no place to begin, where that is too long.
+    fn closed(&mut self, random_access: bool, now: Instant) -> Option<Duration> {
+        if random_access {
+            self.wait = Some((now, WAIT));
+        }
+        let (since, most) = *self.wait.get_or_insert((now, FIRST_WAIT));
+        let waited = now.saturating_duration_since(since);
+        (waited >= most).then_some(waited)
     }
 
     /// What is being played.
@@ -192,12 +236,12 @@ impl<W> Broadcast<W> {
     pub fn join(&mut self) -> ListenerId {
         self.next_id += 1;
         let id = ListenerId(self.next_id);
-        let (mut next, mut tune_in) = (None, None);
+        let (mut next, mut tune_in) = (None, TuneIn::default());
         for (at, kept) in self.groups.iter().enumerate() {
-            let behind = self.end - kept.end + kept.group.data.len() as u64;
-            if let (Some(bytes), true) = (&kept.group.tune_in, behind <= self.options.burst) {
+            let behind = self.end - kept.end + kept.data.len() as u64;
+            if let (Some(entry), true) = (&kept.entry, behind <= self.options.burst) {
                 next = Some(self.first + at as u64);
-                tune_in = Some(bytes.clone()).filter(|bytes| !bytes.is_empty());
+                tune_in = entry.clone();
                 break;
             }
         }
@@ -216,16 +260,18 @@ impl<W> Broadcast<W> {
         let listener = self.listeners.get_mut(&id)?;
         listener.waiter = Some(waiter());
         listener.waiting = false;
-        let mut data: Vec<Bytes> = listener.tune_in.take().into_iter().collect();
+        let TuneIn { header, head } = std::mem::take(&mut listener.tune_in);
+        let mut data: Vec<Bytes> = [header, head].into();
+        data.retain(|part| !part.is_empty());
         if let Some(next) = &mut listener.next {
             let mut taken = 0;
             for kept in self.groups.iter().skip((*next - self.first) as usize) {
-                let len = kept.group.data.len() as u64;
+                let len = kept.data.len() as u64;
                 if taken > 0 && taken + len > AT_A_TIME {
                     break;
                 }
                 taken += len;
-                data.push(kept.group.data.clone());
+                data.push(kept.data.clone());
                 *next += 1;
             }
         }
@@ -296,13 +342,19 @@ impl<W> Listener<W> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests need some moment to begin at")]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     fn group(data: &'static str, tune_in: Option<&'static str>) -> Group {
-        Group { data: data.into(), tune_in: tune_in.map(Into::into) }
+        let tune_in = tune_in.map(|header| Bytes::from(header).into());
+        Group { data: data.into(), random_access: tune_in.is_some(), tune_in }
+    }
+
+    fn push<W>(live: &mut Broadcast<W>, group: Group, tell: impl FnMut(W)) {
+        assert_eq!(live.push(group, Instant::now(), tell), None);
     }
 
     fn options(max_async_buf: u64, burst: u64) -> BroadcastOptions {
@@ -319,14 +371,14 @@ mod tests {
     #[test]
     fn a_listener_begins_where_it_can_and_gets_what_it_needs_first() {
         let mut live = Broadcast::new(options(100, 0));
-        live.push(group("lost", Some("t0 ")), |_| {});
+        push(&mut live, group("lost", Some("t0 ")), |_| {});
         let id = live.join();
         assert_eq!(take(&mut live, id), None);
         let mut told = Vec::new();
-        live.push(group("skipped", None), |w| told.push(w));
+        push(&mut live, group("skipped", None), |w| told.push(w));
         assert!(told.is_empty(), "there is nothing for it yet");
-        live.push(group("a", Some("t1 ")), |w| told.push(w));
-        live.push(group("b", None), |w| told.push(w));
+        push(&mut live, group("a", Some("t1 ")), |w| told.push(w));
+        push(&mut live, group("b", None), |w| told.push(w));
         assert_eq!(told, [0], "told once");
         assert_eq!(take(&mut live, id).unwrap(), "t1 ab");
         assert_eq!(take(&mut live, id), None);
@@ -340,14 +392,42 @@ mod tests {
     fn a_burst_is_what_was_sent_before_from_a_place_to_begin() {
         let mut live = Broadcast::<u8>::new(options(100, 6));
         for (data, tune_in) in [("aa", Some("")), ("bb", None), ("cc", Some("t ")), ("dd", None)] {
-            live.push(group(data, tune_in), |_| {});
+            push(&mut live, group(data, tune_in), |_| {});
         }
         let id = live.join();
         assert_eq!(take(&mut live, id).unwrap(), "t ccdd");
-        live.push(group("eeeeeeee", None), |_| {});
+        push(&mut live, group("eeeeeeee", None), |_| {});
         let late = live.join();
         assert_eq!(take(&mut live, late), None, "the last beginning is too far back");
         assert_eq!(take(&mut live, id).unwrap(), "eeeeeeee");
+    }
+
+    #[test]
+    fn a_stream_without_a_place_to_begin_lets_listeners_in_anyway() {
+        let start = Instant::now();
+        let (seconds, mut live) = (Duration::from_secs, Broadcast::new(options(100, 0)));
+        let push = |live: &mut Broadcast<u8>, at: u64, data, random_access| {
+            let header = (data != "head ").then(|| Bytes::from("t ").into());
+            let group = Group { data: Bytes::from(data), tune_in: header, random_access };
+            live.push(group, start + seconds(at), |_| {})
+        };
+        assert_eq!(push(&mut live, 100, "head ", false), None);
+        let first = live.join();
+        assert_eq!(push(&mut live, 104, "a", false), None);
+        assert_eq!(take(&mut live, first), None, "a place may come");
+        assert_eq!(push(&mut live, 105, "head ", false), Some(seconds(5)));
+        assert_eq!(take(&mut live, first), None, "nobody begins at a header");
+        assert_eq!(push(&mut live, 106, "b", false), None, "it was told");
+        assert_eq!(take(&mut live, first).unwrap(), "t b");
+
+        // Once the stream offers a place, listeners wait for one, but not for ever.
+        assert_eq!(push(&mut live, 107, "c", true), None);
+        let second = live.join();
+        assert_eq!(push(&mut live, 118, "d", false), None);
+        assert_eq!(take(&mut live, second), None);
+        assert_eq!(push(&mut live, 119, "e", false), None);
+        assert_eq!(take(&mut live, second).unwrap(), "t e");
+        assert_eq!(take(&mut live, first).unwrap(), "cde");
     }
 
     #[test]
@@ -357,7 +437,7 @@ mod tests {
         assert_eq!((take(&mut live, slow), live.take(quick, || 1)), (None, None));
         let mut told = Vec::new();
         for data in ["123456789", "ab", "cd", "ef"] {
-            live.push(group(data, Some("")), |w| told.extend((w == 0).then_some(data)));
+            push(&mut live, group(data, Some("")), |w| told.extend((w == 0).then_some(data)));
             assert!(live.take(quick, || 1).is_some());
             assert_eq!(live.take(quick, || 1), None);
             if data.len() > 4 {
@@ -366,7 +446,7 @@ mod tests {
         }
         assert!(!live.must_go(slow));
         for data in ["g", "h"] {
-            live.push(group(data, Some("")), |w| told.extend((w == 0).then_some(data)));
+            push(&mut live, group(data, Some("")), |w| told.extend((w == 0).then_some(data)));
         }
         assert_eq!(told, ["123456789", "g"], "of the first news, and that it must go");
         assert!(live.must_go(slow) && !live.must_go(slow));
@@ -380,9 +460,9 @@ mod tests {
         assert_eq!(take(&mut live, slow), None);
         for data in ["aaaa", "bb", "cc"] {
             assert!(live.has_room());
-            live.push(group(data, Some("")), |_| {});
+            push(&mut live, group(data, Some("")), |_| {});
         }
-        live.push(group("dddddddd", None), |_: u8| {});
+        push(&mut live, group("dddddddd", None), |_: u8| {});
         assert!(!live.has_room());
         assert_eq!(take(&mut live, slow).unwrap(), "aaaabbccdddddddd");
         assert!(live.has_room());
@@ -393,11 +473,11 @@ mod tests {
         let mut live = Broadcast::new(options(4, 0));
         let slow = live.join();
         for data in ["aaaa", "bbbb", "cccc"] {
-            live.push(group(data, Some("")), |_: u8| {});
+            push(&mut live, group(data, Some("")), |_: u8| {});
         }
         live.set_options(BroadcastOptions { blockio: true, ..options(4, 0) });
         assert!(live.has_room());
-        live.push(group("dddd", None), |_| {});
+        push(&mut live, group("dddd", None), |_| {});
         assert_eq!(take(&mut live, slow).unwrap(), "Lagging");
     }
 
@@ -423,7 +503,7 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Act {
-        Push { len: usize, joinable: bool },
+        Push { len: usize, joinable: bool, seconds: u64 },
         Join,
         Take(usize),
         Leave(usize),
@@ -432,7 +512,8 @@ mod tests {
 
     fn act() -> impl Strategy<Value = Act> {
         prop_oneof![
-            6 => (1usize..60, any::<bool>()).prop_map(|(len, joinable)| Act::Push { len, joinable }),
+            6 => (1usize..60, any::<bool>(), 0u64..7)
+                .prop_map(|(len, joinable, seconds)| Act::Push { len, joinable, seconds }),
             2 => Just(Act::Join),
             8 => (0usize..8).prop_map(Act::Take),
             1 => (0usize..8).prop_map(Act::Leave),
@@ -458,17 +539,29 @@ mod tests {
             let mut waits: Vec<bool> = Vec::new();
             let mut told: Vec<usize> = Vec::new();
             let mut over = false;
+            let mut now = Instant::now();
+            let mut wait = None;
+            let mut closed = 0;
+            let mut entries: Vec<bool> = Vec::new();
             for act in acts {
                 match act {
-                    Act::Push { len, joinable } => {
+                    Act::Push { len, joinable, seconds } => {
                         if over || !live.has_room() {
                             continue;
                         }
                         let number = pushed.len();
                         let data = vec![number as u8; len].into();
-                        let tune_in = joinable.then(|| Bytes::from(format!("<{number}>")));
-                        pushed.push(Group { data, tune_in });
-                        live.push(pushed[number].clone(), |who| told.push(who));
+                        let tune_in = Some(Bytes::from(format!("<{number}>")).into());
+                        pushed.push(Group { data, tune_in, random_access: joinable });
+                        now += Duration::from_secs(seconds);
+                        if joinable {
+                            wait = Some(now + Duration::from_secs(12));
+                        }
+                        let is_closed = *wait.get_or_insert(now + Duration::from_secs(5)) <= now;
+                        entries.push(joinable || is_closed);
+                        closed += usize::from(is_closed);
+                        let told_closed = live.push(pushed[number].clone(), now, |who| told.push(who));
+                        prop_assert_eq!(told_closed.is_some(), is_closed && closed == 1, "told once");
                         for who in told.drain(..) {
                             if !std::mem::take(&mut waits[who]) {
                                 prop_assert!(live.must_go(ids[who]), "told without waiting");
@@ -476,7 +569,7 @@ mod tests {
                             }
                         }
                         prop_assert!(
-                            blockio || live.groups.iter().skip(1).map(|kept| kept.group.data.len() as u64).sum::<u64>()
+                            blockio || live.groups.iter().skip(1).map(|kept| kept.data.len() as u64).sum::<u64>()
                                 <= max_async_buf.max(burst)
                         );
                     }
@@ -512,7 +605,8 @@ mod tests {
                     continue;
                 }
                 let runs = |first: usize| {
-                    let mut run = pushed[first].tune_in.clone()?.to_vec();
+                    let tune_in = pushed[first].tune_in.as_ref().filter(|_| entries[first]);
+                    let mut run = tune_in?.concat().to_vec();
                     let mut packets = pushed[first..].iter();
                     while run.len() < bytes.len() {
                         run.extend_from_slice(&packets.next()?.data);

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     Group,
-    framing::{Format, Framer, FramingError, Packet},
+    framing::{Format, Framer, FramingError, Packet, TuneIn},
     pace::Pace,
 };
 
@@ -22,7 +22,7 @@ pub struct Feed {
     /// `None`: all goes out when it comes.
     pace: Option<Pace>,
     /// A packet that is taken and not sent, and what a listener needs to begin with it; when it is due.
-    next: Option<(Packet, Bytes, Instant)>,
+    next: Option<(Packet, TuneIn, Instant)>,
     ended: bool,
 }
 
@@ -70,7 +70,7 @@ impl Feed {
     /// What is wrong with the stream. It cannot go on.
     pub fn poll(&mut self, now: Instant) -> Result<FeedStep, FramingError> {
         let mut taken = Vec::new();
-        let (mut len, mut all_join, mut tune_in) = (0, true, None);
+        let (mut len, mut all_join, mut random_access, mut tune_in) = (0, true, false, None);
         while let Some((packet, _, due)) = self.peek(now)? {
             let due = *due;
             if taken.is_empty() && due > now + EARLY {
@@ -84,7 +84,8 @@ impl Feed {
             }
             if let Some((packet, first, _)) = self.next.take() {
                 if taken.is_empty() {
-                    tune_in = packet.random_access.then_some(first);
+                    random_access = packet.random_access;
+                    tune_in = packet.content.then_some(first);
                 }
                 all_join &= packet.random_access;
                 len += packet.data.len();
@@ -92,7 +93,7 @@ impl Feed {
             }
         }
         if !taken.is_empty() {
-            return Ok(FeedStep::Group(Group { data: join(taken), tune_in }));
+            return Ok(FeedStep::Group(Group { data: join(taken), tune_in, random_access }));
         }
         if self.ended {
             return Ok(FeedStep::Over { leftover: self.framer.leftover() });
@@ -100,7 +101,7 @@ impl Feed {
         Ok(FeedStep::Data)
     }
 
-    fn peek(&mut self, now: Instant) -> Result<Option<&(Packet, Bytes, Instant)>, FramingError> {
+    fn peek(&mut self, now: Instant) -> Result<Option<&(Packet, TuneIn, Instant)>, FramingError> {
         if self.next.is_none()
             && let Some(packet) = self.framer.poll()?
         {
@@ -161,7 +162,7 @@ mod tests {
                 let out: Vec<u8> = groups.iter().flat_map(|group| group.data.to_vec()).collect();
                 assert_eq!(out, media[..media.len() - leftover], "{format} {step}");
                 assert!(groups.iter().all(|group| group.data.len() <= GROUP));
-                assert!(groups.iter().any(|group| group.tune_in.is_some()), "{format} {step}");
+                assert!(groups.iter().any(|group| group.random_access), "{format} {step}");
                 assert!(leftover < 200, "{leftover}");
             }
         }

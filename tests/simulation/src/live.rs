@@ -168,8 +168,8 @@ impl World<'_> {
             Some(_) => Ok(()),
             None if self.live.has_room() => {
                 let joinable = self.dice.chance(50);
-                let tune_in = joinable.then(|| format!("<{step}>").into());
-                self.push(Group { data: data.into(), tune_in })
+                let tune_in = joinable.then(|| Bytes::from(format!("<{step}>")).into());
+                self.push(Group { data: data.into(), tune_in, random_access: joinable })
             }
             None => Ok(()),
         }
@@ -214,7 +214,7 @@ impl World<'_> {
     fn push(&mut self, group: Group) -> Result<(), String> {
         self.groups.push(group.clone());
         let mut told = Vec::new();
-        self.live.push(group, |who| told.push(who));
+        self.live.push(group, self.now.mono, |who| told.push(who));
         self.tell(told)
     }
 
@@ -411,7 +411,7 @@ impl World<'_> {
     fn is_run(&self, body: &[u8], ends: bool) -> bool {
         (0..self.groups.len()).any(|first| {
             let Some(tune_in) = &self.groups[first].tune_in else { return false };
-            let mut run = tune_in.to_vec();
+            let mut run = tune_in.concat().to_vec();
             for group in &self.groups[first..] {
                 run.extend_from_slice(&group.data);
             }

@@ -1,6 +1,7 @@
 //! Live resources that clients send, as Icecast's source clients do (`--icecast`).
 
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{thread, time::Duration};
 
 use httpout_tests::live::{media, without_icy};
 use httpout_tests::{
@@ -24,6 +25,7 @@ both! {
     a_second_source_of_a_path_is_refused,
     a_source_that_ends_is_over_and_one_that_breaks_is_cut,
     a_source_that_is_silent_stays,
+    a_source_without_keyframes_is_heard_all_the_same,
     a_source_that_is_no_media_is_refused,
     a_source_needs_icecast,
     a_source_with_a_length_is_an_upload,
@@ -199,6 +201,50 @@ fn a_source_that_is_silent_stays(kind: Kind) {
         resting.ask(&get("/none")).status_is(404);
         resting.closed_in_order();
     }
+}
+
+fn a_source_without_keyframes_is_heard_all_the_same(kind: Kind) {
+    let film = media("film.mp4");
+    let boxes = boxes(&film);
+    let is = |at: usize, name: &[u8]| boxes.get(at).is_some_and(|mp4| &mp4[4..8] == name);
+    let header = boxes[..2].concat();
+    assert!(is(0, b"ftyp") && is(1, b"moov"));
+    // The film has a keyframe every second, and two fragments.
+    let fragment = boxes[4..6].concat();
+    assert!(is(4, b"moof") && is(5, b"mdat"));
+    let server = server(kind, &["--burst", "0"]);
+    let mut source = source(&server, &Request::new("SOURCE", "/live.mp4"));
+    source.send(&header);
+    let mut listener = listen(&server, "/live.mp4");
+    let heard = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !heard.load(Ordering::Relaxed) {
+                source.send(&fragment);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let first = listener.content(header.len() + fragment.len());
+        heard.store(true, Ordering::Relaxed);
+        assert!(first == [&header[..], &fragment].concat(), "it begins elsewhere");
+    });
+    // A second one need not wait any more.
+    let mut listener = listen(&server, "/live.mp4");
+    source.send(&fragment);
+    assert!(listener.content(header.len()) == header);
+    let said = server.stop().stderr;
+    assert_eq!(said.matches("no keyframe").count(), 1, "{said}");
+}
+
+/// The boxes of an MP4 file.
+fn boxes(mut rest: &[u8]) -> Vec<&[u8]> {
+    let mut boxes = Vec::new();
+    while let Some((size, _)) = rest.split_first_chunk::<4>() {
+        let (whole, after) = rest.split_at(u32::from_be_bytes(*size) as usize);
+        boxes.push(whole);
+        rest = after;
+    }
+    boxes
 }
 
 fn a_source_that_is_no_media_is_refused(kind: Kind) {

@@ -134,7 +134,7 @@ impl AudioFrames {
         self.bytes += head.len as u64;
         self.follows = Some(head.kind);
         self.latest = Some(head);
-        Step::Take { len: head.len, random_access: true, time: Some(time) }
+        Step::Take { len: head.len, random_access: true, content: true, time: Some(time) }
     }
 }
 

@@ -47,8 +47,8 @@ impl Movie {
         Self { tracks, fragmented: mvex.is_some() }
     }
 
-    /// From the content of a `moof`. A client joins where the first sample of the video track needs no other; without
-    /// video at any.
+    /// From the content of a `moof`. A client joins at a fragment in which a sample of a video track needs no other;
+    /// without video at any. The picture then begins at that sample.
     pub(super) fn fragment(&self, moof: &[u8]) -> Fragment {
         let has_video = self.tracks.iter().any(|track| track.video);
         let mut fragment = Fragment { random_access: !has_video, absolute: false, time: None };
@@ -66,10 +66,8 @@ impl Movie {
                     child(traf, b"tfdt").and_then(|tfdt| decode_time(tfdt, track.timescale));
             }
             if track.video {
-                let first =
-                    child(traf, b"trun").and_then(|trun| first_flags(tfhd, trun, track.flags));
-                // sample_is_non_sync_sample
-                fragment.random_access |= first.is_some_and(|flags| flags & 0x1_0000 == 0);
+                fragment.random_access |=
+                    children(traf, b"trun").any(|trun| has_sync_sample(tfhd, trun, track.flags));
             }
         }
         fragment
@@ -98,27 +96,47 @@ fn decode_time(tfdt: &[u8], timescale: u32) -> Option<Duration> {
     (timescale > 0).then(|| ticks(time, timescale.into()))
 }
 
-/// The flags of the first sample of a run, if it has one.
-fn first_flags(tfhd: &[u8], trun: &[u8], default: u32) -> Option<u32> {
-    let (head, run) = (u32_at(tfhd, 0)?, u32_at(trun, 0)?);
-    if u32_at(trun, 4)? == 0 {
-        return None;
-    }
+/// Whether a sample of a run needs no other. `default` are the flags from `trex`.
+fn has_sync_sample(tfhd: &[u8], trun: &[u8], default: u32) -> bool {
+    sync_samples(tfhd, trun, default).unwrap_or(false)
+}
+
+/// The same; `None` if the boxes are cut off before it is known.
+fn sync_samples(tfhd: &[u8], trun: &[u8], default: u32) -> Option<bool> {
     /// The place behind those fields that are there.
     fn behind(start: usize, flags: u32, fields: &[(u32, usize)]) -> usize {
         start
             + fields.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, len)| len).sum::<usize>()
     }
-    if run & 0x4 != 0 {
-        return u32_at(trun, behind(8, run, &[(0x1, 4)]));
+    // sample_is_non_sync_sample
+    let is_sync = |flags: u32| flags & 0x1_0000 == 0;
+    let (head, run, count) = (u32_at(tfhd, 0)?, u32_at(trun, 0)?, u32_at(trun, 4)?);
+    let first = if run & 0x4 == 0 {
+        None
+    } else {
+        let at = behind(8, run, &[(0x1, 4)]);
+        Some(u32_at(trun, at)?)
+    };
+    if first.is_some_and(|flags| count > 0 && is_sync(flags)) {
+        return Some(true);
+    }
+    // The flags of the first sample stand in for its own.
+    let others = usize::try_from(count).ok()?.saturating_sub(usize::from(first.is_some()));
+    if others == 0 {
+        return Some(false);
     }
     if run & 0x400 != 0 {
-        return u32_at(trun, behind(8, run, &[(0x1, 4), (0x100, 4), (0x200, 4)]));
+        let of_sample = [(0x100, 4), (0x200, 4), (0x400, 4), (0x800, 4)];
+        let samples = trun.get(behind(8, run, &[(0x1, 4), (0x4, 4)])..)?;
+        let (len, at) = (behind(0, run, &of_sample), behind(0, run, &of_sample[..2]));
+        let mut samples = samples.chunks_exact(len).skip(usize::from(first.is_some())).take(others);
+        return Some(samples.any(|sample| u32_at(sample, at).is_some_and(is_sync)));
     }
     if head & 0x20 != 0 {
-        return u32_at(tfhd, behind(8, head, &[(0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4)]));
+        let at = behind(8, head, &[(0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4)]);
+        return Some(is_sync(u32_at(tfhd, at)?));
     }
-    Some(default)
+    Some(is_sync(default))
 }
 
 fn u32_at(data: &[u8], at: usize) -> Option<u32> {
@@ -154,15 +172,37 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_the_first_sample() {
-        let (plain, with_flags) = (full_box(0, &[1]), full_box(0x2_0038, &[1, 1000, 7, 8]));
-        let flags = |tfhd: &[u8], run, fields: &[u32]| first_flags(tfhd, &full_box(run, fields), 9);
-        assert_eq!(flags(&plain, 0, &[2]), Some(9), "from trex");
-        assert_eq!(flags(&with_flags, 0x1, &[2, 100]), Some(8), "from tfhd");
-        assert_eq!(flags(&with_flags, 0x205, &[2, 100, 5, 60]), Some(5), "of the first");
-        assert_eq!(flags(&with_flags, 0xE01, &[1, 100, 60, 4, 0]), Some(4), "of each");
-        assert_eq!(flags(&with_flags, 0x705, &[1, 100]), None, "cut");
-        assert_eq!(flags(&plain, 0, &[0]), None, "no sample");
+    fn sync_samples_are_found_anywhere_in_a_run() {
+        const SYNC: u32 = 0x200_0000;
+        const OTHER: u32 = 0x101_0000;
+        let plain = full_box(0, &[1]);
+        let of_tfhd = |flags| full_box(0x2_0038, &[1, 1000, 7, flags]);
+        let sync = |tfhd: &[u8], run, fields: &[u32], trex| {
+            has_sync_sample(tfhd, &full_box(run, fields), trex)
+        };
+        // The flags are those of trex.
+        assert!(sync(&plain, 0, &[2], SYNC) && !sync(&plain, 0, &[2], OTHER));
+        // Those of tfhd go before.
+        assert!(sync(&of_tfhd(SYNC), 0x1, &[2, 100], OTHER));
+        assert!(!sync(&of_tfhd(OTHER), 0x1, &[2, 100], SYNC));
+        // The first sample has its own; the others have not.
+        assert!(sync(&of_tfhd(OTHER), 0x205, &[2, 100, SYNC, 60, 60], OTHER));
+        assert!(!sync(&of_tfhd(OTHER), 0x205, &[2, 100, OTHER, 60, 60], SYNC));
+        assert!(sync(&of_tfhd(SYNC), 0x205, &[2, 100, OTHER, 60, 60], OTHER));
+        assert!(!sync(&of_tfhd(SYNC), 0x205, &[1, 100, OTHER, 60], OTHER));
+        // Each has its own: duration, size, flags, offset.
+        let of_each = |flags: [u32; 3]| {
+            let samples = flags.into_iter().flat_map(|flags| [100, 60, flags, 0]);
+            [3, 8].into_iter().chain(samples).collect::<Vec<_>>()
+        };
+        assert!(sync(&plain, 0xF01, &of_each([SYNC, OTHER, OTHER]), OTHER));
+        assert!(sync(&plain, 0xF01, &of_each([OTHER, OTHER, SYNC]), OTHER));
+        assert!(!sync(&plain, 0xF01, &of_each([OTHER; 3]), SYNC));
+        // The count ends the run, and a cut box has what is there.
+        assert!(!sync(&plain, 0x400, &[1, OTHER, SYNC], SYNC));
+        assert!(sync(&plain, 0x400, &[9, OTHER, SYNC], OTHER));
+        assert!(!sync(&plain, 0x705, &[1, 100], SYNC));
+        assert!(!sync(&plain, 0, &[0], SYNC), "there is no sample");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{
-    Fault, Frames, LARGEST, Packet, Step,
+    Fault, Frames, LARGEST, Packet, Step, TuneIn,
     boxes::{Fragment, Movie},
     clock::Clock,
     search::looks_like,
@@ -112,19 +112,20 @@ impl Frames for Fmp4 {
         }
     }
 
-    fn tune_in(&self) -> Bytes {
-        self.tune_in.clone()
+    fn tune_in(&self) -> TuneIn {
+        self.tune_in.clone().into()
     }
 }
 
 impl Fmp4 {
     fn cut(&mut self, len: usize) -> Step {
         self.at = 0;
+        let content = self.fragment.is_some();
         let Fragment { random_access, time, .. } = self.fragment.take().unwrap_or_default();
         if let Some(time) = time {
             self.clock.at(time);
         }
-        Step::Take { len, random_access, time: self.clock.now() }
+        Step::Take { len, random_access, content, time: self.clock.now() }
     }
 
     /// Whether a box may come here.

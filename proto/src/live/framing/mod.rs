@@ -59,9 +59,37 @@ pub struct Packet {
     pub data: Bytes,
     /// A client may join here, with [`Framer::tune_in`] before it.
     pub random_access: bool,
+    /// It is neither a header nor damage. A client can join here too, but it may have to wait for a
+    /// keyframe before it shows anything.
+    pub content: bool,
     /// Media time since the stream's first packet, where the format tells. A step back in the stream's own time does
     /// not show here: the time stands still at it.
     pub time: Option<Duration>,
+}
+
+/// What a client that joins gets before its first packet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TuneIn {
+    /// The header of the stream.
+    pub header: Bytes,
+    /// The head of what the stream keeps together, where the client joins in the middle of that.
+    pub head: Bytes,
+}
+
+impl TuneIn {
+    /// Both parts, one after the other.
+    pub fn concat(&self) -> Bytes {
+        if self.head.is_empty() {
+            return self.header.clone();
+        }
+        [&self.header[..], &self.head].concat().into()
+    }
+}
+
+impl From<Bytes> for TuneIn {
+    fn from(header: Bytes) -> Self {
+        Self { header, head: Bytes::new() }
+    }
 }
 
 /// Cuts one live input into packets. Any split of the input gives the same packets, except for [`Format::Raw`], where
@@ -127,11 +155,11 @@ impl Framer {
             let there = data.len();
             let last = self.ended && there == total;
             match self.frames.next(data, last) {
-                Ok(Step::Take { len, random_access, time }) => {
+                Ok(Step::Take { len, random_access, content, time }) => {
                     let data = self.buffer.take(len);
                     self.at += data.len() as u64;
                     self.need = 1;
-                    let packet = Packet { data, random_access, time };
+                    let packet = Packet { data, random_access, content, time };
                     self.frames.taken(&packet);
                     return Ok(Some(packet));
                 }
@@ -151,7 +179,7 @@ impl Framer {
     }
 
     /// What a client that joins at the packet polled last must get before it; empty if nothing.
-    pub fn tune_in(&self) -> Bytes {
+    pub fn tune_in(&self) -> TuneIn {
         self.frames.tune_in()
     }
 
@@ -217,8 +245,8 @@ trait Frames: fmt::Debug + Send {
     /// The packet is cut off.
     fn taken(&mut self, _packet: &Packet) {}
 
-    fn tune_in(&self) -> Bytes {
-        Bytes::new()
+    fn tune_in(&self) -> TuneIn {
+        TuneIn::default()
     }
 
     fn info(&self) -> Option<Audio> {
@@ -232,13 +260,13 @@ enum Step {
     /// At least so many bytes are needed, which is more than there are.
     Need(usize),
     /// The first `len` bytes are a packet.
-    Take { len: usize, random_access: bool, time: Option<Duration> },
+    Take { len: usize, random_access: bool, content: bool, time: Option<Duration> },
 }
 
 impl Step {
     /// Bytes that no client can begin with.
     fn pass(len: usize, time: Option<Duration>) -> Self {
-        Self::Take { len, random_access: false, time }
+        Self::Take { len, random_access: false, content: false, time }
     }
 }
 

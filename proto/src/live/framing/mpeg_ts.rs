@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::{
-    Fault, Frames, Packet, Step,
+    Fault, Frames, Packet, Step, TuneIn,
     clock::{Clock, ticks},
     psi::{Sort, Tables},
     search::{Probe, Search},
@@ -32,6 +32,8 @@ pub(super) struct Ts {
     tables: Tables,
     run: Run,
     tune_in: Bytes,
+    /// There are other tables than `tune_in` has.
+    stale: bool,
     clock: Clock,
     /// The latest PCR or PTS, and the same without the wraps.
     ticks: Option<(u64, u64)>,
@@ -82,20 +84,21 @@ impl Frames for Ts {
     }
 
     fn taken(&mut self, packet: &Packet) {
-        if packet.random_access {
+        if packet.content && std::mem::take(&mut self.stale) {
             self.tune_in = self.tables.packets();
         }
     }
 
-    fn tune_in(&self) -> Bytes {
-        self.tune_in.clone()
+    fn tune_in(&self) -> TuneIn {
+        self.tune_in.clone().into()
     }
 }
 
 impl Ts {
     fn cut(&mut self) -> Step {
         let Run { packets, join, .. } = std::mem::take(&mut self.run);
-        Step::Take { len: packets * TS, random_access: join, time: self.clock.now() }
+        let (len, time) = (packets * TS, self.clock.now());
+        Step::Take { len, random_access: join, content: true, time }
     }
 
     /// Video: where the stream says so, or where a picture that needs no other begins. Sound: at any PES packet.
@@ -115,6 +118,7 @@ impl Ts {
         let pid = packet.pid();
         if self.tables.has(pid) {
             self.tables.learn(pid, packet.0, packet.payload(), packet.starts());
+            self.stale = true;
         }
         let ticks = match self.tables.clock() {
             Some(clock) if clock == pid => packet.pcr(),

@@ -4,7 +4,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    Fault, Frames, LARGEST, Packet, Step,
+    Fault, Frames, LARGEST, Packet, Step, TuneIn,
     clock::{Clock, ticks},
     search::{Probe, Search},
 };
@@ -70,13 +70,13 @@ impl Frames for Ogg {
     fn taken(&mut self, packet: &Packet) {
         if std::mem::take(&mut self.header) {
             self.headers.extend_from_slice(&packet.data);
-        } else if packet.random_access && !self.headers.is_empty() {
+        } else if packet.content && !self.headers.is_empty() {
             self.tune_in = self.headers.split().freeze();
         }
     }
 
-    fn tune_in(&self) -> Bytes {
-        self.tune_in.clone()
+    fn tune_in(&self) -> TuneIn {
+        self.tune_in.clone().into()
     }
 }
 
@@ -113,9 +113,10 @@ impl Ogg {
             return Err(Fault::too_large("the header of the stream"));
         }
         self.heading &= self.header;
-        let random_access = !self.header && self.is_join(&page);
+        let content = !self.header;
+        let random_access = content && self.is_join(&page);
         self.tick(&page);
-        Ok(Step::Take { len: page.len, random_access, time: self.clock.now() })
+        Ok(Step::Take { len: page.len, random_access, content, time: self.clock.now() })
     }
 
     /// Video: a page that begins with a keyframe. Sound: any page that begins with a packet.

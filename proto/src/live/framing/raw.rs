@@ -10,6 +10,7 @@ pub(super) struct Raw;
 
 impl Frames for Raw {
     fn next(&mut self, data: &[u8], _: bool) -> Result<Step, Fault> {
-        Ok(Step::Take { len: data.len().min(LARGEST), random_access: true, time: None })
+        let len = data.len().min(LARGEST);
+        Ok(Step::Take { len, random_access: true, content: true, time: None })
     }
 }

@@ -55,7 +55,7 @@ impl PartialEq for Cut {
 fn drain(framer: &mut Framer, cut: &mut Cut) {
     loop {
         match framer.poll() {
-            Ok(Some(packet)) => cut.packets.push((packet, framer.tune_in())),
+            Ok(Some(packet)) => cut.packets.push((packet, framer.tune_in().concat())),
             Ok(None) => return,
             Err(error) => assert!(cut.error.replace(error).is_none(), "it failed twice"),
         }
@@ -181,6 +181,31 @@ fn a_client_that_joins_has_a_stream_of_its_own() {
                 assert!(own.0.data.ends_with(&packet.0.data), "{name}");
                 assert!(at == 0 || own.0.data.len() == packet.0.data.len(), "{name}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_client_can_begin_with_any_content() {
+    for (format, name, data) in MEDIA {
+        let cut = frame(format, [data]);
+        let content: Vec<_> =
+            (0..cut.packets.len()).filter(|&at| cut.packets[at].0.content).collect();
+        let headers: usize = cut.packets.len() - content.len();
+        assert!(headers < 12, "{name}: {headers} packets are no content");
+        for &at in content.iter().step_by(content.len().div_ceil(20)) {
+            let tune_in = &cut.packets[at].1;
+            let rest = cut.packets[at..].iter().map(|(packet, _)| &packet.data[..]);
+            let rest: Vec<_> = rest.collect();
+            let own = frame(format, [&tune_in[..]].into_iter().chain(rest.iter().copied()));
+            assert_eq!((&own.error, own.leftover), (&None, 0), "{name}, packet {at}");
+            let last = own.packets.iter().rev().zip(rest.iter().rev());
+            let same = last.take_while(|((own, _), rest)| own.data == **rest).count();
+            // The first one may have got another head.
+            assert!(same + 1 >= rest.len(), "{name}, packet {at}: {same} of {}", rest.len());
+        }
+        for (packet, _) in &cut.packets {
+            assert!(packet.content || !packet.random_access, "{name}");
         }
     }
 }
@@ -380,6 +405,54 @@ fn boxes_go_with_the_fragment_behind_them() {
     let cut = frame(Format::Fmp4, [&header[..], &moof, &header, &first, &moof]);
     let joins: Vec<_> = cut.packets.iter().map(|(packet, _)| packet.random_access).collect();
     assert_eq!((joins, cut.leftover), (vec![false, false, false, true], moof.len()));
+}
+
+#[test]
+fn a_fragment_with_a_keyframe_in_it_can_be_joined() {
+    const SYNC: u32 = 0x200_0000;
+    const OTHER: u32 = 0x101_0000;
+    let full = |name, fields: &[u32]| {
+        let fields: Vec<_> = fields.iter().flat_map(|field| field.to_be_bytes()).collect();
+        mp4(name, &fields)
+    };
+    let track = |id, handler: &[u8; 4]| {
+        let handler = u32::from_be_bytes(*handler);
+        let mdia = [full(b"mdhd", &[0, 0, 0, 1000, 0]), full(b"hdlr", &[0, 0, handler])].concat();
+        mp4(b"trak", &[full(b"tkhd", &[0, 0, 0, id]), mp4(b"mdia", &mdia)].concat())
+    };
+    let trex = |id| full(b"trex", &[0, id, 1, 0, 0, OTHER]);
+    let moov = |tracks: &[(u32, &[u8; 4])]| {
+        let traks = tracks.iter().flat_map(|(id, handler)| track(*id, handler));
+        let mvex: Vec<_> = tracks.iter().flat_map(|(id, _)| trex(*id)).collect();
+        let moov = traks.chain(mp4(b"mvex", &mvex)).collect::<Vec<_>>();
+        [mp4(b"ftyp", b"iso6"), mp4(b"moov", &moov)].concat()
+    };
+    // A run of two samples for each pair of flags.
+    let traf = |id, runs: &[[u32; 2]]| {
+        let truns = runs.iter().flat_map(|[a, b]| full(b"trun", &[0x400, 2, *a, *b]));
+        let traf = full(b"tfhd", &[0x2_0000, id]).into_iter().chain(truns).collect::<Vec<_>>();
+        mp4(b"traf", &traf)
+    };
+    let fragment =
+        |trafs: &[Vec<u8>]| [mp4(b"moof", &trafs.concat()), mp4(b"mdat", b"some content")].concat();
+    let film = moov(&[(1, b"soun"), (2, b"vide"), (3, b"vide")]);
+    for (trafs, joins, why) in [
+        (vec![traf(2, &[[SYNC, OTHER]])], true, "the first sample"),
+        (vec![traf(2, &[[OTHER, SYNC]])], true, "another one"),
+        (vec![traf(2, &[[OTHER, OTHER], [OTHER, SYNC]])], true, "of another run"),
+        (vec![traf(1, &[[SYNC, SYNC]]), traf(2, &[[OTHER, SYNC]])], true, "behind the sound"),
+        (vec![traf(2, &[[OTHER; 2]]), traf(3, &[[OTHER, SYNC]])], true, "of the other picture"),
+        (vec![traf(1, &[[SYNC, SYNC]]), traf(2, &[[OTHER; 2]])], false, "only the sound"),
+        (vec![traf(1, &[[SYNC, SYNC]])], false, "without a picture"),
+    ] {
+        let cut = frame(Format::Fmp4, [&film[..], &fragment(&trafs)]);
+        let ways: Vec<_> =
+            cut.packets.iter().map(|(packet, _)| (packet.random_access, packet.content)).collect();
+        assert_eq!(ways, [(false, false), (joins, true)], "{why}");
+    }
+    let sound = moov(&[(1, b"soun")]);
+    let cut = frame(Format::Fmp4, [&sound[..], &fragment(&[traf(1, &[[OTHER; 2]])])]);
+    assert!(cut.packets[1].0.random_access, "sound can be joined anywhere");
 }
 
 #[test]

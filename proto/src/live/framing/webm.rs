@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Fault, Frames, LARGEST, Step,
+    Fault, Frames, LARGEST, Step, TuneIn,
     clock::Clock,
     ebml::{self, Element, Front},
     search::{Probe, Search, looks_like},
@@ -30,7 +30,7 @@ pub(super) struct WebM {
     opening: bool,
     /// The Cluster's timestamp, in ticks.
     cluster: Option<u64>,
-    /// That of the packet before, if a client may join there and it was without the head of its Cluster.
+    /// That of the packet before, if a client can join there and it was without the head of its Cluster.
     inside: Option<u64>,
     /// Nanoseconds of a tick.
     scale: u64,
@@ -55,7 +55,7 @@ impl Frames for WebM {
             let element = match ebml::front(rest) {
                 Front::Element(element) => element,
                 Front::Need(_) if last && rest.is_empty() && at > 0 => {
-                    return Ok(self.cut(at, false));
+                    return Ok(self.cut(at, false, false));
                 }
                 Front::Need(more) => return Ok(Step::Need(at + more)),
                 Front::Bad => Element { id: 0, id_len: 0, head_len: 0, size: None },
@@ -90,11 +90,9 @@ impl Frames for WebM {
         }
     }
 
-    fn tune_in(&self) -> Bytes {
-        match self.inside {
-            Some(timestamp) => [&self.tune_in[..], &ebml::cluster(timestamp)].concat().into(),
-            None => self.tune_in.clone(),
-        }
+    fn tune_in(&self) -> TuneIn {
+        let head = self.inside.map(ebml::cluster).unwrap_or_default();
+        TuneIn { header: self.tune_in.clone(), head: head.into() }
     }
 }
 
@@ -102,14 +100,14 @@ impl WebM {
     /// Segment and Cluster: only their heads count.
     fn open(&mut self, at: usize, rest: &[u8], element: Element) -> Option<Step> {
         if at > 0 {
-            return Some(self.cut(at, false));
+            return Some(self.cut(at, false, false));
         }
         let len = element.head_len;
         if element.id == ebml::SEGMENT {
             if let Some(header) = &mut self.header {
                 header.extend(ebml::endless(&rest[..len], element.id_len));
             }
-            return Some(self.cut(len, false));
+            return Some(self.cut(len, false, false));
         }
         if let Some(header) = self.header.take() {
             self.tune_in = header.into();
@@ -121,7 +119,7 @@ impl WebM {
     /// Elements beside the Clusters.
     fn level_1(&mut self, at: usize, rest: &[u8], element: Element) -> Result<Option<Step>, Fault> {
         if at > 0 {
-            return Ok(Some(self.cut(at, false)));
+            return Ok(Some(self.cut(at, false, false)));
         }
         let Some((end, content)) = whole(rest, element)? else {
             return Ok(Some(self.need(0, rest, element)));
@@ -144,7 +142,7 @@ impl WebM {
             }
             header.extend_from_slice(&rest[..end]);
         }
-        Ok(Some(self.cut(end, false)))
+        Ok(Some(self.cut(end, false, false)))
     }
 
     fn in_cluster(
@@ -179,13 +177,13 @@ impl WebM {
         let Some(block) = block else { return Ok(None) };
         let leads = self.video.is_none_or(|video| block.track == video && block.key);
         let in_cluster = self.cluster.is_some() && self.header.is_none();
-        Ok(Some(self.cut(end, leads && in_cluster)))
+        Ok(Some(self.cut(end, in_cluster, leads && in_cluster)))
     }
 
     /// No element that can be here.
     fn damaged(&mut self, at: usize) -> Option<Step> {
         self.search = Some(Search::behind_damage());
-        (at > 0).then(|| self.cut(at, false))
+        (at > 0).then(|| self.cut(at, false, false))
     }
 
     /// An element that is not whole.
@@ -194,10 +192,10 @@ impl WebM {
         Step::Need(at + element.head_len + size.unwrap_or(rest.len()))
     }
 
-    fn cut(&mut self, len: usize, random_access: bool) -> Step {
-        self.inside = self.cluster.filter(|_| random_access && !self.opening);
+    fn cut(&mut self, len: usize, content: bool, random_access: bool) -> Step {
+        self.inside = self.cluster.filter(|_| content && !self.opening);
         (self.at, self.opening) = (0, false);
-        Step::Take { len, random_access, time: self.clock.now() }
+        Step::Take { len, random_access, content, time: self.clock.now() }
     }
 }
 

@@ -10,6 +10,7 @@ both! {
     aac,
     mpeg_ts,
     fragmented_mp4,
+    fragmented_mp4_with_keyframes_inside_of_fragments,
     ogg_vorbis,
     ogg_opus,
     webm,
@@ -131,6 +132,12 @@ fn mpeg_ts(kind: Kind) {
 
 fn fragmented_mp4(kind: Kind) {
     let flags = ["-movflags", "+frag_keyframe+empty_moov+default_base_moof"];
+    check(kind, "a.mp4", FILM, &[X264, &flags].concat(), "video/mp4", &["h264", "aac"]);
+}
+
+fn fragmented_mp4_with_keyframes_inside_of_fragments(kind: Kind) {
+    // A keyframe every 500 ms: of the fragments, only the first one begins with one.
+    let flags = ["-movflags", "+cmaf+delay_moov", "-frag_duration", "700000"];
     check(kind, "a.mp4", FILM, &[X264, &flags].concat(), "video/mp4", &["h264", "aac"]);
 }
 

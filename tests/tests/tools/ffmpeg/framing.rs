@@ -18,7 +18,7 @@ fn joined(format: Format, stream: &[u8]) -> Vec<Vec<u8>> {
     let mut at = 0;
     while let Some(packet) = framer.poll().expect("it is this format") {
         if packet.random_access {
-            joins.push([&framer.tune_in(), &stream[at..]].concat());
+            joins.push([&framer.tune_in().concat(), &stream[at..]].concat());
         }
         at += packet.data.len();
     }
