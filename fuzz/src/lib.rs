@@ -8,6 +8,7 @@ pub mod chunked_body;
 pub mod conditional;
 mod cuts;
 pub mod framing;
+pub mod manifest;
 pub mod patch_body;
 pub mod push_ops;
 pub mod push_serve;
@@ -25,7 +26,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     ("request_head", request_head::run),
     ("chunked_body", chunked_body::run),
     ("conditional", conditional::run),
@@ -42,4 +43,5 @@ pub const TARGETS: [Target; 16] = [
     ("response_head", response_head::run),
     ("push_ops", push_ops::run),
     ("push_serve", push_serve::run),
+    ("manifest", manifest::run),
 ];

@@ -2,18 +2,32 @@
 //!
 //! A *quality* is what is alike in directory and name but for the name's last number: `seg-11.ts` and `seg-12.ts` are of one quality,
 //! `chunk-stream0-00012.m4s` and `chunk-stream1-00012.m4s` are not. Of each quality so many segments are kept as are wanted; the
-//! others go in the order in which they came. What is no segment stays: see [`quality`].
+//! others go in the order in which they came. What is no segment stays: see [`quality`] and [`Sort`]. What the newest version of a
+//! manifest names stays, too.
+
+mod manifest;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     hash::Hash,
 };
 
 use crate::exchange::media::{extension, is_manifest};
 
+pub use manifest::Manifest;
+
 /// Qualities that are remembered. Where there are more, the half without news for longest is forgotten, and what is left of
 /// their segments stays.
 const MOST: usize = 100_000;
+
+/// Bytes of names that are remembered, of all manifests. Where there are more, those without news for longest are forgotten.
+const MOST_BYTES: usize = 16 << 20;
+
+/// Larger manifests are not read.
+const MOST_MANIFEST: usize = 4 << 20;
+
+/// So much tells a file that has its own header.
+const HEAD: usize = 8;
 
 /// Words that mark what a player needs before the first segment.
 const LEADS: [&str; 2] = ["init", "header"];
@@ -61,14 +75,62 @@ fn has_word(text: &str, word: &str) -> bool {
         .any(|(at, _)| !text[at + word.len()..].starts_with(|next: char| next.is_alphabetic()))
 }
 
-/// The segments there are, by quality, in the order in which they came. `D` is a directory, `T` what is to be told with a segment
-/// when it is dropped.
+/// What a file is that was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// One of a sequence.
+    Segment,
+    /// It names others.
+    Manifest(Manifest),
+    /// It stays: what bears no number, what a player needs first, and files that have their own header, as a whole rendition has.
+    Other,
+}
+
+impl Sort {
+    /// So much of the beginning of a file must be seen to tell. A larger manifest need not be.
+    pub fn look(name: &str) -> usize {
+        match quality(name) {
+            Some(_) => HEAD,
+            None if is_manifest(name) => MOST_MANIFEST,
+            None => 0,
+        }
+    }
+
+    /// By a file's path, and its content as far as it [must be seen](Self::look).
+    pub fn new(path: &str, content: &[u8]) -> Self {
+        let (_, name) = split(path);
+        if quality(name).is_some() {
+            let has_header = content.get(4..8) == Some(b"ftyp")
+                || content.starts_with(&[0x1A, 0x45, 0xDF, 0xA3]);
+            return if has_header { Self::Other } else { Self::Segment };
+        }
+        if !is_manifest(name) || content.len() >= MOST_MANIFEST {
+            return Self::Other;
+        }
+        Manifest::parse(path, content).map_or(Self::Other, Self::Manifest)
+    }
+}
+
+/// The segments there are, by quality, in the order in which they came, and what manifests name. Paths are counted from a root, `R`;
+/// `T` is what is to be told with a segment when it is dropped.
 #[derive(Debug)]
-pub struct Retention<D, T> {
-    qualities: HashMap<(D, String), Segments<T>>,
+pub struct Retention<R, T> {
+    qualities: HashMap<Quality<R>, Segments<T>>,
+    /// Number of manifests that name a file of this directory.
+    named: HashMap<(R, String), HashMap<String, usize>>,
+    /// So many segments of a quality are named, by each manifest.
+    windows: HashMap<Quality<R>, Vec<usize>>,
+    manifests: HashMap<(R, String), (Manifest, u64)>,
+    /// The manifests, by the numbers of their last versions.
+    ages: BTreeMap<u64, (R, String)>,
+    /// Bytes of what manifests name.
+    bytes: usize,
     /// How many were stored.
     stored: u64,
 }
+
+/// A quality of a directory.
+type Quality<R> = (R, String, String);
 
 #[derive(Debug)]
 struct Segments<T> {
@@ -78,46 +140,164 @@ struct Segments<T> {
     last: u64,
 }
 
-impl<D, T> Default for Retention<D, T> {
+/// What follows from a file that was stored or removed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change<T> {
+    /// Segments of the file's directory that are to be dropped, by their names. They are forgotten.
+    pub dropped: Vec<(String, T)>,
+    /// Files that another number of manifests names now.
+    pub renamed: Vec<String>,
+}
+
+impl<T> Default for Change<T> {
     fn default() -> Self {
-        Self { qualities: HashMap::new(), stored: 0 }
+        Self { dropped: Vec::new(), renamed: Vec::new() }
     }
 }
 
-impl<D: Eq + Hash, T> Retention<D, T> {
-    /// The file `name` of `dir` is complete, be it new or replaced: it is the newest of its quality now. Returns those to be dropped so that
-    /// `most` are left, which are forgotten here. At least the newest stays.
-    pub fn stored(&mut self, dir: D, name: &str, tag: T, most: usize) -> Vec<(String, T)> {
-        let Some(quality) = quality(name) else { return Vec::new() };
+impl<R, T> Default for Retention<R, T> {
+    fn default() -> Self {
+        Self {
+            qualities: HashMap::new(),
+            named: HashMap::new(),
+            windows: HashMap::new(),
+            manifests: HashMap::new(),
+            ages: BTreeMap::new(),
+            bytes: 0,
+            stored: 0,
+        }
+    }
+}
+
+impl<R: Clone + Eq + Hash, T> Retention<R, T> {
+    /// The file is complete, be it new or replaced: it is the newest of its quality now. Segments are dropped so that `most` are left, the
+    /// newest among them, and those that a manifest names.
+    pub fn stored(&mut self, root: R, path: &str, sort: Sort, tag: T, most: usize) -> Change<T> {
         self.stored += 1;
+        let (dir, name) = split(path);
+        let mut change = Change::default();
+        match (sort, quality(name)) {
+            (Sort::Segment, Some(quality)) => {
+                change.dropped = self.add((root, dir.to_owned(), quality), name, tag, most);
+            }
+            (Sort::Manifest(manifest), _) => change.renamed = self.read(root, path, manifest),
+            // It may have been a segment before.
+            (Sort::Other | Sort::Segment, _) => self.forget_segment(root, path),
+        }
+        change
+    }
+
+    /// The file is gone. Returns the files that another number of manifests names now.
+    pub fn removed(&mut self, root: R, path: &str) -> Vec<String> {
+        let renamed = self.forget_manifest(&(root.clone(), path.to_owned()));
+        self.forget_segment(root, path);
+        renamed
+    }
+
+    /// True if a manifest names the file.
+    pub fn is_named(&self, root: R, path: &str) -> bool {
+        let (dir, name) = split(path);
+        self.named.get(&(root, dir.to_owned())).is_some_and(|names| names.contains_key(name))
+    }
+
+    /// True if nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.qualities.is_empty()
+            && self.named.is_empty()
+            && self.windows.is_empty()
+            && self.manifests.is_empty()
+            && self.ages.is_empty()
+            && self.bytes == 0
+    }
+
+    fn add(&mut self, key: Quality<R>, name: &str, tag: T, most: usize) -> Vec<(String, T)> {
+        let window = self.windows.get(&key).and_then(|most| most.iter().max()).copied();
+        let most = most.max(window.unwrap_or(0)).max(1);
+        let named = self.named.get(&(key.0.clone(), key.1.clone()));
         let segments = self
             .qualities
-            .entry((dir, quality))
+            .entry(key)
             .or_insert_with(|| Segments { names: VecDeque::new(), last: 0 });
         segments.last = self.stored;
         segments.names.retain(|(other, _)| other != name);
         segments.names.push_back((name.to_owned(), tag));
-        let over = segments.names.len().saturating_sub(most.max(1));
-        let dropped = segments.names.drain(..over).collect();
+        let over = segments.names.len().saturating_sub(most);
+        let is_named = |name: &str| named.is_some_and(|names| names.contains_key(name));
+        let (stay, dropped): (Vec<_>, _) =
+            segments.names.drain(..over).partition(|(name, _)| is_named(name));
+        stay.into_iter().rev().for_each(|segment| segments.names.push_front(segment));
         self.forget_oldest();
         dropped
     }
 
-    /// The file is gone.
-    pub fn removed(&mut self, dir: D, name: &str) {
+    /// Takes what a manifest names now, in place of what its version before named.
+    fn read(&mut self, root: R, path: &str, manifest: Manifest) -> Vec<String> {
+        let key = (root.clone(), path.to_owned());
+        let mut renamed = self.forget_manifest(&key);
+        for file in &manifest.files {
+            let (dir, name) = split(file);
+            let names = self.named.entry((root.clone(), dir.to_owned())).or_default();
+            *names.entry(name.to_owned()).or_default() += 1;
+        }
+        for (dir, quality, most) in &manifest.windows {
+            let key = (root.clone(), dir.clone(), quality.clone());
+            self.windows.entry(key).or_default().push(*most);
+        }
+        renamed.extend(manifest.files.iter().cloned());
+        self.bytes += manifest.bytes();
+        self.manifests.insert(key.clone(), (manifest, self.stored));
+        self.ages.insert(self.stored, key.clone());
+        while self.bytes > MOST_BYTES
+            && let Some(oldest) = self.ages.values().next().filter(|oldest| **oldest != key)
+        {
+            let oldest = oldest.clone();
+            renamed.extend(self.forget_manifest(&oldest));
+        }
+        renamed
+    }
+
+    fn forget_manifest(&mut self, key: &(R, String)) -> Vec<String> {
+        let Some((manifest, stored)) = self.manifests.remove(key) else { return Vec::new() };
+        self.ages.remove(&stored);
+        self.bytes -= manifest.bytes();
+        let root = &key.0;
+        for file in &manifest.files {
+            let (dir, name) = split(file);
+            let key = (root.clone(), dir.to_owned());
+            let Some(names) = self.named.get_mut(&key) else { continue };
+            if let Some(count) = names.get_mut(name) {
+                *count -= 1;
+                if *count == 0 {
+                    names.remove(name);
+                }
+            }
+            if names.is_empty() {
+                self.named.remove(&key);
+            }
+        }
+        for (dir, quality, most) in manifest.windows {
+            let key = (root.clone(), dir, quality);
+            let Some(windows) = self.windows.get_mut(&key) else { continue };
+            if let Some(at) = windows.iter().position(|other| *other == most) {
+                windows.swap_remove(at);
+            }
+            if windows.is_empty() {
+                self.windows.remove(&key);
+            }
+        }
+        manifest.files
+    }
+
+    fn forget_segment(&mut self, root: R, path: &str) {
+        let (dir, name) = split(path);
         let Some(quality) = quality(name) else { return };
-        let key = (dir, quality);
+        let key = (root, dir.to_owned(), quality);
         if let Some(segments) = self.qualities.get_mut(&key) {
             segments.names.retain(|(other, _)| other != name);
             if segments.names.is_empty() {
                 self.qualities.remove(&key);
             }
         }
-    }
-
-    /// True if nothing is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.qualities.is_empty()
     }
 
     fn forget_oldest(&mut self) {
@@ -128,6 +308,11 @@ impl<D: Eq + Hash, T> Retention<D, T> {
         let (_, &mut middle, _) = times.select_nth_unstable(MOST / 2);
         self.qualities.retain(|_, segments| segments.last >= middle);
     }
+}
+
+/// The directory of a path, and its last name.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
 }
 
 #[cfg(test)]
@@ -207,7 +392,10 @@ mod tests {
     #[test]
     fn the_oldest_of_a_quality_goes() {
         let mut retention = Retention::default();
-        let mut store = |name, tag| retention.stored("d", name, tag, 2);
+        let segment = Sort::Segment;
+        let mut store = |name: &str, tag| {
+            retention.stored((), &format!("d/{name}"), segment.clone(), tag, 2).dropped
+        };
         assert_eq!(store("a-1.ts", 1), []);
         assert_eq!(store("b-1.ts", 2), []);
         assert_eq!(store("a-9.ts", 3), []);
@@ -216,12 +404,123 @@ mod tests {
         assert_eq!(store("a-1.ts", 5), []);
         assert_eq!(store("a-2.ts", 6), [("a-9.ts".to_owned(), 3)]);
         assert_eq!(store("a-3.ts", 7), [("a-1.ts".to_owned(), 5)]);
-        retention.removed("d", "a-2.ts");
-        assert_eq!(retention.stored("d", "a-4.ts", 8, 2), []);
-        assert_eq!(retention.stored("e", "a-5.ts", 9, 0), []);
-        for (dir, name) in [("d", "a-3.ts"), ("d", "a-4.ts"), ("d", "b-1.ts"), ("e", "a-5.ts")] {
+        retention.removed((), "d/a-2.ts");
+        assert_eq!(retention.stored((), "d/a-4.ts", Sort::Segment, 8, 2).dropped, []);
+        assert_eq!(retention.stored((), "e/a-5.ts", Sort::Segment, 9, 0).dropped, []);
+        for path in ["d/a-3.ts", "d/a-4.ts", "d/b-1.ts", "e/a-5.ts"] {
             assert!(!retention.is_empty());
-            retention.removed(dir, name);
+            retention.removed((), path);
+        }
+        assert!(retention.is_empty());
+    }
+
+    fn playlist(names: impl IntoIterator<Item = String>) -> Sort {
+        let names: Vec<_> = names.into_iter().collect();
+        Sort::new("d/l.m3u8", format!("#EXTM3U\n{}\n", names.join("\n")).as_bytes())
+    }
+
+    #[test]
+    fn what_a_manifest_names_stays() {
+        let mut retention = Retention::default();
+        let mut store = |path: &str, sort| retention.stored((), path, sort, (), 2);
+        // One file for each rendition.
+        let renditions = || (0..7).map(|number| format!("m-stream{number}.ts"));
+        store("d/l.m3u8", playlist(renditions()));
+        for name in renditions() {
+            assert_eq!(store(&format!("d/{name}"), Sort::Segment).dropped, []);
+        }
+        // A playlist of the last four.
+        for number in 1..20 {
+            let segments =
+                |from: i32| (from.max(1)..=number).map(|number| format!("s-{number}.ts"));
+            let change = store(&format!("d/s-{number}.ts"), Sort::Segment);
+            let left = (number > 5).then(|| (format!("s-{}.ts", number - 5), ()));
+            assert_eq!(change.dropped, Vec::from_iter(left), "segment {number}");
+            store("d/live.m3u8", playlist(segments(number - 3)));
+        }
+        // No manifest names them any more.
+        assert_eq!(retention.removed((), "d/live.m3u8").len(), 4);
+        let dropped = retention.stored((), "d/s-20.ts", Sort::Segment, (), 2).dropped;
+        assert_eq!(dropped.len(), 4);
+        assert!(
+            retention.is_named((), "d/m-stream0.ts") && !retention.is_named((), "m-stream0.ts")
+        );
+        assert_eq!(retention.stored((), "d/l.m3u8", playlist([]), (), 2).renamed.len(), 7);
+        assert!(!retention.is_named((), "d/m-stream0.ts"));
+    }
+
+    #[test]
+    fn what_is_no_manifest_leaves_the_names_of_the_version_before() {
+        let mut retention = Retention::default();
+        retention.stored((), "d/l.m3u8", playlist(["a-1.ts".into()]), (), 2);
+        let broken = Sort::new("d/l.m3u8", b"<html>");
+        assert_eq!(broken, Sort::Other);
+        assert_eq!(retention.stored((), "d/l.m3u8", broken, (), 2), Change::default());
+        assert!(retention.is_named((), "d/a-1.ts"));
+    }
+
+    #[test]
+    fn a_template_names_so_many_segments() {
+        let mpd = |depth| {
+            let template = "<SegmentTemplate duration=\"2\" media=\"s-$Number$.m4s\"/>";
+            let text = format!(
+                "<MPD type=\"dynamic\" timeShiftBufferDepth=\"PT{depth}S\"><Period><AdaptationSet>\
+                 <Representation>{template}</Representation></AdaptationSet></Period></MPD>"
+            );
+            Sort::new("d/l.mpd", text.as_bytes())
+        };
+        let mut retention = Retention::default();
+        retention.stored((), "d/l.mpd", mpd(8), (), 2);
+        let mut store = |path: &str, sort| retention.stored((), path, sort, (), 2).dropped.len();
+        let dropped: usize = (1..10).map(|at| store(&format!("d/s-{at}.m4s"), Sort::Segment)).sum();
+        assert_eq!(dropped, 4, "five of nine stay");
+        store("d/l.mpd", mpd(4));
+        assert_eq!(store("d/s-10.m4s", Sort::Segment), 3, "three of six stay");
+        for path in ["d/l.mpd", "d/s-8.m4s", "d/s-9.m4s", "d/s-10.m4s"] {
+            assert!(!retention.is_empty());
+            retention.removed((), path);
+        }
+        assert!(retention.is_empty());
+    }
+
+    #[test]
+    fn what_has_a_header_of_its_own_is_no_segment() {
+        for (name, content, expected) in [
+            ("m-stream0.mp4", &b"\0\0\0\x1cftypiso5"[..], Sort::Other),
+            ("m-stream0.m4s", b"\0\0\0\x18stypmsdh", Sort::Segment),
+            ("m-stream0.webm", b"\x1A\x45\xDF\xA3\x9f", Sort::Other),
+            ("m-stream0.webm", b"\x1F\x43\xB6\x75", Sort::Segment),
+            ("m-stream0.ts", b"\x47\x40\x11\x10", Sort::Segment),
+            ("m-stream0.ts", b"", Sort::Segment),
+            ("film.mp4", b"", Sort::Other),
+            ("init-0.mp4", b"\0\0\0\x18styp", Sort::Other),
+            ("a-1.json", b"#EXTM3U\n", Sort::Manifest(Manifest::default())),
+        ] {
+            assert_eq!(
+                Sort::new(name, &content[..content.len().min(Sort::look(name))]),
+                expected,
+                "{name}"
+            );
+        }
+        // Whoever was one is not counted any more.
+        let mut retention = Retention::default();
+        retention.stored((), "a-1.mp4", Sort::Segment, (), 1);
+        retention.stored((), "a-1.mp4", Sort::Other, (), 1);
+        assert!(retention.is_empty());
+    }
+
+    #[test]
+    fn the_names_that_are_remembered_are_bounded() {
+        let mut retention = Retention::default();
+        let name = |number: usize| format!("{number}-{}.ts", "x".repeat(3000));
+        for number in 0..8000 {
+            retention.stored((), &format!("d/{number}.m3u8"), playlist([name(number)]), (), 1);
+            assert!(retention.bytes <= MOST_BYTES);
+        }
+        assert!(!retention.is_named((), &format!("d/{}", name(0))));
+        assert!(retention.is_named((), &format!("d/{}", name(7999))));
+        for number in 0..8000 {
+            retention.removed((), &format!("d/{number}.m3u8"));
         }
         assert!(retention.is_empty());
     }
@@ -230,12 +529,13 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut retention = Retention::default();
         for dir in 0..3 * MOST {
-            retention.stored(dir, "s-1.ts", (), 1);
+            retention.stored(dir, "s-1.ts", Sort::Segment, (), 1);
             assert!(retention.qualities.len() <= MOST);
         }
         // The latest are known still.
-        assert_eq!(retention.stored(3 * MOST - 1, "s-2.ts", (), 1).len(), 1);
-        assert_eq!(retention.stored(0, "s-2.ts", (), 1), []);
+        let mut dropped = |root| retention.stored(root, "s-2.ts", Sort::Segment, (), 1).dropped;
+        assert_eq!(dropped(3 * MOST - 1).len(), 1);
+        assert_eq!(dropped(0), []);
     }
 
     /// The same by one list of all files, the oldest first.
@@ -274,7 +574,7 @@ mod tests {
             let (mut retention, mut plain) = (Retention::default(), Plain::default());
             for (number, (store, dir, name, most)) in steps.into_iter().enumerate() {
                 if store {
-                    let dropped = retention.stored(dir, &name, number, most);
+                    let dropped = retention.stored(dir, &name, Sort::Segment, number, most).dropped;
                     let names: Vec<_> = dropped.iter().map(|(name, _)| name.clone()).collect();
                     prop_assert_eq!(names, plain.stored(dir, &name, most));
                     prop_assert!(dropped.iter().all(|(_, tag)| *tag < number));

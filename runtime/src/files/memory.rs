@@ -19,7 +19,7 @@ use httpout_proto::{
     FsError,
     effect::{Expect, Meta, RelPath},
     exchange::listing::{Entry, Kind},
-    live::retention::{self, Retention},
+    live::retention::{Change, Retention, Sort},
 };
 use rustix::{
     fd::OwnedFd,
@@ -69,7 +69,7 @@ struct State {
     files: BTreeMap<String, Stored>,
     /// Paths, in the order in which they may go.
     order: BTreeMap<Turn, String>,
-    retention: Retention<String, ()>,
+    retention: Retention<(), ()>,
     /// Media types that were kept with files.
     types: HashMap<Inode, Arc<str>>,
     /// Bytes of files.
@@ -90,11 +90,20 @@ struct Stored {
     turn: Turn,
 }
 
-/// When a file may go: segments before all else, then by age.
+/// When a file may go: by its class, then by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
-    is_kept: bool,
+    class: Class,
     number: u64,
+}
+
+/// What goes first stands first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// A segment that a manifest named once, and none names now.
+    Left,
+    Segment,
+    Other,
 }
 
 /// Device and number.
@@ -255,13 +264,33 @@ impl State {
         self.uploading -= bytes;
     }
 
+    /// Removes a file for good.
     fn take_out(&mut self, path: &str, gone: &mut Gone) {
+        self.unlink(path, gone);
+        let renamed = self.retention.removed((), path);
+        self.classify(&renamed);
+    }
+
+    /// Some manifest names these files now, or none does.
+    fn classify(&mut self, paths: &[String]) {
+        for path in paths {
+            let Some(stored) = self.files.get_mut(path) else { continue };
+            let class = match stored.turn.class {
+                Class::Other => continue,
+                Class::Left | Class::Segment if self.retention.is_named((), path) => Class::Segment,
+                Class::Left | Class::Segment => Class::Left,
+            };
+            self.order.remove(&stored.turn);
+            stored.turn.class = class;
+            self.order.insert(stored.turn, path.clone());
+        }
+    }
+
+    fn unlink(&mut self, path: &str, gone: &mut Gone) {
         if let Some(stored) = self.files.remove(path) {
             self.order.remove(&stored.turn);
             self.types.remove(&stored.inode);
             self.stored -= stored.meta.len;
-            let (dir, name) = split(path);
-            self.retention.removed(dir.to_owned(), name);
             gone.bytes += stored.meta.len;
             gone.files.push(stored.file);
         }
@@ -273,21 +302,24 @@ impl State {
         path: &str,
         file: Arc<OwnedFd>,
         stat: &Stat,
+        sort: Sort,
         most: usize,
         gone: &mut Gone,
     ) -> Result<Meta, FsError> {
         let meta = meta(stat)?;
-        let (dir, name) = split(path);
-        self.take_out(path, gone);
+        self.unlink(path, gone);
         self.last += 1;
-        let turn = Turn { is_kept: retention::quality(name).is_none(), number: self.last };
+        let class = if sort == Sort::Segment { Class::Segment } else { Class::Other };
+        let turn = Turn { class, number: self.last };
         let stored = Stored { file, meta, inode: inode(stat), turn };
         self.order.insert(turn, path.to_owned());
         self.files.insert(path.to_owned(), stored);
         self.stored += meta.len;
-        for (old, ()) in self.retention.stored(dir.to_owned(), name, (), most) {
-            let slash = if dir.is_empty() { "" } else { "/" };
-            self.take_out(&format!("{dir}{slash}{old}"), gone);
+        let Change { dropped, renamed } = self.retention.stored((), path, sort, (), most);
+        self.classify(&renamed);
+        let dir = path.rfind('/').map_or("", |at| &path[..=at]);
+        for (old, ()) in dropped {
+            self.take_out(&format!("{dir}{old}"), gone);
             self.evicted += 1;
         }
         Ok(meta)
@@ -314,8 +346,4 @@ fn check(expect: Expect, target: Option<&Stored>) -> Result<(), FsError> {
 
 fn inode(stat: &Stat) -> Inode {
     (stat.st_dev, stat.st_ino)
-}
-
-fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('/').unwrap_or(("", path))
 }

@@ -11,12 +11,33 @@ use std::{
 use httpout_proto::{
     FsError,
     effect::{Expect, Meta, Place, RelPath},
-    live::retention::Retention,
+    live::retention::{Retention, Sort},
+};
+use rustix::{
+    fd::OwnedFd,
+    fs::fstat,
+    io::{pread, retry_on_intr},
 };
 
-use super::Roots;
+use super::{Roots, beneath::fs_error};
 
-/// The segments on disk, by their directories.
+/// What a stored file is, by its path and its content.
+pub(super) fn sort(path: &RelPath, file: &OwnedFd) -> Result<Sort, FsError> {
+    let len = usize::try_from(fstat(file).map_err(fs_error)?.st_size).unwrap_or(usize::MAX);
+    let mut content = vec![0; Sort::look(path.name()).min(len)];
+    let mut len = 0;
+    while len < content.len() {
+        let rest = &mut content[len..];
+        match retry_on_intr(|| pread(file, &mut *rest, len as u64)).map_err(fs_error)? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    content.truncate(len);
+    Ok(Sort::new(path.as_str(), &content))
+}
+
+/// The segments on disk, below their roots.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     known: Mutex<Retention<PathBuf, Meta>>,
@@ -39,9 +60,16 @@ impl Roots {
     pub(super) fn drop_segments(&self, place: &Place, meta: Meta) {
         let Some((most, parent)) = self.segments_on_disk.zip(place.path.parent()) else { return };
         let segments = &self.lasting.segments;
-        let key = self.key(&Place { root: place.root, path: parent.clone() });
-        let dropped = segments.lock().stored(key, place.path.name(), meta, most);
-        for (name, was) in dropped {
+        let sort = match self.open_waiting(place).and_then(|(file, _)| sort(&place.path, &file)) {
+            Ok(sort) => sort,
+            Err(error) => {
+                tracing::debug!(file = ?self.key(place), %error, "a file that was stored cannot be read");
+                return;
+            }
+        };
+        let path = place.path.as_str();
+        let change = segments.lock().stored(self.root_key(place), path, sort, meta, most);
+        for (name, was) in change.dropped {
             let slash = if parent.is_root() { "" } else { "/" };
             let Some(path) = RelPath::new(&format!("{parent}{slash}{name}")) else { continue };
             match self.remove(&Place { root: place.root, path }, Expect::Same(was)) {
@@ -57,9 +85,11 @@ impl Roots {
 
     /// A file was removed.
     pub(super) fn forget_segment(&self, place: &Place) {
-        if let Some(parent) = place.path.parent() {
-            let key = self.key(&Place { root: place.root, path: parent });
-            self.lasting.segments.lock().removed(key, place.path.name());
-        }
+        let path = place.path.as_str();
+        self.lasting.segments.lock().removed(self.root_key(place), path);
+    }
+
+    fn root_key(&self, place: &Place) -> PathBuf {
+        self.key(&Place { root: place.root, path: RelPath::root() })
     }
 }

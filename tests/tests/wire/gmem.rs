@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use httpout_tests::listing::{as_json, entries, json_names};
+use httpout_tests::live::media;
 use httpout_tests::{
     Client, Kind, Request, Server, Site, Tree, USERS, both, delete, get, head, patch, put, until,
 };
@@ -39,6 +40,10 @@ both! {
     max_cache_segs_bounds_a_quality_in_memory,
     max_cache_segs_bounds_a_quality_on_disk_if_negative,
     max_cache_segs_leaves_the_disk_alone_otherwise,
+    max_cache_segs_keeps_what_a_manifest_names_in_memory,
+    max_cache_segs_keeps_what_a_manifest_names_on_disk,
+    max_cache_segs_keeps_one_file_for_each_rendition,
+    gmem_max_lets_segments_go_first_that_left_the_manifest,
 }
 
 /// A server that reads from and writes to memory, in a directory of its own.
@@ -587,4 +592,96 @@ fn max_cache_segs_leaves_the_disk_alone_otherwise(kind: Kind) {
         }
         assert_eq!(site.tree.list().len(), 10, "{option:?}");
     }
+}
+
+/// Uploads a stream with a window of six segments, two qualities by two manifests, and removes a manifest in the end. `names` tells what
+/// is left.
+#[track_caller]
+fn stream(server: &Server, names: impl Fn() -> Vec<String>) {
+    let mut client = server.client();
+    let segments = |from: u32, to| (from..=to).map(|number| format!("s-{number}.ts"));
+    for number in 1..=9u32 {
+        client.ask(&put(&format!("/d/v/s-{number}.ts"), "x")).status_is(201);
+        client.ask(&put(&format!("/d/c-{number}.m4s"), "x")).status_is(201);
+        let lines: Vec<_> = segments(number.saturating_sub(5).max(1), number)
+            .map(|name| format!("#EXTINF:2,\nv/{name}\n"))
+            .collect();
+        let playlist = format!("#EXTM3U\n{}", lines.concat());
+        client.ask(&put("/d/live.m3u8", &playlist)).status_in(&[200, 201]);
+        let template =
+            "<SegmentTemplate duration=\"2\" media=\"$RepresentationID$-$Number$.m4s\"/>";
+        let mpd = format!(
+            "<MPD type=\"dynamic\" timeShiftBufferDepth=\"PT6S\"><Period><AdaptationSet>{template}\
+             <Representation id=\"c\"/></AdaptationSet></Period></MPD>"
+        );
+        client.ask(&put("/d/live.mpd", &mpd)).status_in(&[200, 201]);
+    }
+    // The playlist names the last six, the MPD so many that six seconds are covered. The oldest of the playlist has just left it.
+    let segments = |numbers: std::ops::RangeInclusive<u32>| {
+        let chunks = (6..=9).map(|number| format!("c-{number}.m4s"));
+        let own = numbers.map(|number| format!("v/s-{number}.ts"));
+        chunks.chain(["live.m3u8".into(), "live.mpd".into()]).chain(own).collect::<Vec<_>>()
+    };
+    let is_left = |mut expected: Vec<String>| {
+        let mut names = names();
+        names.sort();
+        expected.sort();
+        assert_eq!(names, expected);
+    };
+    is_left(segments(3..=9));
+    client.ask(&delete("/d/live.m3u8")).status_is(200);
+    client.ask(&put("/d/v/s-10.ts", "x")).status_is(201);
+    let mut left = segments(9..=10);
+    left.retain(|name| name != "live.m3u8");
+    is_left(left);
+}
+
+fn max_cache_segs_keeps_what_a_manifest_names_in_memory(kind: Kind) {
+    let site = Memory::with(kind, &["--dlist", "--max_cache_segs", "2"]);
+    stream(&site, || {
+        let mut names = site.names("/d/");
+        names.retain(|name| name != "v");
+        names.extend(site.names("/d/v/").iter().map(|name| format!("v/{name}")));
+        names
+    });
+}
+
+fn max_cache_segs_keeps_what_a_manifest_names_on_disk(kind: Kind) {
+    let site = Site::with(kind, &["--max_cache_segs", "-2"]);
+    stream(&site.server, || {
+        let names = site.tree.list().into_iter();
+        let files = names.filter(|name| !name.ends_with('/'));
+        files.filter_map(|name| name.strip_prefix("www/d/").map(str::to_owned)).collect()
+    });
+}
+
+fn max_cache_segs_keeps_one_file_for_each_rendition(kind: Kind) {
+    let site = Memory::with(kind, &["--dlist", "--max_cache_segs", "2"]);
+    let mut client = site.client();
+    let mut upload = |path: &str, content: &[u8]| {
+        client.ask(&put(path, content)).status_is(201);
+    };
+    // These have a header of their own, and need no manifest.
+    let film = media("film.mp4");
+    (0..7).for_each(|number| upload(&format!("/mp4/m-stream{number}.mp4"), &film));
+    assert_eq!(site.names("/mp4/").len(), 7);
+    // Nothing but the manifest tells what these are.
+    let lines: String = (0..7)
+        .map(|number| format!("#EXTINF:2,\n#EXT-X-BYTERANGE:188@0\nm-stream{number}.ts\n"))
+        .collect();
+    upload("/ts/live.m3u8", format!("#EXTM3U\n{lines}").as_bytes());
+    (0..7).for_each(|number| upload(&format!("/ts/m-stream{number}.ts"), b"G"));
+    assert_eq!(site.names("/ts/").len(), 8);
+    assert_eq!(site.evicted(), 0);
+}
+
+fn gmem_max_lets_segments_go_first_that_left_the_manifest(kind: Kind) {
+    let site = Memory::with(kind, &["--gmem-max", "100k", "--dlist"]);
+    let mut client = site.client();
+    client.ask(&put("/old-1.ts", content(20 << 10))).status_is(201);
+    client.ask(&put("/new-1.ts", content(40 << 10))).status_is(201);
+    client.ask(&put("/l.m3u8", "#EXTM3U\nold-1.ts\nnew-1.ts\n")).status_is(201);
+    client.ask(&put("/l.m3u8", "#EXTM3U\nold-1.ts\n")).status_is(200);
+    client.ask(&put("/next-1.ts", content(50 << 10))).status_is(201);
+    assert_eq!(site.names("/"), ["l.m3u8", "next-1.ts", "old-1.ts"]);
 }

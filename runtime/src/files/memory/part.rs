@@ -9,6 +9,7 @@ use bytes::Bytes;
 use httpout_proto::{
     FsError,
     effect::{Expect, Meta, RelPath},
+    live::retention::Sort,
 };
 use rustix::{
     fd::OwnedFd,
@@ -16,7 +17,7 @@ use rustix::{
 };
 
 use super::{Bounds, Gone, Inode, Memory, check, inode};
-use crate::files::{beneath::fs_error, copy, sys};
+use crate::files::{beneath::fs_error, copy, segments::sort, sys};
 
 /// An upload under way: a file without a name. It vanishes when dropped, unless it was put in place of its target.
 #[derive(Debug)]
@@ -90,8 +91,9 @@ impl MemoryPart {
     /// Puts the file under its name if `expect` holds of what is there. Answers whether that is new, and what it is now.
     pub(in super::super) fn commit(mut self, expect: Expect) -> Result<(bool, Meta), FsError> {
         let stat = fstat(&self.file).map_err(fs_error)?;
+        let sort = sort(&self.ticket.path, &self.file)?;
         let mut gone = Gone::default();
-        let placed = self.ticket.place(&self.file, &stat, expect, &mut gone);
+        let placed = self.ticket.place(&self.file, &stat, sort, expect, &mut gone);
         gone.give_back();
         if placed.is_err() {
             self.abandon();
@@ -130,6 +132,7 @@ impl Ticket {
         &mut self,
         file: &Arc<OwnedFd>,
         stat: &Stat,
+        sort: Sort,
         expect: Expect,
         gone: &mut Gone,
     ) -> Result<(bool, Meta), FsError> {
@@ -138,7 +141,7 @@ impl Ticket {
         check(expect, target)?;
         let is_new = target.is_none();
         let most = self.bounds.segments;
-        let meta = state.put(self.path.as_str(), file.clone(), stat, most, gone)?;
+        let meta = state.put(self.path.as_str(), file.clone(), stat, sort, most, gone)?;
         state.end_upload(self.counted.load(Ordering::Relaxed));
         self.is_placed = true;
         Ok((is_new, meta))

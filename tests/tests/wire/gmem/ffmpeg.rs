@@ -4,7 +4,12 @@ use httpout_tests::run;
 
 use super::*;
 
-both! { ffmpeg_pushes_hls_into_memory, ffmpeg_pushes_dash_into_memory }
+both! {
+    ffmpeg_pushes_hls_into_memory,
+    ffmpeg_pushes_dash_into_memory,
+    ffmpeg_pushes_one_file_for_each_of_seven_renditions,
+    ffmpeg_writes_one_file_for_each_of_seven_renditions,
+}
 
 /// A picture that moves, encoded in no time, with a key frame each second, for twelve seconds.
 const VIDEO: &str = "-nostdin -v error -f lavfi -i testsrc=s=160x120:r=25 -t 12 -c:v libx264 -preset ultrafast -tune zerolatency \
@@ -53,7 +58,55 @@ fn ffmpeg_pushes_dash_into_memory(kind: Kind) {
         -extra_window_size 20 -use_template 1 -use_timeline 0 -method PUT -http_persistent 1 -timeout 20";
     ffmpeg(dash, &site.url("/d/live.mpd"));
     let kept = vec!["init-stream0.m4s".into(), "live.mpd".into()];
-    assert_eq!(left(&site, "/d/", ".m4s"), (kept, 4));
+    // The MPD names three segments and their edges.
+    let (others, segments) = left(&site, "/d/", ".m4s");
+    assert_eq!(others, kept);
+    assert!((4..=6).contains(&segments), "{segments}");
     assert!(site.evicted() > 0);
     assert!(site.ask(&get("/d/live.mpd")).text().contains("<MPD"));
+}
+
+/// Encodes seven renditions of four seconds.
+#[track_caller]
+fn seven<'a>(muxer: impl IntoIterator<Item = &'a str>, last: &'a str) {
+    let video = "-nostdin -v error -f lavfi -i testsrc=s=64x48:r=10 -t 4 -map 0 -map 0 -map 0 -map 0 -map 0 -map 0 -map 0 \
+        -c:v libx264 -preset ultrafast -g 10";
+    let args = video.split_whitespace().chain(muxer).chain([last]);
+    run("ffmpeg", &args.collect::<Vec<_>>(), b"").ok();
+}
+
+/// The names of the renditions, by number.
+fn renditions(extension: &str) -> Vec<String> {
+    (0..7).map(|number| format!("m-stream{number}.{extension}")).collect()
+}
+
+fn ffmpeg_pushes_one_file_for_each_of_seven_renditions(kind: Kind) {
+    let site = Memory::with(kind, &["--dlist"]);
+    let dash = "-f dash -seg_duration 1 -single_file 1 -single_file_name m-stream$RepresentationID$.mp4 -method PUT";
+    seven(dash.split_whitespace(), &site.url("/d/live.mpd"));
+    let expected = [vec!["live.mpd".to_owned()], renditions("mp4")].concat();
+    until("all are there", || (site.names("/d/") == expected).then_some(()));
+    assert_eq!(site.evicted(), 0);
+}
+
+fn ffmpeg_writes_one_file_for_each_of_seven_renditions(kind: Kind) {
+    for (segments, extension) in [("mpegts", "ts"), ("fmp4", "m4s")] {
+        let tree = Tree::new();
+        tree.dir("in");
+        let input = tree.path("in");
+        let args = ["-i", "in/", "-o", "http://127.0.0.1/", "--rdirs", "gmem", "--dlist"];
+        let site = Memory::start(tree, kind, &args);
+        let hls = "-f hls -hls_time 1 -hls_list_size 0 -hls_flags single_file -hls_segment_type";
+        let variants = ["-var_stream_map", "v:0 v:1 v:2 v:3 v:4 v:5 v:6"];
+        let muxer = hls.split_whitespace().chain([segments]).chain(variants);
+        seven(muxer, &input.join("m-stream%v.m3u8").to_string_lossy());
+        let mut expected = [renditions(extension), renditions("m3u8")].concat();
+        expected.sort();
+        until("all are there", || {
+            let mut names = site.names("/");
+            names.sort();
+            (names == expected).then_some(())
+        });
+        assert_eq!(site.evicted(), 0);
+    }
 }
