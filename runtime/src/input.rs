@@ -21,7 +21,7 @@ pub(crate) use self::{
 };
 pub(crate) use self::{
     pump::{announce, feed},
-    recording::Recording,
+    recording::{Kept, Recording},
 };
 
 /// An input of the server.

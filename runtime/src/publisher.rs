@@ -9,7 +9,11 @@ use httpout_proto::{
     live::{Description, Group, LiveOptions, PropertyError},
 };
 
-use crate::{input::Recording, live::Channel, server::Shared};
+use crate::{
+    input::{Kept, Recording},
+    live::Channel,
+    server::Shared,
+};
 
 /// Publishes resources on a server; from [`Server::publisher`](crate::Server::publisher). Where the server has read directories, they are
 /// written to the first one and served while they grow (the file sink); else each packet goes to everybody who listens.
@@ -92,7 +96,8 @@ impl Publisher {
         let to = match site.recorded(&path) {
             Some(place) => {
                 let media_type = Some(description.media_type).filter(|it| !it.is_empty());
-                let recording = Recording::begin(&self.0, place, media_type).await;
+                let recording =
+                    Recording::begin(&self.0, place, media_type, Kept::WhateverThereIs).await;
                 To::File(recording.map_err(PublishError::File)?)
             }
             None if site.config().live => {

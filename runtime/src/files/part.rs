@@ -6,7 +6,6 @@ use bytes::Bytes;
 use httpout_proto::{
     FsError,
     effect::{Expect, Meta, Place},
-    exchange::target::PART_PREFIX,
 };
 use rustix::{
     fd::OwnedFd,
@@ -23,7 +22,7 @@ use super::{
     cache::Cache,
     copy,
     made::{Made, make_parent},
-    sweep::PART_SUFFIX,
+    sweep::{part_name, recording_name, recover},
     sys::{self, LOOK},
 };
 
@@ -44,43 +43,60 @@ pub(super) struct DiskPart {
     reserved: u64,
 }
 
+/// What a part file is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    /// An upload of so many bytes, if that is known.
+    Upload(Option<u64>),
+    /// Something that nobody can send again: what there is of it is kept if the server dies.
+    Recording,
+}
+
 impl Roots {
-    /// Makes a part file for `place`, the directories that lead there, and room for `len` bytes.
+    /// Makes a part file for `place`, the directories that lead there, and room for the bytes of an upload.
     ///
     /// # Errors
     /// - [`FsError::IsDirectory`], [`FsError::NotRegular`], [`FsError::Outside`]: the target is such a thing
     /// - [`FsError::NotRegular`], [`FsError::Outside`]: something on the way there is
-    /// - [`FsError::Full`]: no room for `len` bytes
+    /// - [`FsError::Full`]: no room for so many bytes
     /// - what else the system says
     pub(super) fn create_on_disk(
         self: &Arc<Self>,
         place: &Place,
-        len: Option<u64>,
+        purpose: Purpose,
     ) -> Result<DiskPart, FsError> {
         let mut tries = 0;
         let (temp, made) = loop {
             tries += 1;
-            match self.try_create(place) {
+            match self.try_create(place, purpose) {
                 // Another request left a directory empty and removed it before our file was in.
                 Err(FsError::NotFound) if tries < TRIES => {}
                 done => break done?,
             }
         };
         let mut part = DiskPart { temp, made, roots: Arc::clone(self), reserved: 0 };
-        if let Some(len) = len.filter(|&len| len >= RESERVE_FROM) {
-            part.reserve(len)?;
+        match purpose {
+            Purpose::Upload(Some(len)) if len >= RESERVE_FROM => part.reserve(len)?,
+            Purpose::Upload(_) | Purpose::Recording => {}
         }
         Ok(part)
     }
 
-    fn try_create(self: &Arc<Self>, place: &Place) -> Result<(Temp, Made), FsError> {
+    fn try_create(
+        self: &Arc<Self>,
+        place: &Place,
+        purpose: Purpose,
+    ) -> Result<(Temp, Made), FsError> {
         let (dir, made) = make_parent(self, place).map_err(|error| match error {
             Errno::NOTDIR => FsError::NotRegular,
             other => fs_error(other),
         })?;
         Target::look(self, &dir, place)?;
-        let temp = Temp::create(Arc::new(dir)).map_err(fs_error)?;
-        Ok((temp, made))
+        let temp = Temp::create(Arc::new(dir), || match purpose {
+            Purpose::Upload(_) => part_name(),
+            Purpose::Recording => recording_name(place.path.name()),
+        });
+        Ok((temp.map_err(fs_error)?, made))
     }
 }
 
@@ -124,6 +140,20 @@ impl DiskPart {
         };
         self.made.finish(&self.temp, durable)?;
         Ok((target.is_new(), self.temp.meta()?))
+    }
+
+    /// Keeps what there is of a recording that cannot go on, under its name or a similar one. `None`: there is nothing of it.
+    ///
+    /// # Errors
+    /// What the system says; then nothing is left of it.
+    pub(super) fn salvage(mut self) -> Result<Option<String>, FsError> {
+        let Some(own) = &self.temp.name else { return Ok(None) };
+        let kept = recover(&self.temp.dir, own).map_err(fs_error)?;
+        if kept.is_some() {
+            self.temp.name = None;
+            self.made.keep();
+        }
+        Ok(kept)
     }
 
     fn reserve(&mut self, len: u64) -> Result<(), FsError> {
@@ -175,11 +205,11 @@ pub(super) struct Temp {
 }
 
 impl Temp {
-    pub(super) fn create(dir: Arc<OwnedFd>) -> rustix::io::Result<Self> {
+    pub(super) fn create(dir: Arc<OwnedFd>, name: impl Fn() -> String) -> rustix::io::Result<Self> {
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         for _ in 0..TRIES {
-            let name = format!("{PART_PREFIX}{:016x}{PART_SUFFIX}", fastrand::u64(..));
+            let name = name();
             let file = match openat(&dir, &name, flags, Mode::from_raw_mode(0o666)) {
                 Err(Errno::EXIST | Errno::INTR) => continue,
                 done => Arc::new(done?),

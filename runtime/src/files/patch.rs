@@ -11,6 +11,7 @@ use super::{
     beneath::fs_error,
     copy, keep_media_type, media_type,
     part::{DiskPart, Target, Temp},
+    sweep::part_name,
 };
 
 impl DiskPart {
@@ -41,7 +42,7 @@ impl DiskPart {
             let old = if target.is_new() { None } else { Some(self.roots.open_waiting(place)?) };
             let len = old.as_ref().map_or(0, |(_, meta)| meta.len);
             check_holes(len, patches)?;
-            let mut copy = Temp::create(Arc::clone(&spool.dir)).map_err(fs_error)?;
+            let mut copy = Temp::create(Arc::clone(&spool.dir), part_name).map_err(fs_error)?;
             if let Some((old, _)) = &old {
                 copy::copy_whole(old, &copy.file, len)?;
             }

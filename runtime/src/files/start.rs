@@ -23,13 +23,13 @@ use super::{
     cache::Cache,
     memory::{Bounds, Memory},
     segments::Segments,
-    sweep::sweep,
+    sweep::{Swept, sweep},
     sys::{LOOK, memory_file},
 };
 
 impl Roots {
     /// Opens the directories of `site`. A write directory that is missing is made, if its parent exists. Part files that a
-    /// server left behind that died are removed.
+    /// server left behind that died are removed, but recordings are put in place.
     ///
     /// # Errors
     /// The first directory that cannot be used.
@@ -46,12 +46,22 @@ impl Roots {
                  others make symbolic links below the served directories"
             );
         }
-        for dir in
-            site.writable_roots().filter_map(|id| roots.directory(id).ok()?.directory("").ok())
-        {
-            let count = sweep(&dir);
-            if count > 0 {
+        let opened = |id| {
+            let root = roots.directory(id).ok()?;
+            Some((root.directory("").ok()?, root.path.as_path()))
+        };
+        for (dir, path) in site.writable_roots().filter_map(opened) {
+            let mut swept = Swept::default();
+            sweep(&dir, path, &mut swept);
+            if swept.removed > 0 {
+                let count = swept.removed;
                 tracing::info!(count, "removed part files of uploads that a crash interrupted");
+            }
+            for file in swept.recovered {
+                tracing::warn!(
+                    "a crash interrupted a recording: what there is of it is {}",
+                    file.display()
+                );
             }
         }
         Ok(Arc::new(roots))

@@ -9,7 +9,11 @@ use httpout_proto::{
 };
 use rustix::fd::OwnedFd;
 
-use super::{Base, Roots, keep_media_type, memory::MemoryPart, part::DiskPart};
+use super::{
+    Base, Roots, keep_media_type,
+    memory::MemoryPart,
+    part::{DiskPart, Purpose},
+};
 
 /// An upload under way: a file that nobody sees under its target's name. It vanishes when dropped, with the directories
 /// that were made for it, unless it was put in place of its target.
@@ -31,9 +35,22 @@ impl Roots {
     /// - [`FsError::Full`]: no room for `len` bytes
     /// - what else the system says
     pub fn create(self: &Arc<Self>, place: &Place, len: Option<u64>) -> Result<PartFile, FsError> {
+        self.create_for(place, Purpose::Upload(len))
+    }
+
+    /// As [`create`](Self::create), for what cannot be sent again: what there is of it is kept if the server dies.
+    pub(crate) fn create_recording(self: &Arc<Self>, place: &Place) -> Result<PartFile, FsError> {
+        self.create_for(place, Purpose::Recording)
+    }
+
+    fn create_for(self: &Arc<Self>, place: &Place, purpose: Purpose) -> Result<PartFile, FsError> {
         match self.base(place.root) {
-            Base::Directory(_) => self.create_on_disk(place, len).map(Part::Disk),
+            Base::Directory(_) => self.create_on_disk(place, purpose).map(Part::Disk),
             Base::Memory => {
+                let len = match purpose {
+                    Purpose::Upload(len) => len,
+                    Purpose::Recording => None,
+                };
                 let create = || self.lasting.memory.create(&place.path, len, self.bounds);
                 let created = match create() {
                     // What is kept open for others is not needed as much.
@@ -81,6 +98,17 @@ impl PartFile {
         match &self.0 {
             Part::Disk(part) => part.write_all_at(at, data),
             Part::Memory(part) => part.write_all_at(at, data),
+        }
+    }
+
+    /// Keeps what there is of a recording that cannot go on, under its name or a similar one, and tells which. `None`: nothing is kept.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn salvage(self) -> Result<Option<String>, FsError> {
+        match self.0 {
+            Part::Disk(part) => part.salvage(),
+            Part::Memory(_) => Ok(None),
         }
     }
 

@@ -16,7 +16,7 @@ use httpout_proto::{
 use super::{
     Input, Source,
     directory::{FollowError, follow},
-    recording::Recording,
+    recording::{Kept, Recording},
     source::Reader,
 };
 use crate::{live::Channel, publisher::OnAir, server::Shared};
@@ -166,8 +166,25 @@ async fn record<S: Future<Output = ()>>(
     };
     let media_type = input.description.media_type.clone();
     let media_type = (!media_type.is_empty()).then_some(media_type);
-    let mut recording =
-        Recording::begin(shared, place, media_type).await.map_err(Stopped::Unwritable)?;
+    let begun = Recording::begin(shared, place, media_type, Kept::WhateverThereIs).await;
+    let mut recording = begun.map_err(Stopped::Unwritable)?;
+    if let Err(why) = copy(shared, input, &mut reader, &mut recording, sleep).await {
+        recording.salvage().await;
+        return Err(why);
+    }
+    recording.end().await.map_err(Stopped::Unwritable)?;
+    tracing::info!(path = %input.path, "{} is over", input.source.name());
+    Ok(())
+}
+
+/// Writes an input to its recording, to its end or until the server is shut down.
+async fn copy<S: Future<Output = ()>>(
+    shared: &Shared,
+    input: &Input,
+    reader: &mut Reader,
+    recording: &mut Recording,
+    sleep: &impl Fn(Instant) -> S,
+) -> Result<(), Stopped> {
     let mut feed = input.rt.then(|| Feed::new(input.format.unwrap_or(Format::Raw), true));
     // What is not written yet: of what is cut, every byte is.
     let mut rest = BytesMut::new();
@@ -197,10 +214,7 @@ async fn record<S: Future<Output = ()>>(
             break;
         }
     }
-    recording.write(vec![rest.freeze()]).await.map_err(Stopped::Unwritable)?;
-    recording.end().await.map_err(Stopped::Unwritable)?;
-    tracing::info!(path = %input.path, "{} is over", input.source.name());
-    Ok(())
+    recording.write(vec![rest.freeze()]).await.map_err(Stopped::Unwritable)
 }
 
 /// Waits for the next packets; their length, or `None` if more has to be read or none is to be waited for.

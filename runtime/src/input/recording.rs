@@ -27,6 +27,15 @@ pub(crate) struct Recording {
     len: u64,
 }
 
+/// What stays of a recording if the server dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nobody can send it again.
+    WhateverThereIs,
+    /// Nothing, if it is not whole.
+    Whole,
+}
+
 impl Recording {
     /// Begins to write what will be found at this place.
     ///
@@ -36,11 +45,15 @@ impl Recording {
         shared: &Arc<Shared>,
         place: Place,
         media_type: Option<String>,
+        kept: Kept,
     ) -> Result<Self, FsError> {
         let offer = shared.offer();
         let (roots, at) = (offer.roots.clone(), place.clone());
         let part = perform(roots.is_in_memory(&place), move || {
-            let part = roots.create(&at, None)?;
+            let part = match kept {
+                Kept::WhateverThereIs => roots.create_recording(&at)?,
+                Kept::Whole => roots.create(&at, None)?,
+            };
             if let Some(media_type) = media_type {
                 part.keep_media_type(&media_type);
             }
@@ -92,6 +105,21 @@ impl Recording {
         let done = perform(is_in_memory, move || part.commit(&place, Expect::Any, durable)).await;
         self.shared.ended(self.feed, done.is_ok());
         done.map(|_| ())
+    }
+
+    /// It cannot go on: those who follow it are cut, and what there is of it is kept, if it is to be.
+    pub(crate) async fn salvage(mut self) {
+        let part = self.part.take().and_then(Arc::into_inner);
+        self.shared.ended(self.feed, false);
+        let Some(part) = part else { return };
+        let (path, is_in_memory) = (&self.place.path, part.is_in_memory());
+        match perform(is_in_memory, move || part.salvage()).await {
+            Ok(Some(name)) => {
+                tracing::warn!(%path, "what was recorded until now is kept as {name}")
+            }
+            Ok(None) => {}
+            Err(why) => tracing::error!(%path, "what was recorded until now cannot be kept: {why}"),
+        }
     }
 
     /// Gives it up; resolves when nothing is left of it.

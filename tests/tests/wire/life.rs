@@ -1,5 +1,6 @@
 //! From start to end: command lines, signals, crashes, and what happens to files meanwhile.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 
 use httpout_tests::{Client, Kind, Request, Server, Site, Tree, both, get, put, until};
@@ -25,6 +26,7 @@ both! {
     sigterm_closes_idle_connections,
     quit_ends_after_the_last_client,
     a_killed_server_leaves_the_old_file,
+    a_killed_servers_recording_is_kept,
     a_killed_servers_directories_are_served_again,
     a_file_truncated_while_served_is_cut_not_padded,
     a_file_replaced_while_served_is_the_old_one_whole,
@@ -306,6 +308,34 @@ fn a_killed_server_leaves_the_old_file(kind: Kind) {
     site.ask(&get("/deep/er/new.bin")).status_is(404);
     assert_eq!(site.read("dir/.hidden").as_deref(), Some(&b"mine"[..]));
     site.ask(&put("/a.bin", "new")).status_is(200);
+}
+
+fn a_killed_servers_recording_is_kept(kind: Kind) {
+    let tree = Tree::new();
+    let out = tree.arg("out");
+    let args = ["-i", "-", "-o", "http://127.0.0.1/d/film.ts", "--rdirs", &out, "--wdir", &out];
+    for (content, name) in [("one", "film.ts"), ("another", "film.recovered-1.ts")] {
+        let (server, mut input) = Server::fed(kind, &args);
+        input.write_all(content.as_bytes()).expect("it is read");
+        until("all of it is on the disk", || {
+            tree.parts()
+                .iter()
+                .any(|part| tree.read(part).as_deref() == Some(content.as_bytes()))
+                .then_some(())
+        });
+        // An upload that the crash interrupts is gone.
+        let mut upload = server.client();
+        upload.begin_upload(Request::new("PUT", "/d/upload.ts").chunked());
+        upload.send_chunk("half");
+        until("it is under way", || (tree.parts().len() == 2).then_some(()));
+        server.kill();
+        let again = Server::start(kind, &["--rdirs", &out, "--wdir", &out]);
+        assert_eq!(tree.parts(), [""; 0]);
+        again.ask(&get(&format!("/d/{name}"))).is(200, content);
+        again.ask(&get("/d/upload.ts")).status_is(404);
+        assert!(again.stop().stderr.contains(name), "the log does not tell of it");
+    }
+    assert_eq!(tree.list(), ["out/", "out/d/", "out/d/film.recovered-1.ts", "out/d/film.ts"]);
 }
 
 fn a_killed_servers_directories_are_served_again(kind: Kind) {

@@ -333,6 +333,41 @@ fn stale_part_files_are_swept_and_living_ones_kept() {
 }
 
 #[test]
+fn what_a_crash_leaves_of_a_recording_is_put_in_place() {
+    let (scratch, roots, site) = rig();
+    let living = roots.create_recording(&place(&site, "d/live.ts")).unwrap();
+    living.write_all_at(0, &[Bytes::from_static(b"lives")]).unwrap();
+    let own = |digit: char, name: &str| {
+        format!("www/d/.httpout-{}-{name}.rec", digit.to_string().repeat(16))
+    };
+    scratch.write(&own('0', "film.ts"), "first");
+    scratch.write(&own('1', "film.ts"), "second");
+    scratch.write(&own('2', "empty.ts"), "");
+    scratch.write("www/d/.httpout-film.ts.rec", "another's");
+    Roots::open(&site).unwrap();
+    let left = |name: &str| fs::read_to_string(scratch.path().join("www/d").join(name)).ok();
+    let mut films = [left("film.ts"), left("film.recovered-1.ts")];
+    films.sort();
+    assert_eq!(films, [Some("first".into()), Some("second".into())]);
+    assert_eq!(left(".httpout-film.ts.rec").as_deref(), Some("another's"));
+    assert_eq!((left("empty.ts"), left("live.ts")), (None, None));
+    assert_eq!(scratch.tree().len(), 5, "{:?}", scratch.tree());
+    living.commit(&place(&site, "d/live.ts"), Expect::Any, false).unwrap();
+    assert_eq!(left("live.ts").as_deref(), Some("lives"));
+    // One that cannot go on.
+    for (name, expected) in [("e/film.ts", "film.ts"), ("d/film.ts", "film.recovered-2.ts")] {
+        let broken = roots.create_recording(&place(&site, name)).unwrap();
+        broken.write_all_at(0, &[Bytes::from_static(b"half")]).unwrap();
+        assert_eq!(broken.salvage(), Ok(Some(expected.to_owned())));
+    }
+    let nothing = roots.create_recording(&place(&site, "f/film.ts")).unwrap();
+    assert_eq!(nothing.salvage(), Ok(None));
+    assert!(!scratch.path().join("www/f").exists());
+    Roots::open(&site).unwrap();
+    assert_eq!(scratch.tree().len(), 8, "{:?}", scratch.tree());
+}
+
+#[test]
 fn the_last_of_several_uploads_given_up_removes_the_directory() {
     let (scratch, roots, site) = rig();
     let (x, y) = (place(&site, "d/e/x"), place(&site, "d/e/y"));

@@ -19,7 +19,7 @@ use rustix::{
 };
 
 use super::{Begun, Files, Sink, source::read_at};
-use crate::input::Recording;
+use crate::input::{Kept, Recording};
 
 /// Most bytes that are copied before other files have their turn.
 const BLOCK: u64 = 1 << 20;
@@ -77,7 +77,8 @@ impl Sink for Copier {
             return Begun::Whole;
         }
         let Some(place) = self.files.place(path) else { return Begun::Not };
-        match Recording::begin(&self.files.shared, place, None).await {
+        // If the server dies, the file is copied anew: half of it must not stand there meanwhile.
+        match Recording::begin(&self.files.shared, place, None, Kept::Whole).await {
             Ok(recording) => {
                 let copying = Copying { source, recording, copied: 0, compared: 0, after: 0 };
                 self.copying.insert(path.clone(), copying);
