@@ -5,7 +5,11 @@ mod pump;
 mod recording;
 mod source;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, Metadata},
+    io,
+    path::{Path, PathBuf},
+};
 
 use httpout_proto::{
     ConfigError, Site,
@@ -16,7 +20,7 @@ use httpout_proto::{
 
 #[cfg(feature = "push")]
 pub(crate) use self::{
-    directory::{Begun, Dir, Sink, read_at, serve},
+    directory::{Begun, Dir, FollowError, Sink, Watched, read_at, serve},
     source::Reader,
 };
 pub(crate) use self::{
@@ -70,6 +74,24 @@ impl Source {
         }
     }
 
+    /// What is there. `None`: nothing to look at, or a directory that is going to be made: its parent is there.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn look(&self) -> io::Result<Option<Metadata>> {
+        let Some(path) = self.path() else { return Ok(None) };
+        match fs::metadata(path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound && self.may_come() => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    fn may_come(&self) -> bool {
+        let Self::Directory(path) = self else { return false };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        parent.is_none_or(Path::is_dir)
+    }
+
     fn path(&self) -> Option<&Path> {
         match self {
             Self::Stdin => None,
@@ -104,15 +126,16 @@ impl Input {
         })?;
         if let Some(path) = self.source.path() {
             let error = |problem, help| ConfigError { option: "input", problem, help };
-            let found = std::fs::metadata(path).map_err(|why| {
+            let found = self.source.look().map_err(|why| {
                 error(
                     format!("{} cannot be read: {why}", path.display()),
                     "name a file, a FIFO or -",
                 )
             })?;
             let shown = path.display();
+            let is_dir = found.as_ref().is_none_or(Metadata::is_dir);
             match &self.source {
-                Source::Directory(_) if !found.is_dir() => {
+                Source::Directory(_) if !is_dir => {
                     let problem = format!("{shown} is no directory");
                     return Err(error(problem, "leave the slash at its end out"));
                 }
@@ -121,13 +144,13 @@ impl Input {
                     let help = "add --rdirs DIR, into which its files go; it may be the same one";
                     return Err(error(problem, help));
                 }
-                Source::File(_) if found.is_dir() => {
+                Source::File(_) if is_dir => {
                     let problem = format!("{shown} is a directory");
                     return Err(error(problem, "write a slash at its end to have it followed"));
                 }
                 Source::Directory(_) | Source::File(_) | Source::Stdin => {}
             }
-            if found.is_file() && !self.rt {
+            if found.is_some_and(|found| found.is_file()) && !self.rt {
                 // It would be read at once, and everybody be left behind.
                 self.options.broadcast.blockio = true;
             }

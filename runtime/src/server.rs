@@ -283,13 +283,28 @@ impl Shared {
         let roots = self.offer().roots.reopen(&site)?;
         // Last of what may fail: it cannot be taken back.
         self.options.hook.as_ref().map_or(Ok(()), |hook| hook.renew())?;
-        let offer = Arc::new(Offer { site, roots, encoded: Encoded::default() });
-        *self.offer.write().unwrap_or_else(PoisonError::into_inner) = offer.clone();
         self.tls.renew(renewal);
+        self.install(Offer { site, roots, encoded: Encoded::default() });
+        Ok(())
+    }
+
+    /// A served directory was replaced by another of its name: serves that one from now on.
+    ///
+    /// # Errors
+    /// A directory that cannot be used; then nothing is changed.
+    pub(crate) fn reopen_roots(&self) -> Result<(), ConfigError> {
+        let site = self.site();
+        let roots = self.offer().roots.reopen(&site)?;
+        self.install(Offer { site, roots, encoded: Encoded::default() });
+        Ok(())
+    }
+
+    fn install(&self, offer: Offer) {
+        let offer = Arc::new(offer);
+        *self.offer.write().unwrap_or_else(PoisonError::into_inner) = offer.clone();
         for mailbox in lock(&self.clients).open.values() {
             mailbox.post(Message::Renewed(offer.clone()));
         }
-        Ok(())
     }
 
     // ---- clients ----
@@ -462,6 +477,11 @@ impl Shared {
         if idle {
             self.quit();
         }
+    }
+
+    /// An input that is gone does not come back.
+    pub(crate) fn is_to_quit(&self) -> bool {
+        self.options.quit
     }
 
     /// Nobody is connected: ends the server if that is wanted and nothing more is to come.

@@ -17,10 +17,11 @@ mod watch;
 use std::{
     fmt, fs,
     future::Future,
+    io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_lite::future;
@@ -35,13 +36,34 @@ pub(crate) use self::source::read_at;
 use self::{copy::Copier, in_place::InPlace, watch::Watch};
 use crate::server::Shared;
 
+/// It is looked so often whether a directory is there.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Why a directory is not followed, or not any more.
 #[derive(Debug)]
-pub(crate) struct FollowError(String);
+pub(crate) struct FollowError {
+    problem: String,
+    /// It is not there.
+    pub(crate) is_missing: bool,
+}
+
+impl FollowError {
+    fn new(problem: impl Into<String>) -> Self {
+        Self { problem: problem.into(), is_missing: false }
+    }
+
+    fn unreadable(why: &io::Error) -> Self {
+        let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        Self {
+            problem: format!("cannot be read: {why}"),
+            is_missing: missing.contains(&why.kind()),
+        }
+    }
+}
 
 impl fmt::Display for FollowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.problem)
     }
 }
 
@@ -85,8 +107,8 @@ enum News {
     Looked,
 }
 
-/// Serves the files of `dir` below the path `under`, until `dir` is removed or renamed, or the server is shut down; what is in progress
-/// then is given up.
+/// Serves the files of `dir` below the path `under`, until the server is shut down. What is in progress when `dir` is removed or renamed is
+/// given up; then the input is over if the server is to quit, or else `dir` is followed again when it is back.
 ///
 /// # Errors
 /// A directory that cannot be followed.
@@ -97,14 +119,97 @@ pub(crate) async fn follow<S: Future<Output = ()>>(
     sleep: &impl Fn(Instant) -> S,
 ) -> Result<(), FollowError> {
     let target = shared.site().recorded(under);
-    let target = target.ok_or_else(|| FollowError("has no read directory to go to".into()))?;
-    let (path, into) = (dir.to_owned(), shared.offer().roots.key(&target));
+    let target = target.ok_or_else(|| FollowError::new("has no read directory to go to"))?;
+    let mut watched = Watched::default();
+    while watched.is_there(dir, &|| shared.stopped(), sleep).await {
+        let served = follow_once(shared, dir, &target, &watched, sleep).await;
+        if shared.is_stopping() || !watched.is_gone(dir, served)? || shared.is_to_quit() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn follow_once<S: Future<Output = ()>>(
+    shared: &Arc<Shared>,
+    dir: &Path,
+    target: &Place,
+    watched: &Watched,
+    sleep: &impl Fn(Instant) -> S,
+) -> Result<(), FollowError> {
+    let (path, into) = (dir.to_owned(), shared.offer().roots.key(target));
     let here = blocking::unblock(move || is_same(&path, &into)).await?;
-    let files = Files { dir: Dir::new(dir), shared: shared.clone(), under: target };
-    if here {
-        serve(dir, &mut InPlace::new(files), &|| shared.stopped(), sleep).await
-    } else {
-        serve(dir, &mut Copier::new(files), &|| shared.stopped(), sleep).await
+    let files = Files { dir: Dir::new(dir), shared: shared.clone(), under: target.clone() };
+    if !here {
+        return serve(dir, &mut Copier::new(files), &|| shared.stopped(), sleep).await;
+    }
+    if watched.before {
+        // What is open is the directory that is gone.
+        let shared = shared.clone();
+        let reopened = blocking::unblock(move || shared.reopen_roots()).await;
+        reopened.map_err(|why| FollowError::new(format!("cannot be served: {why}")))?;
+    }
+    serve(dir, &mut InPlace::new(files), &|| shared.stopped(), sleep).await
+}
+
+/// A directory that may go and come back.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    /// It was followed before.
+    before: bool,
+    /// It was told that it is not there.
+    told: bool,
+}
+
+impl Watched {
+    /// Waits until the directory is there; false when it is `over`.
+    pub(crate) async fn is_there<O: Future<Output = ()>, S: Future<Output = ()>>(
+        &mut self,
+        dir: &Path,
+        over: &impl Fn() -> O,
+        sleep: &impl Fn(Instant) -> S,
+    ) -> bool {
+        loop {
+            let path = dir.to_owned();
+            if blocking::unblock(move || path.is_dir()).await {
+                if std::mem::take(&mut self.told) {
+                    tracing::info!("the directory {} is there: it is followed", dir.display());
+                }
+                return true;
+            }
+            if !std::mem::replace(&mut self.told, true) {
+                tracing::warn!("the directory {} is not there: it is waited for", dir.display());
+            }
+            future::or(over(), sleep(Instant::now() + LOOK_AGAIN)).await;
+            if future::poll_once(over()).await.is_some() {
+                return false;
+            }
+        }
+    }
+
+    /// True if it was followed to its end, and may come back.
+    ///
+    /// # Errors
+    /// It cannot be followed.
+    pub(crate) fn is_gone(
+        &mut self,
+        dir: &Path,
+        served: Result<(), FollowError>,
+    ) -> Result<bool, FollowError> {
+        match served {
+            Err(why) if !why.is_missing => return Err(why),
+            // It went before it was looked at.
+            Err(_) => {}
+            Ok(()) => {
+                self.before = true;
+                self.told = true;
+                tracing::warn!(
+                    "the directory {} is gone: what was being written in it is given up",
+                    dir.display()
+                );
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -133,17 +238,28 @@ async fn serve_in<O: Future<Output = ()>, S: Future<Output = ()>>(
     over: &impl Fn() -> O,
     sleep: &impl Fn(Instant) -> S,
 ) -> Result<(), FollowError> {
+    let was = identify(dir).await.map_err(|why| FollowError::unreadable(&why))?;
     let mut watch = Watch::begin(dir).await?;
+    let mut look = Instant::now() + LOOK_AGAIN;
     while future::poll_once(over()).await.is_none() {
+        let mut is_gone = false;
         if let Some(news) = future::poll_once(watch.next()).await {
-            let Some(news) = news? else {
-                // What was still told.
-                while let DirectoryStep::Do(action) = directory.poll(Instant::now()) {
-                    act(directory, sink, action).await;
-                }
-                break;
-            };
-            news.into_iter().for_each(|news| tell(directory, news));
+            match news? {
+                Some(news) => news.into_iter().for_each(|news| tell(directory, news)),
+                None => is_gone = true,
+            }
+        } else if look <= Instant::now() {
+            // The kernel does not tell that a directory is removed that is served and so kept open.
+            look = Instant::now() + LOOK_AGAIN;
+            let is = identify(dir).await.ok();
+            is_gone = is != Some(was) && !watch.is_behind();
+        }
+        if is_gone {
+            // What was still told.
+            while let DirectoryStep::Do(action) = directory.poll(Instant::now()) {
+                act(directory, sink, action).await;
+            }
+            break;
         }
         match directory.poll(Instant::now()) {
             DirectoryStep::Do(DirectoryAction::End(path)) => {
@@ -161,13 +277,19 @@ async fn serve_in<O: Future<Output = ()>, S: Future<Output = ()>>(
                 }
             }
             DirectoryStep::Do(action) => act(directory, sink, action).await,
-            DirectoryStep::Wait(None) => future::or(over(), watch.wait()).await,
-            DirectoryStep::Wait(Some(until)) => {
+            DirectoryStep::Wait(until) => {
+                let until = until.map_or(look, |until| until.min(look));
                 future::or(over(), future::or(watch.wait(), sleep(until))).await;
             }
         }
     }
     Ok(())
+}
+
+/// What tells a directory from another of its name.
+async fn identify(dir: &Path) -> io::Result<(u64, u64)> {
+    let dir = dir.to_owned();
+    blocking::unblock(move || fs::metadata(dir).map(|meta| (meta.dev(), meta.ino()))).await
 }
 
 fn tell(directory: &mut Directory, news: News) {
@@ -230,7 +352,7 @@ impl Files {
 /// The files would be copied into the directory from which they are copied.
 fn is_same(dir: &Path, into: &Path) -> Result<bool, FollowError> {
     let identity = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
-    let own = identity(dir).map_err(|why| FollowError(format!("cannot be read: {why}")))?;
+    let own = identity(dir).map_err(|why| FollowError::unreadable(&why))?;
     if identity(into).is_ok_and(|other| other == own) {
         return Ok(true);
     }
@@ -238,7 +360,7 @@ fn is_same(dir: &Path, into: &Path) -> Result<bool, FollowError> {
     while above.pop() {
         if identity(&above).is_ok_and(|other| other == own) {
             let problem = format!("cannot be copied into itself: {} lies in it", into.display());
-            return Err(FollowError(problem));
+            return Err(FollowError::new(problem));
         }
     }
     Ok(false)

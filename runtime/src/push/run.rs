@@ -29,7 +29,7 @@ use super::{
 use crate::{
     alarm::Alarm,
     dial::Dialler,
-    input::{Reader, Source, serve},
+    input::{FollowError, Reader, Source, Watched, serve},
 };
 
 /// Most connections to a server for files; no more than httpout takes of one address by itself.
@@ -282,8 +282,18 @@ impl Pushes {
                 ending.end();
                 future::pending().await
             };
-            let served = future::or(serve(&dir, &mut sink, &over, &D::sleep), end).await;
-            if let Err(why) = served {
+            let follow = async {
+                let mut watched = Watched::default();
+                // Before it was looked at, nothing rests.
+                while watched.is_there(&dir, &|| ending.over(), &D::sleep).await {
+                    let served = serve(&dir, &mut sink, &over, &D::sleep).await;
+                    if ending.is_over() || !watched.is_gone(&dir, served)? || quit {
+                        break;
+                    }
+                }
+                Ok::<_, FollowError>(())
+            };
+            if let Err(why) = future::or(follow, end).await {
                 report.fail(&format!("{} {why}", dir.display()));
             }
             crew.finish();
@@ -298,13 +308,8 @@ fn is_regular(path: &Path) -> bool {
 /// Checks what can be checked before an input is read.
 fn check(source: &Source, plan: &Plan) -> Result<(), ConfigError> {
     let error = |option, problem, help| Err(ConfigError { option, problem, help });
-    let path = match source {
-        Source::Stdin => None,
-        Source::File(path) | Source::Directory(path) => Some(path),
-    };
-    let found = path.map(std::fs::metadata).transpose();
     let shown = source.name();
-    let found = match found {
+    let found = match source.look() {
         Ok(found) => found,
         Err(why) => {
             let problem = format!("{shown} cannot be read: {why}");

@@ -29,6 +29,9 @@ both! {
     what_is_there_at_the_start_is_served,
     an_end_of_the_server_leaves_nothing_behind,
     the_server_ends_with_its_input,
+    a_directory_that_comes_back_is_followed_again,
+    a_directory_that_comes_back_is_followed_where_it_is_served,
+    a_directory_that_is_made_later_is_waited_for,
     a_directory_needs_somewhere_to_go,
 }
 
@@ -379,6 +382,68 @@ fn the_server_ends_with_its_input(kind: Kind) {
     let Sink { server, tree, .. } = Sink::over(Tree::new(), kind, "out", &["--quit"]);
     fs::rename(tree.path("in"), tree.path("away")).expect("it can be renamed");
     assert_eq!(server.exit().code, Some(0));
+}
+
+/// Removes the directory, and renames it away; each time it is made anew.
+#[track_caller]
+fn comes_back(sink: Sink) {
+    for name in ["a.m4s", "b.m4s"] {
+        let mut file = sink.create(name);
+        append(&mut file, "12");
+        let mut reader = sink.client();
+        until("it is in progress", || {
+            reader = sink.client();
+            let head = reader.begin(&get(&format!("/{name}")));
+            (head.status == 200 && head.get("content-length").is_none()).then_some(())
+        });
+        let dir = sink.tree.path("in");
+        if name == "a.m4s" {
+            fs::remove_dir_all(&dir).expect("it can be removed");
+        } else {
+            fs::rename(&dir, sink.tree.path("away")).expect("it can be renamed");
+        }
+        assert!(reader.rest().is_err(), "it seems whole");
+        fs::create_dir(&dir).expect("it can be made");
+        sink.write("new.m4s", name);
+        sink.serves("/new.m4s", name.as_bytes());
+        // What is written from now on is seen to grow.
+        let mut file = sink.create("growing.m4s");
+        append(&mut file, "12");
+        until("it is in progress", || {
+            let head = sink.client().begin(&get("/growing.m4s"));
+            (head.status == 200 && head.get("content-length").is_none()).then_some(())
+        });
+        drop(file);
+        sink.serves("/growing.m4s", b"12");
+    }
+    let said = sink.server.stop().stderr;
+    assert_eq!(said.matches("/in/ is gone").count(), 2, "{said}");
+    assert_eq!(said.matches("it is followed").count(), 2, "{said}");
+}
+
+fn a_directory_that_comes_back_is_followed_again(kind: Kind) {
+    comes_back(Sink::new(kind));
+}
+
+fn a_directory_that_comes_back_is_followed_where_it_is_served(kind: Kind) {
+    comes_back(Sink::over(Tree::new(), kind, "in", &[]));
+}
+
+fn a_directory_that_is_made_later_is_waited_for(kind: Kind) {
+    let tree = Tree::new();
+    let input = format!("{}/", tree.arg("in"));
+    let args = ["-i", &input, "--rdirs", &tree.arg("out"), "--quit"];
+    let server = Server::start(kind, &args);
+    tree.dir("in");
+    tree.write("in/a.m4s", "one");
+    until("it is served", || (server.client().begin(&get("/a.m4s")).status == 200).then_some(()));
+    fs::remove_dir_all(tree.path("in")).expect("it can be removed");
+    let exit = server.exit();
+    assert_eq!(exit.code, Some(0));
+    let missing = format!("{}/", tree.arg("none/in"));
+    let exit =
+        Server::fails(kind, &["--port", "auto", "-i", &missing, "--rdirs", &tree.arg("out")]);
+    assert!(exit.stderr.contains("cannot be read"), "{}", exit.stderr);
 }
 
 fn a_directory_needs_somewhere_to_go(kind: Kind) {

@@ -24,7 +24,8 @@ both! {
     a_refused_file_leaves_the_next_alone,
     without_ka_the_first_refusal_is_the_last,
     a_file_that_is_not_finished_is_told,
-    the_end_of_the_directory_is_the_end,
+    a_directory_that_comes_back_is_followed_again,
+    a_directory_that_is_made_later_is_waited_for,
 }
 
 /// A directory `in` that is pushed beneath `/live/` of a server.
@@ -330,11 +331,34 @@ fn a_file_that_is_not_finished_is_told(kind: Kind) {
     assert!(!site.has("live/a.m4s"));
 }
 
-fn the_end_of_the_directory_is_the_end(kind: Kind) {
-    let followed = Followed::new(kind);
+fn a_directory_that_comes_back_is_followed_again(kind: Kind) {
+    let mut followed = Followed::new(kind);
+    let dir = followed.site.tree.path("in");
     followed.site.tree.write("in/a", "1");
     followed.is_mirrored();
-    fs::remove_dir_all(followed.site.tree.path("in")).expect("it can be removed");
-    followed.pusher.ok();
-    assert!(!followed.site.has("live/a"));
+    fs::remove_dir_all(&dir).expect("it can be removed");
+    until("the removal is passed on", || (!followed.site.has("live/a")).then_some(()));
+    followed.pusher.says("is gone");
+    fs::create_dir(&dir).expect("it can be made");
+    followed.site.tree.write("in/b", "2");
+    followed.is_mirrored();
+    // What is served stays when the directory is only renamed.
+    fs::rename(&dir, followed.site.tree.path("away")).expect("it can be renamed");
+    followed.pusher.says("is gone");
+    fs::create_dir(&dir).expect("it can be made");
+    followed.site.tree.write("in/c", "3");
+    until("it is uploaded", || followed.site.has("live/c").then_some(()));
+    assert!(followed.site.has("live/b"));
+    followed.ends();
+}
+
+fn a_directory_that_is_made_later_is_waited_for(kind: Kind) {
+    let site = Site::new(kind);
+    let args = ["-i", &format!("{}/", site.tree.arg("in")), "-o", &site.server.url("/live/")];
+    let mut pusher = Pusher::start(kind, &[&args[..], &["--quit"]].concat());
+    pusher.says("is not there");
+    site.tree.write("new/a", "1");
+    fs::rename(site.tree.path("new"), site.tree.path("in")).expect("it can be renamed");
+    pusher.ok();
+    assert!(site.has("live/a"));
 }

@@ -12,7 +12,7 @@ impl Watch {
     /// # Errors
     /// Always.
     pub(super) async fn begin(_: &Path) -> Result<Self, FollowError> {
-        Err(FollowError("cannot be followed: only Linux tells what happens in a directory".into()))
+        Err(FollowError::new("cannot be followed: only Linux tells what happens in a directory"))
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<Vec<News>>, FollowError> {

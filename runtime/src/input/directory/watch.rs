@@ -65,7 +65,7 @@ impl Watch {
             let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC);
             let inotify = inotify.map_err(|why| limit("instances", why))?;
             let (stopped, stop) =
-                pipe_with(PipeFlags::CLOEXEC).map_err(|why| FollowError(why.to_string()))?;
+                pipe_with(PipeFlags::CLOEXEC).map_err(|why| FollowError::new(why.to_string()))?;
             let (inotify, coming) = (Arc::new(inotify), Arc::default());
             let watched = HashMap::new();
             let mut tree = Tree { dir, inotify, coming, stopped, watched, gone: false };
@@ -153,7 +153,7 @@ impl Tree {
             return Ok(None);
         }
         let mut news = Vec::new();
-        let events = self.events().map_err(|why| FollowError(format!("is lost: {why}")))?;
+        let events = self.events().map_err(|why| FollowError::new(format!("is lost: {why}")))?;
         for event in events {
             self.take(event, &mut news)?;
         }
@@ -268,7 +268,7 @@ impl Tree {
                 Ok(true)
             }
             Err(Errno::NOSPC) => Err(limit("watches", Errno::NOSPC)),
-            Err(why) if path.is_root() => Err(FollowError(format!("cannot be read: {why}"))),
+            Err(why) if path.is_root() => Err(FollowError::unreadable(&why.into())),
             Err(Errno::ACCESS) => {
                 tracing::warn!("{}/{path} cannot be read: it is not served", self.dir.display());
                 Ok(false)
@@ -311,5 +311,7 @@ fn file_event(what: ReadFlags, cookie: u32) -> Option<FileEvent> {
 
 /// Too many of these.
 fn limit(what: &str, why: Errno) -> FollowError {
-    FollowError(format!("cannot be followed: {why}; raise fs.inotify.max_user_{what} (sysctl)"))
+    FollowError::new(format!(
+        "cannot be followed: {why}; raise fs.inotify.max_user_{what} (sysctl)"
+    ))
 }
