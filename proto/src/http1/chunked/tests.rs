@@ -240,6 +240,30 @@ fn trailers_end_at_an_empty_line_and_nowhere_else() {
 }
 
 #[test]
+fn a_refusal_comes_at_once_and_says_why() {
+    for (lines, why) in [
+        ("5\r\nhelloX", "chunk data is not followed by CRLF"),
+        ("5\r\nhello\rX", "chunk data is not followed by CRLF"),
+        ("5X", "the chunk size line is malformed"),
+        ("5\rX", "the chunk size line is malformed"),
+        ("X", "the chunk size is not a hexadecimal number"),
+        ("00000000000000000", "the chunk size has more than 16 digits"),
+        ("5;a b", "a chunk extension is malformed"),
+        ("0\r\n ", "white space at the start of a trailer line"),
+        ("0\r\n\t", "white space at the start of a trailer line"),
+        ("0\r\nX: y\r\n ", "white space at the start of a trailer line"),
+        ("0\r\nX: y\r\n\t", "white space at the start of a trailer line"),
+        ("0\r\nX\n", "CR or LF alone in the trailers"),
+        ("0\r\n\rX", "CR or LF alone in the trailers"),
+        ("0\r\nX\r\n\r\n", "a trailer line is not name, colon, value"),
+    ] {
+        assert_eq!(every_way(lines.as_bytes()), Err(PeerError::Malformed(why)), "{lines:?}");
+        let before = &lines.as_bytes()[..lines.len() - 1];
+        assert!(every_way(before).is_ok(), "{lines:?} is refused too early");
+    }
+}
+
+#[test]
 fn extensions_and_trailers_are_bounded() {
     let flood = "1;a\r\nx\r\n".repeat(10_000);
     assert!(decode(flood.as_bytes(), &[]).is_err());

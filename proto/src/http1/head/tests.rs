@@ -96,6 +96,10 @@ fn versions_and_persistence() {
     assert_eq!(keep("HTTP/1.0", "Connection: Keep-Alive\r\n"), (0, true));
     assert_eq!(keep("HTTP/1.1", "Connection: x\r\nConnection: y,close\r\n"), (1, false));
     assert_eq!(accepted("GET / HTTP/1.0\r\n\r\n").minor, 0);
+    // Icecast's older source clients; nobody else.
+    let source = accepted("SOURCE / ICE/1.0\r\n\r\n");
+    assert_eq!((source.method, source.minor, source.keep_alive), (Method::Source, 0, false));
+    assert_eq!(refused(b"SOURCE / ICE/1.1\r\n\r\n"), 400);
     for (version, status) in [
         ("HTTP/2.0", 505),
         ("HTTP/0.9", 400),
@@ -105,6 +109,7 @@ fn versions_and_persistence() {
         ("http/1.1", 400),
         ("HTTP/1.", 400),
         ("HTTP/1.1 ", 400),
+        ("ICE/1.0", 400),
         ("", 400),
     ] {
         assert_eq!(
