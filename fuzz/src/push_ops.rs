@@ -254,6 +254,7 @@ impl World {
                 assert_ne!(self.line, Line::Down);
                 self.line = Line::Down;
             }
+            PushEffect::Recheck => assert_eq!(self.line, Line::Up),
             PushEffect::Pull { job, at } => {
                 assert_eq!(self.line, Line::Up);
                 let state = self.jobs.get_mut(&job).expect("a known job");

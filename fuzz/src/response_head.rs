@@ -82,6 +82,7 @@ fn drain(client: &mut Client, now: Now, heard: &mut Heard) -> bool {
                 assert!(sent && heard.answer.is_some() && !heard.done);
                 heard.done = true;
             }
+            Step::Do(ClientEvent::Recheck) => panic!("no deadline has passed"),
             Step::Do(ClientEvent::Continue { .. }) => panic!("nobody waits for that"),
             Step::Wait(wait) => {
                 assert!(!wait.write);

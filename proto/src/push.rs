@@ -51,6 +51,10 @@ pub enum PushEffect {
         /// `Pull` is unanswered.
         at: u64,
     },
+    /// Try the socket itself before the next poll, whatever is known of its readiness: send what
+    /// [`Push::transmit`] shows, and receive once. A deadline has passed; what the server did before
+    /// this moment counts, and is not to be lost for a process that was stopped or busy.
+    Recheck,
     /// A job will be tried again. For the log.
     Retry {
         /// Which.
@@ -233,6 +237,14 @@ impl Push {
             if let (Some(current), true) = (&mut self.current, sent > 0) {
                 current.sent_some = true;
             }
+        }
+    }
+
+    /// What is to be sent next is being fetched from a disk, or not any more. Meanwhile it is not
+    /// the server that is waited for: no send deadline runs.
+    pub fn handle_fetching(&mut self, fetching: bool) {
+        if let Some(wire) = self.line.wire() {
+            wire.handle_fetching(fetching);
         }
     }
 

@@ -191,6 +191,12 @@ impl Session {
         self.wire.handle_sent(sent);
     }
 
+    /// What is to be sent next is being fetched from a disk, or not any more. Meanwhile it is not
+    /// the peer that is waited for: no send deadline runs.
+    pub fn handle_fetching(&mut self, fetching: bool) {
+        self.wire.handle_fetching(fetching);
+    }
+
     /// Nothing can be sent any more. What the peer sent before is still read and obeyed, above all its uploads.
     pub fn handle_unsendable(&mut self, why: io::ErrorKind) {
         self.wire.handle_unsendable(why);

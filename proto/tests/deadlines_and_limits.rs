@@ -28,6 +28,8 @@ struct Rig {
     late: Option<&'static str>,
     /// False: the peer takes nothing.
     takes: bool,
+    /// What is to be sent turns out to be cold when the socket is tried, at the last moment.
+    fetches: bool,
 }
 
 impl Rig {
@@ -38,7 +40,8 @@ impl Rig {
     fn with(session: Session) -> Self {
         let now = Now { mono: Instant::now(), wall: SystemTime::UNIX_EPOCH + secs(1_700_000_000) };
         let (sent, open) = (String::new(), Vec::new());
-        Self { session, now, sent, open, shut: false, closed: None, late: None, takes: true }
+        let (shut, closed, late) = (false, None, None);
+        Self { session, now, sent, open, shut, closed, late, takes: true, fetches: false }
     }
 
     fn feed(&mut self, text: &str) -> Option<Wait> {
@@ -52,6 +55,9 @@ impl Rig {
             match self.session.poll(self.now) {
                 Step::Do(Effect::ShutdownWrite) => self.shut = true,
                 Step::Do(Effect::Recheck { read }) => {
+                    if std::mem::take(&mut self.fetches) {
+                        self.session.handle_fetching(true);
+                    }
                     if let Some(late) = self.late.take_if(|_| read) {
                         self.session.handle_data(Bytes::from_static(late.as_bytes()));
                     }
@@ -243,6 +249,33 @@ fn a_peer_that_takes_nothing_is_cut() {
     rig.after(secs(30));
     assert_eq!(rig.closed.unwrap().why, Some(PeerError::Timeout(Timer::Send)));
     assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Close { .. })));
+}
+
+#[test]
+fn a_peer_is_not_cut_for_a_disk_that_is_waited_for() {
+    // The span is found to be cold when it is to be sent, or when the deadline has passed already.
+    for late in [false, true] {
+        let mut rig = Rig::new(|_| {});
+        rig.takes = false;
+        rig.feed(GET);
+        rig.answer(follow, Ok(Done::NotGrowing));
+        rig.answer(open, Ok(Done::Opened(meta(1 << 20))));
+        if late {
+            rig.fetches = true;
+        } else {
+            rig.session.handle_fetching(true);
+        }
+        for _ in 0..3 {
+            rig.after(secs(30));
+            assert!(rig.closed.is_none());
+        }
+        rig.session.handle_fetching(false);
+        // The peer has all of its time again.
+        let wait = rig.run().unwrap();
+        assert_eq!(wait.deadline, Some((rig.now.mono + secs(30), Timer::Send)));
+        rig.after(secs(30));
+        assert_eq!(rig.closed.unwrap().why, Some(PeerError::Timeout(Timer::Send)));
+    }
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! The driver: one connection's session, its socket and its files. Written once for every runtime.
 
-mod direct;
 mod hooked;
 #[cfg(feature = "tls")]
 mod secure;
@@ -34,7 +33,7 @@ use rustix::{
 use crate::{
     alarm::{self, Panicked},
     buffers,
-    connection::direct::How,
+    direct::How,
     files::{
         OpenFile, Opened, PartFile, Roots,
         encoded::{self, Inode, Key, Wanted},
@@ -216,11 +215,10 @@ impl<T: Transport> Connection<T> {
                 return Poll::Ready(Round::Over);
             }
         };
-        if let Poll::Ready(()) = self.send(How::WhenReady, cx) {
-            return Poll::Ready(Round::More);
-        }
-        if wait.read && self.receive(How::WhenReady, cx).is_ready() {
-            return Poll::Ready(Round::More);
+        if self.send(How::WhenReady, cx).is_ready()
+            || wait.read && self.receive(How::WhenReady, cx).is_ready()
+        {
+            return Poll::Ready(Round::Late);
         }
         let messages = self.mailbox.take(cx);
         if messages.is_empty() {
@@ -272,6 +270,7 @@ impl<T: Transport> Connection<T> {
             }
             Poll::Ready(Ok(Sent::Cold { file, at, len })) => {
                 self.fetching = true;
+                self.session.handle_fetching(true);
                 let mailbox = self.mailbox.clone();
                 blocking::unblock(move || {
                     // What cannot be fetched is read when it is sent.
@@ -369,6 +368,7 @@ impl<T: Transport> Connection<T> {
             }
             Message::Fetched => {
                 self.fetching = false;
+                self.session.handle_fetching(false);
                 self.warm = Warm::ALL;
             }
             Message::Renewed(offer) => {
@@ -809,7 +809,8 @@ impl<T> Drop for Connection<T> {
 
 enum Round {
     More,
-    /// Time has passed: the timer rang.
+    /// Time has passed: the socket was used, or the timer rang. The process may have stood still
+    /// meanwhile, so the next deadlines are counted from a new look at the clocks.
     Late,
     Over,
 }

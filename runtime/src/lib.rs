@@ -10,6 +10,7 @@ mod connection;
 mod creds;
 #[cfg(feature = "push")]
 mod dial;
+mod direct;
 pub mod embed;
 #[cfg(feature = "cli")]
 pub mod entry;

@@ -45,6 +45,9 @@ pub enum ClientEvent {
         /// The request was sent to its last byte.
         sent: bool,
     },
+    /// Try the socket itself before the next poll, whatever is known of its readiness: a deadline has
+    /// passed, and what the server did before counts. Send what [`Client::transmit`] shows; receive.
+    Recheck,
 }
 
 /// A client's side of one connection. Requests are made one at a time.
@@ -62,6 +65,11 @@ pub struct Client {
     alarms: Alarms,
     /// Bytes were confirmed since the send deadline was set.
     sent_some: bool,
+    /// What is to be sent next is being fetched.
+    fetching: bool,
+    overdue: Overdue,
+    /// Bytes were received since a deadline passed.
+    late: bool,
     /// The connection can be kept behind the answer.
     keep: bool,
     /// The request is HEAD.
@@ -71,6 +79,16 @@ pub struct Client {
     /// Bytes of the answer's body so far.
     received: u64,
     end: Option<Closed>,
+}
+
+/// A deadline that has passed, and is obeyed if the socket has nothing that speaks against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overdue {
+    Nothing,
+    /// The driver is to try the socket.
+    Untried(Timer),
+    /// It was told so, and has tried when it polls again.
+    Tried(Timer),
 }
 
 /// ```text
@@ -125,6 +143,9 @@ impl Client {
             events: VecDeque::new(),
             alarms: Alarms::default(),
             sent_some: false,
+            fetching: false,
+            overdue: Overdue::Nothing,
+            late: false,
             keep: true,
             head: false,
             interim: 0,
@@ -139,6 +160,7 @@ impl Client {
     /// Bytes were received.
     pub fn handle_data(&mut self, data: Bytes) {
         if !self.eof && self.end.is_none() && !data.is_empty() {
+            self.late = true;
             self.inbox.push_back(data);
         }
     }
@@ -152,6 +174,12 @@ impl Client {
     pub fn handle_sent(&mut self, sent: u64) {
         self.queue.advance(sent);
         self.sent_some |= sent > 0;
+    }
+
+    /// What is to be sent next is being fetched from a disk, or not any more. Meanwhile it is not
+    /// the server that is waited for: no send deadline runs.
+    pub fn handle_fetching(&mut self, fetching: bool) {
+        self.fetching = fetching;
     }
 
     /// Nothing can be sent any more. An answer may still come: servers that refuse an upload close before they have read it.
@@ -170,10 +198,12 @@ impl Client {
 
     /// Goes on until something happened or nothing is left to do.
     pub fn poll(&mut self, now: Now) -> Step<ClientEvent> {
-        while let Some(timer) = self.alarms.take_due(now.mono) {
-            self.expire(timer);
-        }
         loop {
+            while self.overdue == Overdue::Nothing
+                && let Some(timer) = self.alarms.take_due(now.mono)
+            {
+                self.expire(timer);
+            }
             if let Some(event) = self.events.pop_front() {
                 return Step::Do(event);
             }
@@ -182,8 +212,19 @@ impl Client {
                 self.inbox = VecDeque::new();
                 return Step::Closed(end);
             }
-            if !self.step_writing() && !self.step_reading() && !self.settle() {
-                break;
+            if self.step_writing() || self.step_reading() || self.settle() {
+                continue;
+            }
+            match self.overdue {
+                Overdue::Nothing => break,
+                Overdue::Untried(timer) => {
+                    self.overdue = Overdue::Tried(timer);
+                    return Step::Do(ClientEvent::Recheck);
+                }
+                Overdue::Tried(timer) => {
+                    self.overdue = Overdue::Nothing;
+                    self.obey(timer);
+                }
             }
         }
         self.set_alarms(now);

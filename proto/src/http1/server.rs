@@ -124,6 +124,8 @@ pub struct Server {
     timers: Timers,
     /// Bytes were confirmed since the send deadline was set.
     sent_some: bool,
+    /// What is to be sent next is being fetched.
+    fetching: bool,
     current: Current,
     next_id: u32,
     opened: Option<Instant>,
@@ -201,6 +203,7 @@ impl Server {
             events: VecDeque::new(),
             timers: Timers::default(),
             sent_some: false,
+            fetching: false,
             current: Current {
                 id: ExchangeId(0),
                 head: false,
@@ -250,6 +253,12 @@ impl Server {
         self.queue.advance(sent);
         self.sent_some |= sent > 0;
         self.sent = self.sent.saturating_add(sent);
+    }
+
+    /// What is to be sent next is being fetched from a disk, or not any more. Meanwhile it is not
+    /// the peer that is waited for: no send deadline runs.
+    pub fn handle_fetching(&mut self, fetching: bool) {
+        self.fetching = fetching;
     }
 
     /// Nothing can be sent any more. What the peer sent before is still read and obeyed: an encoder that ends without reading

@@ -62,6 +62,7 @@ impl Push {
                 }
             }
             Step::Do(ClientEvent::Data(_)) => {}
+            Step::Do(ClientEvent::Recheck) => self.effects.push_back(PushEffect::Recheck),
             Step::Do(ClientEvent::Done { sent }) => {
                 if let Line::Up { used, .. } = &mut self.line {
                     *used = true;

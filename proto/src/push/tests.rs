@@ -434,6 +434,54 @@ fn the_answer_has_a_deadline() {
 }
 
 #[test]
+fn what_the_server_did_before_a_deadline_counts() {
+    // It answered.
+    let mut rig = Rig::default();
+    rig.add(unrewindable(1, b"hello", None));
+    rig.answer("HTTP/1.1 100 Continue\r\n\r\n");
+    rig.late = Some(CREATED);
+    rig.until(Timer::Answer);
+    assert_eq!(rig.log(), ["dial http://h:8080", "1 stored 201 5"]);
+    // It asked for the body, so that it is asked again next time.
+    let mut rig = Rig::new(|config| config.expect_from = Some(10));
+    rig.add(put(1, "/a", BLOB, Some(20)));
+    rig.late = Some("HTTP/1.1 100 Continue\r\n\r\n");
+    rig.until(Timer::Continue);
+    rig.answer(CREATED);
+    rig.wrote();
+    rig.add(put(2, "/b", BLOB, Some(20)));
+    assert!(rig.wrote().contains("Expect"));
+    // It took something, or it did not.
+    for (takes, end) in [(1, "1 stored 201 20"), (0, "the send deadline passed")] {
+        let mut rig = Rig::default();
+        rig.takes = 0;
+        rig.add(put(1, "/a", BLOB, Some(20)));
+        rig.takes = takes;
+        rig.until(Timer::Send);
+        rig.answer(CREATED);
+        let log = rig.log();
+        assert!(log.iter().any(|line| line.contains(end)), "{log:?}");
+    }
+}
+
+#[test]
+fn a_server_is_not_left_for_a_disk_that_is_waited_for() {
+    let mut rig = Rig::default();
+    rig.takes = 0;
+    rig.add(put(1, "/a", BLOB, Some(20)));
+    rig.fetches = true;
+    rig.until(Timer::Send);
+    assert_eq!(rig.wait.unwrap().deadline, None);
+    rig.after(Duration::from_secs(600));
+    assert_eq!(rig.log(), ["dial http://h:8080"]);
+    rig.fetches = false;
+    rig.push.handle_fetching(false);
+    rig.run();
+    rig.until(Timer::Send);
+    assert!(rig.log()[1].contains("the send deadline passed"));
+}
+
+#[test]
 fn a_kept_connection_rests_so_long() {
     let mut rig = Rig::default();
     rig.add(put(1, "/a", b"hello", Some(5)));

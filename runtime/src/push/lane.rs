@@ -23,7 +23,7 @@ use super::{
     trust,
     wire::{Out, Wire, connect},
 };
-use crate::{dial::Dialler, output::Source};
+use crate::{dial::Dialler, direct::How, output::Source};
 
 /// Rounds of a busy connection before the others on its thread have their turn.
 const ROUNDS: usize = 32;
@@ -106,8 +106,10 @@ impl<D: Dialler> Lane<D> {
             Step::Wait(wait) => wait,
             Step::Closed(_) => return Poll::Ready(Round::Over),
         };
-        if self.send(cx).is_ready() || wait.read && self.receive(cx).is_ready() {
-            return Poll::Ready(Round::More);
+        if self.send(How::WhenReady, cx).is_ready()
+            || wait.read && self.receive(How::WhenReady, cx).is_ready()
+        {
+            return Poll::Ready(Round::Late);
         }
         self.sleep(wait, cx).map(|()| Round::Late)
     }
@@ -128,6 +130,11 @@ impl<D: Dialler> Lane<D> {
                 }
             }
             PushEffect::Pull { job, at } => self.pull = Some((job, at)),
+            PushEffect::Recheck => {
+                // What comes of it is told to the machine; nothing is, if nothing does.
+                let _ = self.send(How::AtOnce, cx);
+                let _ = self.receive(How::AtOnce, cx);
+            }
             PushEffect::Retry { job, after, why } => {
                 if let (Some(observer), Some(current)) = (&self.crew.observer, &self.current) {
                     observer.again(job, &current.task.target, &why, after);
@@ -323,10 +330,10 @@ impl<D: Dialler> Lane<D> {
         }
     }
 
-    fn send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn send(&mut self, how: How, cx: &mut Context<'_>) -> Poll<()> {
         let Some(wire) = &mut self.wire else { return Poll::Pending };
         let Some(what) = self.push.transmit() else {
-            wire.poll_rest(cx);
+            wire.poll_rest(how, cx);
             return Poll::Pending;
         };
         let current = &self.current;
@@ -337,7 +344,9 @@ impl<D: Dialler> Lane<D> {
                 Content::Follow(_) | Content::Input(_) | Content::Pipe(_) => None,
             }
         };
-        match wire.poll_send(cx, what, self.crew.block_size, source) {
+        let sent = wire.poll_send(how, cx, what, self.crew.block_size, source);
+        self.push.handle_fetching(wire.is_fetching());
+        match sent {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Out::Sent(count)) => {
                 self.push.handle_sent(count);
@@ -371,9 +380,9 @@ impl<D: Dialler> Lane<D> {
         Poll::Ready(())
     }
 
-    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn receive(&mut self, how: How, cx: &mut Context<'_>) -> Poll<()> {
         let Some(wire) = &mut self.wire else { return Poll::Pending };
-        match wire.poll_receive(cx) {
+        match wire.poll_receive(how, cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(Some(data))) => self.push.handle_data(data),
             Poll::Ready(Ok(None)) => self.push.handle_eof(),
@@ -442,7 +451,8 @@ impl<D: Dialler> fmt::Debug for Lane<D> {
 
 enum Round {
     More,
-    /// Time has passed: the timer rang.
+    /// Time has passed: the socket was used, or the timer rang. The process may have stood still
+    /// meanwhile, so the next deadlines are counted from a new look at the clocks.
     Late,
     Over,
 }

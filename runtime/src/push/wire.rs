@@ -19,6 +19,7 @@ use super::trust::{Trust, shake_hands};
 use crate::{
     Transport, buffers,
     dial::{Dialler, NoConnection, dial},
+    direct::How,
     output::{self, Sent, Source, Warm},
     tls::Tls,
 };
@@ -70,6 +71,7 @@ impl<T: Transport> Wire<T> {
     /// Sends what it can.
     pub(super) fn poll_send<'f>(
         &mut self,
+        how: How,
         cx: &mut Context<'_>,
         what: Transmit<'_>,
         block: usize,
@@ -83,10 +85,10 @@ impl<T: Transport> Wire<T> {
             self.warm = Warm::ALL;
         }
         let warm = &mut self.warm;
+        let mut transport = how.over(&mut self.transport);
         let sent = match &mut self.tls {
-            Some(tls) => tls.poll_send(cx, &mut self.transport, what, *warm, file),
-            None => self
-                .transport
+            Some(tls) => tls.poll_send(cx, &mut transport, what, *warm, file),
+            None => transport
                 .poll_write(cx, |socket| output::send(socket, what.clone(), block, warm, &file)),
         };
         match sent {
@@ -107,19 +109,29 @@ impl<T: Transport> Wire<T> {
         }
     }
 
+    /// True while what is next is on its way into the page cache.
+    pub(super) fn is_fetching(&self) -> bool {
+        self.fetching.is_some()
+    }
+
     /// Sends what TLS itself has to say.
-    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn poll_rest(&mut self, how: How, cx: &mut Context<'_>) {
         if let Some(tls) = &mut self.tls {
-            tls.poll_rest(cx, &mut self.transport);
+            tls.poll_rest(cx, &mut how.over(&mut self.transport));
         }
     }
 
     /// Receives; `None` is the end.
-    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+    pub(super) fn poll_receive(
+        &mut self,
+        how: How,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Bytes>>> {
+        let transport = &mut how.over(&mut self.transport);
         let received = buffers::receive(|buffer| {
             let received = match &mut self.tls {
-                Some(tls) => tls.poll_read(cx, &mut self.transport, buffer),
-                None => self.transport.poll_read(cx, buffer),
+                Some(tls) => tls.poll_read(cx, transport, buffer),
+                None => transport.poll_read(cx, buffer),
             };
             match received {
                 Poll::Pending => Err(None),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use httpout_tests::{
     Client, End, Kind, Pusher, Request, Ruled, Server, Site, Tree, both, get, put, until,
+    while_stopped,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -18,7 +19,6 @@ both! {
     uploads_outlast_count_and_age,
     count_and_age_end_a_connection_without_uploads,
     a_refused_upload_does_not_end_the_pipeline,
-    what_came_before_a_deadline_counts,
     a_shutdown_takes_and_answers_what_was_sent,
     a_reload_takes_and_answers_what_was_sent,
     a_stalled_source_is_closed,
@@ -184,44 +184,6 @@ fn a_refused_upload_does_not_end_the_pipeline(kind: Kind) {
     }
 }
 
-/// Does something while the server is stopped for longer than its deadlines.
-fn while_stopped(server: &Server, what: impl FnOnce()) {
-    server.signal(Signal::STOP);
-    // The deadlines are to pass: this is a time of the server's own, not one that it is given.
-    thread::sleep(Duration::from_millis(1500));
-    what();
-    server.signal(Signal::CONT);
-}
-
-fn what_came_before_a_deadline_counts(kind: Kind) {
-    for tls in BOTH_WAYS {
-        let times = ["--timeout", "1", "--head-timeout", "1", "--body-timeout", "1"];
-        let site = Site::with(kind, &[tls, &times].concat());
-        // In each of the states in which a deadline runs: at rest, in a head, in a body.
-        let request = small(1, 1).bytes();
-        for sent in [0, 10, request.len() - 7] {
-            let mut client = site.client();
-            client.ask(&get("/none")).status_is(404);
-            client.send(&request[..sent]);
-            // The server has read it once it has answered somebody else.
-            site.is_well();
-            while_stopped(&site.server, || client.send(&request[sent..]));
-            client.response("PUT").status_in(&[200, 201]);
-            assert_eq!(site.read("1.bin"), Some(b"1".to_vec()));
-        }
-        let mut client = site.client();
-        client.ask(&get("/none")).status_is(404);
-        while_stopped(&site.server, || {
-            let many: Vec<_> = (10..30).flat_map(|i| small(i, i).bytes()).collect();
-            client.send(many);
-        });
-        for i in 10..30 {
-            client.response("PUT").status_is(201);
-            assert!(site.has(&format!("{i}.bin")));
-        }
-    }
-}
-
 fn a_shutdown_takes_and_answers_what_was_sent(kind: Kind) {
     for tls in BOTH_WAYS {
         let site = Site::with(kind, &[tls, &["--grace", "600"]].concat());
@@ -229,7 +191,7 @@ fn a_shutdown_takes_and_answers_what_was_sent(kind: Kind) {
         pipeline.ask(&get("/none")).status_is(404);
         under_way.begin_upload(Request::new("PUT", "/live.bin").chunked());
         under_way.send_chunk("live");
-        while_stopped(&site.server, || {
+        while_stopped(site.server.pid(), || {
             pipeline.send((0..200).flat_map(|i| small(i, i).bytes()).collect::<Vec<_>>());
             site.server.terminate();
         });

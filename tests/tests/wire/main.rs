@@ -44,6 +44,7 @@ mod sink;
 mod sink_options;
 mod source;
 mod start_signals;
+mod stopped;
 mod tls;
 mod tls_clients;
 mod tls_faults;

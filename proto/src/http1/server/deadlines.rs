@@ -56,7 +56,7 @@ impl Server {
     /// A deadline has passed, and the socket was tried.
     pub(super) fn obey(&mut self, timer: Timer) {
         match (timer, &self.reading) {
-            (Timer::Send, _) if !self.sent_some && !self.queue.is_empty() => {
+            (Timer::Send, _) if !self.sent_some && self.peer_is_to_take() => {
                 self.cut(PeerError::Timeout(timer));
             }
             (Timer::Head, Reading::Head(head)) if head.has_begun() => {
@@ -69,6 +69,11 @@ impl Server {
             // It did something in the last moment.
             _ => {}
         }
+    }
+
+    /// True if what is to be sent waits for the peer alone.
+    fn peer_is_to_take(&self) -> bool {
+        !self.queue.is_empty() && !self.is_paced() && !self.fetching
     }
 
     /// Brings the deadlines in line with the state, once nothing is left to do.
@@ -105,7 +110,7 @@ impl Server {
         } else {
             self.timers.stop(Timer::RequestBody);
         }
-        if self.queue.is_empty() || self.is_paced() {
+        if !self.peer_is_to_take() {
             self.timers.stop(Timer::Send);
         } else if std::mem::take(&mut self.sent_some) || !self.timers.is_set(Timer::Send) {
             self.timers.set(Timer::Send, Some(now.mono + limits.send_time));

@@ -20,6 +20,12 @@ pub(super) struct Rig {
     /// Bytes of a body in one part.
     pub(super) step: usize,
     pub(super) wait: Option<Wait>,
+    /// Bytes that the server takes whenever it is offered some.
+    pub(super) takes: u64,
+    /// What the socket has when it is tried, at the last moment.
+    pub(super) late: Option<&'static str>,
+    /// What is to be sent turns out to be cold then.
+    pub(super) fetches: bool,
     bodies: BTreeMap<JobId, Vec<u8>>,
     wrote: Vec<u8>,
     log: Vec<String>,
@@ -42,6 +48,9 @@ impl Rig {
             prompt: true,
             step: usize::MAX,
             wait: None,
+            takes: u64::MAX,
+            late: None,
+            fetches: false,
             bodies: BTreeMap::new(),
             wrote: Vec::new(),
             log: Vec::new(),
@@ -67,7 +76,7 @@ impl Rig {
                     assert_eq!(wait.write, self.push.transmit().is_some());
                     assert!(wait.deadline.is_none_or(|(at, _)| at > self.now.mono));
                     self.wait = Some(wait);
-                    if !self.send(u64::MAX) {
+                    if self.takes == 0 || !self.send(self.takes) {
                         return;
                     }
                 }
@@ -106,6 +115,14 @@ impl Rig {
                 }
             }
             PushEffect::HangUp => self.log.push("hang up".into()),
+            PushEffect::Recheck => {
+                if let Some(late) = self.late.take() {
+                    self.push.handle_data(Bytes::from_static(late.as_bytes()));
+                }
+                self.push.handle_fetching(self.fetches);
+                let takes = self.takes;
+                self.send(takes);
+            }
             PushEffect::Pull { job, at } if self.prompt => self.supply(job, at),
             PushEffect::Pull { job, at } => self.log.push(format!("{} pull {at}", job.0)),
             PushEffect::Retry { job, after, why } => {

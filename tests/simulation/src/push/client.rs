@@ -98,6 +98,17 @@ impl World<'_> {
                 let time = self.now + self.dice.delay(Duration::from_millis(slow.max(1)));
                 self.pulls.push((time, job, at));
             }
+            PushEffect::Recheck => {
+                let Some(c) = self.socket else {
+                    return Err("tries a socket that it does not have".into());
+                };
+                if !self.ended && self.conns[c].link.down.is_readable() {
+                    self.client_receives();
+                }
+                if self.push.transmit().is_some() && self.conns[c].link.up.space() > 0 {
+                    self.client_sends()?;
+                }
+            }
             PushEffect::Retry { job, after, why } => {
                 let fresh = self.conns.last().is_none_or(|conn| !conn.heard);
                 if after.is_zero() && fresh && matches!(why, Why::Lost(_)) {

@@ -12,11 +12,11 @@ use rustix::{
     net::{RecvFlags, recv},
 };
 
-use super::Transport;
+use crate::Transport;
 
 /// When a socket is used.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum How {
+pub(crate) enum How {
     /// When the runtime says that it is ready; else the task is woken then.
     WhenReady,
     /// At once, by a system call. `Pending` is only what the call says, and wakes nobody.
@@ -24,14 +24,14 @@ pub(super) enum How {
 }
 
 impl How {
-    pub(super) fn over<T: Transport>(self, transport: &mut T) -> Direct<'_, T> {
+    pub(crate) fn over<T: Transport>(self, transport: &mut T) -> Direct<'_, T> {
         Direct { transport, how: self }
     }
 }
 
 /// A socket that is used in one of these ways.
 #[derive(Debug)]
-pub(super) struct Direct<'t, T> {
+pub(crate) struct Direct<'t, T> {
     transport: &'t mut T,
     how: How,
 }
