@@ -121,6 +121,23 @@ fn versions_and_persistence() {
 }
 
 #[test]
+fn lengths_end_where_offsets_do() {
+    let put =
+        |length: &str| format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    let most = accepted(&put("9223372036854775807"));
+    assert_eq!(most.body, Incoming::Length(i64::MAX as u64));
+    assert_eq!(refused(put("9223372036854775808").as_bytes()), 413);
+}
+
+#[test]
+fn http10_has_no_expectations() {
+    for expectation in ["100-continue", "else"] {
+        let head = accepted(&format!("PUT / HTTP/1.0\r\nExpect: {expectation}\r\n\r\n"));
+        assert!(!head.expect_continue, "{expectation}");
+    }
+}
+
+#[test]
 fn what_breaks_the_grammar_is_refused() {
     let long = "a".repeat(20_000);
     let lines = "X: y\r\n".repeat(101);
