@@ -524,16 +524,19 @@ fn a_shutdown_takes_and_answers_first_what_was_sent() {
 fn an_unwanted_body_does_not_end_the_connection_unless_it_is_long() {
     let options = "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
     let refused = |body: &str| format!("PUT /a/ HTTP/1.1\r\nHost: a\r\n{body}");
-    for body in [
-        "Content-Length: 4\r\n\r\nbody",
-        "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+    for (body, is_announced) in [
+        ("Content-Length: 4\r\n\r\nbody", true),
+        ("Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", false),
     ] {
         let mut rig = Rig::new(|config| config.limits.unwanted_body = 4);
         rig.feed(&(refused(body) + options));
         assert_eq!(rig.statuses(), ["409", "200"]);
+        assert!(!rig.sent.contains("Connection: close"));
         let mut rig = Rig::new(|config| config.limits.unwanted_body = 3);
         rig.feed(&(refused(body) + options));
         assert_eq!((rig.statuses(), rig.shut), (vec!["409"], true));
+        // That chunks go on for too long is not known when they are refused.
+        assert_eq!(rig.sent.contains("Connection: close"), is_announced);
         rig.after(secs(5));
         assert!(rig.closed.is_some());
     }
