@@ -74,6 +74,7 @@ pub fn pages() -> Vec<Page> {
         .filter(|name| name.ends_with(".md"))
         .collect();
     names.sort();
+    assert!(names.len() > 10, "the documentation is not where it was: {names:?}");
     names.into_iter().map(|name| Page::read(&name)).collect()
 }
 

@@ -157,6 +157,19 @@ impl Server {
         Client::connect(self.address)
     }
 
+    /// A connection on which this was answered. Where the server closes idle connections soon and
+    /// the machine is slow, more than one may be needed.
+    #[track_caller]
+    pub fn resting_after(&self, request: &Request) -> Client {
+        until("a request comes before its connection was idle for too long", || {
+            let mut client = self.client();
+            client.try_send(request.bytes()).ok()?;
+            client.try_head(request.method()).ok()?;
+            client.rest().ok()?;
+            Some(client)
+        })
+    }
+
     /// One request on a connection of its own, and the whole answer.
     #[track_caller]
     pub fn ask(&self, request: &Request) -> Response {

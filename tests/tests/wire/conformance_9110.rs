@@ -179,9 +179,7 @@ fn rfc9110_8_8_2_last_modified_is_the_files_time_and_never_in_the_future(kind: K
     site.tree.set_modified("www/hello.txt", 7_258_118_400);
     let answer = site.ask(&get("/hello.txt"));
     answer.is(200, HELLO);
-    if let Some(date) = answer.get("last-modified") {
-        assert!(!date.contains("2200"), "Last-Modified is in the future: {answer:?}");
-    }
+    assert_eq!(answer.get("last-modified"), answer.get("date"), "{answer:?}");
 }
 
 fn rfc9110_8_8_3_the_entity_tag_is_strong_and_changes_with_the_content(kind: Kind) {
@@ -299,13 +297,13 @@ fn rfc9110_9_3_7_options_lists_what_is_allowed(kind: Kind) {
     read_only.write("hello.txt", HELLO);
     for target in ["*", "/hello.txt"] {
         let answer = site.ask(&Request::new("OPTIONS", target));
-        answer.status_in(&[200, 204]);
+        answer.status_is(200);
         for method in ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"] {
             assert!(answer.lists("allow", method), "{method}: {answer:?}");
         }
     }
     let answer = read_only.ask(&Request::new("OPTIONS", "/hello.txt"));
-    answer.status_in(&[200, 204]);
+    answer.status_is(200);
     assert!(
         answer.lists("allow", "GET")
             && answer.lists("allow", "OPTIONS")
@@ -314,7 +312,7 @@ fn rfc9110_9_3_7_options_lists_what_is_allowed(kind: Kind) {
     );
     // With a body that nobody wants.
     let mut client = site.client();
-    client.ask(&Request::new("OPTIONS", "/hello.txt").body("{}")).status_in(&[200, 204]);
+    client.ask(&Request::new("OPTIONS", "/hello.txt").body("{}")).status_is(200);
     client.ask(&get("/hello.txt")).is(200, HELLO);
 }
 
@@ -414,10 +412,10 @@ fn rfc9110_15_5_5_errors_do_not_echo_the_path_as_markup(kind: Kind) {
     answer.status_is(404);
     assert!(!answer.text().contains("<script>alert"), "{answer:?}");
     let answer = site.ask(&get("/x%0d%0aX-Inj:%201"));
-    answer.status_in(&[400, 404]).field_is_absent("x-inj");
+    answer.status_is(400).field_is_absent("x-inj");
     let answer = site.ask(&put("/y%0d%0aX-Inj:%201", "x"));
-    answer.status_in(&[201, 400, 403]).field_is_absent("x-inj");
+    answer.status_is(400).field_is_absent("x-inj");
     site.tree.dir("www/d\r\nX-Inj: 1");
     let answer = site.ask(&get("/d%0d%0aX-Inj:%201"));
-    answer.status_in(&[301, 400, 404]).field_is_absent("x-inj");
+    answer.status_is(400).field_is_absent("x-inj");
 }

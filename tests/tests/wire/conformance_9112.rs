@@ -188,7 +188,7 @@ fn rfc9112_3_a_target_of_8000_octets_is_taken_and_an_endless_one_is_414(kind: Ki
     let target = format!("/hello.txt?{}", "q".repeat(8000 - 11));
     site.ask(&get(&target)).is(200, HELLO);
     let path = format!("/{}", "long/".repeat(1500));
-    site.ask(&get(&path)).status_in(&[404, 414]);
+    site.ask(&get(&path)).status_is(404);
     for length in [17_000, 40_000] {
         site.server.refuses(get(&format!("/{}", "a".repeat(length))).bytes(), 414);
     }
@@ -321,7 +321,7 @@ fn rfc9112_3_2_3_the_authority_form_is_for_connect(kind: Kind) {
 fn rfc9112_3_2_4_the_asterisk_is_for_options(kind: Kind) {
     let site = site(kind);
     let answer = raw(&site, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    answer.status_in(&[200, 204]);
+    answer.status_is(200);
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"] {
         assert!(answer.lists("allow", method), "{method} in {answer:?}");
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use httpout_tests::{
     Client, End, Kind, Pusher, Request, Ruled, Server, Site, Tree, both, get, put, until,
@@ -260,7 +260,9 @@ fn clients_that_close_while_they_are_blocked_give_their_places_back(kind: Kind) 
         let tree = Tree::new();
         let www = tree.arg("www");
         tree.dir("www");
-        let own = ["--rdirs", &www, "--wdir", &www, "--maxp", "6", "--wait-missing", "600"];
+        // For two rounds of clients, since a place is free a moment after its socket is closed; but
+        // not for three.
+        let own = ["--rdirs", &www, "--wdir", &www, "--maxp", "12", "--wait-missing", "600"];
         let server = Server::start(kind, &[tls, &own].concat());
         for _ in 0..3 {
             let mut gone: Vec<_> = (0..6)
@@ -329,25 +331,41 @@ fn clients_that_close_while_an_upload_stalls_give_their_places_back(kind: Kind) 
 fn a_half_closed_client_gets_a_response_that_makes_progress(kind: Kind) {
     for tls in BOTH_WAYS {
         let site = Site::with(kind, tls);
-        let mut upload = site.client();
-        upload.begin_upload(Request::new("PUT", "/a.bin").chunked());
-        upload.send_chunk("first");
-        let mut reader = site.client();
-        reader.send(get("/a.bin").bytes());
-        reader.finish_sending();
-        reader.head("GET").status_is(200);
-        assert_eq!(reader.content(5), b"first");
-        // For longer than it may be idle.
-        for _ in 0..15 {
-            thread::sleep(Duration::from_millis(200));
-            upload.send_chunk("more");
-            assert_eq!(reader.content(4), b"more");
-        }
-        upload.send_last_chunk();
-        upload.response("PUT").status_is(201);
-        assert_eq!(reader.rest(), Ok(Vec::new()));
-        reader.closed_in_order();
+        let goes_on = (0..3).any(|_| is_read_while_half_closed(&site));
+        assert!(goes_on, "a response that makes progress is given up");
     }
+}
+
+/// Reads an upload for longer than a half-closed client may be idle. False if the machine was so slow
+/// that the client was idle for that long, and was given up.
+#[track_caller]
+fn is_read_while_half_closed(site: &Site) -> bool {
+    let mut upload = site.client();
+    upload.begin_upload(Request::new("PUT", "/a.bin").chunked());
+    upload.send_chunk("first");
+    let mut reader = site.client();
+    reader.send(get("/a.bin").bytes());
+    reader.finish_sending();
+    reader.head("GET").status_is(200);
+    assert_eq!(reader.content(5), b"first");
+    let mut slowest = Duration::ZERO;
+    for _ in 0..15 {
+        let before = Instant::now();
+        thread::sleep(Duration::from_millis(200));
+        upload.send_chunk("more");
+        let (count, end) = reader.count_up_to(4);
+        slowest = slowest.max(before.elapsed());
+        if end.is_some() {
+            assert!(slowest > Duration::from_secs(1), "it was cut after {slowest:?}");
+            return false;
+        }
+        assert_eq!(count, 4);
+    }
+    upload.send_last_chunk();
+    upload.response("PUT").status_in(&[200, 201]);
+    assert_eq!(reader.rest(), Ok(Vec::new()));
+    reader.closed_in_order();
+    true
 }
 
 fn a_shutdown_answers_blocked_requests(kind: Kind) {

@@ -176,7 +176,7 @@ fn a_preflight_is_answered(kind: Kind) {
     for path in ["/a.bin", "/none", "/dir", "/new/file.bin"] {
         for method in ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"] {
             let answer = site.ask(&preflight(path, method, Some("range")));
-            answer.status_in(&[200, 204]);
+            answer.status_is(200);
             is_readable(&answer);
             allows(&answer, "access-control-allow-methods", method);
             allows(&answer, "access-control-allow-headers", "range");
@@ -222,20 +222,24 @@ fn a_preflight_echoes_the_headers_that_are_asked_for(kind: Kind) {
 fn a_preflight_injects_nothing(kind: Kind) {
     let site = site(kind, &[]);
     let many: Vec<_> = (0..1_000).map(|i| format!("x-{i}")).collect();
-    for headers in [
-        "x y, \"quoted\", x:z, <b>, {a}, (c)",
-        "\u{e4}, x\u{7f}",
-        ",,, ,",
-        &many.join(","),
-        &"a".repeat(15_000),
+    for (headers, status) in [
+        ("x y, \"quoted\", x:z, <b>, {a}, (c)", 200),
+        ("\u{e4}", 200),
+        ("x\u{7f}", 400),
+        (",,, ,", 200),
+        (&many.join(","), 200),
+        (&"a".repeat(15_000), 200),
     ] {
         let mut client = site.client();
         client.send(preflight("/a.bin", "GET", Some(headers)).bytes());
         let answer = client.response("OPTIONS");
-        answer.status_in(&[200, 204, 400]);
-        let allowed = answer.get("access-control-allow-headers").unwrap_or_default();
+        answer.status_is(status);
+        if status == 400 {
+            continue;
+        }
+        let allowed = answer.need("access-control-allow-headers");
         let fine = |name: &str| !name.is_empty() && !name.contains([' ', '"', ':', '<', '{', '(']);
-        assert!(allowed.is_empty() || allowed.split(", ").all(fine), "{allowed}");
+        assert!(allowed.split(", ").all(fine), "{allowed}");
         assert!(allowed.len() < 4_000, "{} bytes are echoed", allowed.len());
     }
     site.is_well();
@@ -244,7 +248,7 @@ fn a_preflight_injects_nothing(kind: Kind) {
 fn a_preflight_tells_what_may_be_done(kind: Kind) {
     let site = Site::read_only(kind, &[]);
     let answer = site.ask(&preflight("/a.bin", "PUT", Some("content-type")));
-    answer.status_in(&[200, 204]);
+    answer.status_is(200);
     for method in ["GET", "HEAD"] {
         allows(&answer, "access-control-allow-methods", method);
         allows(&answer, "allow", method);
@@ -263,11 +267,11 @@ fn an_options_without_origin_is_no_preflight(kind: Kind) {
         Request::new("OPTIONS", "*"),
     ] {
         let answer = site.ask(&request);
-        answer.status_in(&[200, 204]).need("allow");
+        answer.status_is(200).need("allow");
         is_silent(&answer);
     }
     let answer = site.ask(&from_page(Request::new("OPTIONS", "/a.bin")));
-    answer.status_in(&[200, 204]).field_is_absent("access-control-allow-methods").need("allow");
+    answer.status_is(200).field_is_absent("access-control-allow-methods").need("allow");
     is_readable(&answer);
 }
 
@@ -376,7 +380,7 @@ fn a_page_is_told_that_a_password_is_needed(kind: Kind) {
     let asked = preflight("/a.bin", "PUT", Some("authorization, range"));
     for request in [asked.clone(), asked.by("alice", "wrong")] {
         let answer = site.ask(&request);
-        answer.status_in(&[200, 204]);
+        answer.status_is(200);
         is_readable(&answer);
         allows(&answer, "access-control-allow-methods", "PUT");
         allows(&answer, "access-control-allow-headers", "authorization");

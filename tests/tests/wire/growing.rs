@@ -233,10 +233,8 @@ fn waiting_readers_of_an_aborted_upload_get_an_answer(kind: Kind) {
     let mut reader = site.client();
     ask_and_wait(&mut reader, &get("/init.mp4"));
     upload.abort();
-    // There is nothing of that name any more; or the connection ends, but no content appears.
-    if let Ok(head) = reader.try_head("GET") {
-        head.status_in(&[404, 503]);
-    }
+    // There is nothing of that name any more.
+    reader.response("GET").status_is(404);
 }
 
 fn an_old_manifest_is_served_until_the_new_one_is_whole(kind: Kind) {
@@ -360,15 +358,8 @@ fn a_closed_range_is_never_answered_short(kind: Kind) {
     ask_and_wait(&mut reader, &get("/seg.m4s").field("Range", "bytes=2-99"));
     upload.send_chunk("4567");
     finish(&mut upload);
-    // The upload ended before the range did. If the length was announced by then, only a cut is true; else the range is clamped now.
-    let Ok(head) = reader.try_head("GET") else { return };
-    match reader.rest() {
-        Ok(content) => {
-            head.status_is(206).field_is("content-range", "bytes 2-7/8");
-            assert_eq!(content, b"234567");
-        }
-        Err((content, _)) => assert!(b"234567".starts_with(content.as_slice())),
-    }
+    // The upload ended before the range did, so it is answered as of a file.
+    reader.response("GET").is(206, "234567").field_is("content-range", "bytes 2-7/8");
 }
 
 fn an_open_range_streams_to_the_end(kind: Kind) {
@@ -396,15 +387,7 @@ fn a_range_beyond_what_is_there_waits(kind: Kind) {
     finish(&mut upload);
     assert_eq!(open.rest(), Ok(Vec::new()));
     // Its bytes never came.
-    if let Ok(head) = beyond.try_head("GET") {
-        match head.status_in(&[206, 416]).status {
-            416 => assert!(head.need("content-range") == "bytes */8", "{head:?}"),
-            _ => assert!(
-                beyond.rest().is_err(),
-                "nothing is answered as bytes from 100 on: {head:?}"
-            ),
-        }
-    }
+    beyond.response("GET").status_is(416).field_is("content-range", "bytes */8");
 }
 
 fn rfc8673_a_very_large_last_position_streams(kind: Kind) {

@@ -116,13 +116,19 @@ struct Embedded {
 impl Embedded {
     #[track_caller]
     fn new(kind: Kind) -> Self {
+        Self::with(kind, Duration::from_secs(600))
+    }
+
+    /// Its hook has so much time.
+    #[track_caller]
+    fn with(kind: Kind, hook_time: Duration) -> Self {
         let tree = Tree::new();
         tree.write("www/a.txt", "a file");
         tree.write("www/slow.bin", vec![7; 100_000]);
         let hook = Testing::default();
         let mut config = Config::default();
         config.rdirs = vec![tree.path("www")];
-        config.limits.hook_time = Duration::from_millis(300);
+        config.limits.hook_time = hook_time;
         let mut options = Options::default();
         options.hook = Some(Arc::new(hook.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
@@ -196,7 +202,7 @@ fn a_hook_that_drops_a_request_is_500(kind: Kind) {
 }
 
 fn a_hook_that_never_answers_is_503(kind: Kind) {
-    let server = Embedded::new(kind);
+    let server = Embedded::with(kind, Duration::from_millis(300));
     let mut client = server.client();
     client.ask(&get("/never")).status_is(503);
     let late = kept(&server.hook.waiting).pop().expect("it was asked");
@@ -220,6 +226,8 @@ fn a_hook_takes_an_upload_as_fast_as_it_likes(kind: Kind) {
     client.send_chunk("one");
     let first = next();
     client.send_chunk("two");
+    // One thread serves both: it has read the piece when it has answered.
+    server.client().ask(&get("/a.txt")).is(200, "a file");
     assert!(kept(&server.hook.pieces).is_empty(), "one at a time");
     first.send(Taken);
     next().send(Taken);

@@ -197,9 +197,7 @@ fn a_source_that_is_silent_stays(kind: Kind) {
     for _ in 0..3 {
         source.send("some");
         assert_eq!(listener.content(4), b"some");
-        let mut resting = server.client();
-        resting.ask(&get("/none")).status_is(404);
-        resting.closed_in_order();
+        server.resting_after(&get("/none")).closed_in_order();
     }
 }
 

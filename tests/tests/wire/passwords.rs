@@ -126,7 +126,7 @@ fn malformed_credentials_are_400(kind: Kind) {
     let other = get("/private/a.txt").of("alice").of("bob");
     site.ask(&other).status_is(400);
     let longest = basic("alice:".to_owned() + &"x".repeat(20_000));
-    site.ask(&get("/private/a.txt").field("Authorization", longest)).status_in(&[400, 401, 431]);
+    site.ask(&get("/private/a.txt").field("Authorization", longest)).status_is(431);
     assert_eq!(site.checks(), [0, 0, 0], "what is malformed is checked");
     // The scheme is written as one likes (RFC 9110 §11.1), and there may be more than one space behind it.
     let token = basic("alice:alice-secret");

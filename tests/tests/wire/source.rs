@@ -32,6 +32,7 @@ both! {
     uploads_run_beside_each_other,
     ranges_are_416_and_what_is_no_upload_405,
     limits_hold_as_for_any_upload,
+    deadlines_hold_as_for_any_upload,
     rules_say_who_may_upload,
     quit_ends_it_with_the_last_client,
     an_upload_that_is_broken_off_is_told_by_the_exit_status,
@@ -429,23 +430,32 @@ fn ranges_are_416_and_what_is_no_upload_405(kind: Kind) {
 }
 
 fn limits_hold_as_for_any_upload(kind: Kind) {
-    let more = ["--maxs", "1000", "--body-timeout", "0.2", "--timeout", "0.2"];
-    let (server, output) = pour(kind, &more);
+    let (server, output) = pour(kind, &["--maxs", "1000"]);
     let output = drain(output);
     server.ask(&put("/a", body(1001))).status_is(413);
     let mut refused = server.client();
     refused.send(Request::new("PUT", "/a").announce(1001).expect().bytes());
     refused.response("PUT").status_is(413);
-    let mut silent = server.client();
-    silent.begin_upload(Request::new("PUT", "/a").announce(10));
-    silent.response("PUT").status_is(408);
-    let mut idle = server.client();
-    idle.ask(&put("/a", "x")).status_is(200);
-    idle.closed_in_order();
+    server.ask(&put("/a", "x")).status_is(200);
     server.ask(&Request::new("PUT", "/a")).status_is(411);
     server.terminate();
     server.exit();
     assert_eq!(output.join().unwrap(), b"x");
+}
+
+fn deadlines_hold_as_for_any_upload(kind: Kind) {
+    let (server, output) = pour(kind, &["--body-timeout", "0.2", "--timeout", "0.5"]);
+    let output = drain(output);
+    let late = until("an upload begins before its connection was idle for too long", || {
+        let mut silent = server.client();
+        silent.try_send(Request::new("PUT", "/a").announce(10).bytes()).ok()?;
+        silent.try_head("PUT").ok()
+    });
+    late.status_is(408);
+    server.resting_after(&put("/a", "")).closed_in_order();
+    server.terminate();
+    server.exit();
+    assert_eq!(output.join().unwrap(), b"");
 }
 
 fn rules_say_who_may_upload(kind: Kind) {

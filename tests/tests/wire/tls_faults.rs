@@ -1,6 +1,6 @@
 //! TLS with clients that break it, break off, or do nothing.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
@@ -48,6 +48,14 @@ fn rest(stream: &mut TcpStream) -> Vec<u8> {
     rest
 }
 
+/// Whether the server has not closed it.
+fn is_open(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("a socket");
+    let peeked = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).expect("a socket");
+    peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
 #[track_caller]
 fn failed(site: &Site, count: u64) {
     let name = "httpout_tls_handshakes_total{result=\"failed\"}";
@@ -91,6 +99,8 @@ fn garbage_is_answered_by_an_alert(kind: Kind) {
         b"\x17\x03\x03\x00\x04abcd",
         &[0xff; 70_000],
     ];
+    // What may still become a handshake is waited for.
+    let is_refused = [true, true, false, true, true];
     for (at, bytes) in garbage.into_iter().enumerate() {
         let mut stream = connect(&site);
         // Not all of it may be taken.
@@ -98,7 +108,11 @@ fn garbage_is_answered_by_an_alert(kind: Kind) {
         let _ = stream.shutdown(Shutdown::Write);
         let answer = rest(&mut stream);
         let is_alert = matches!(answer[..], [0x15, 3, _, 0, 2, 2, _]);
-        assert!(answer.is_empty() || is_alert, "{at}: {answer:?}");
+        assert_eq!(
+            (is_alert, answer.is_empty()),
+            (is_refused[at], !is_refused[at]),
+            "{at}: {answer:?}"
+        );
     }
     failed(&site, garbage.len() as u64);
 }
@@ -156,16 +170,24 @@ fn a_record_that_was_changed(kind: Kind) {
 
 fn a_silent_client_is_cut_and_holds_nobody_up(kind: Kind) {
     let site = start(kind);
-    let began = Instant::now();
-    let mut silent: Vec<_> = (0..20).map(|_| connect(&site)).collect();
-    silent[0].write_all(&hello()[..100]).expect("a part is taken");
-    site.is_well();
-    assert!(began.elapsed().as_secs() < 9, "somebody was held up");
-    for stream in &mut silent {
-        assert_eq!(rest(stream), b"");
-    }
-    assert!(began.elapsed().as_secs() >= 9, "the deadline is ten seconds");
-    failed(&site, 20);
+    // Somebody is served while all of them are there. On a machine that takes longer for that than
+    // the deadline, it is tried again.
+    let mut count = 0;
+    let served_meanwhile = (0..3).any(|_| {
+        let began = Instant::now();
+        let mut silent: Vec<_> = (0..20).map(|_| connect(&site)).collect();
+        silent[0].write_all(&hello()[..100]).expect("a part is taken");
+        site.is_well();
+        let meanwhile = silent.iter().all(is_open);
+        for stream in &mut silent {
+            assert_eq!(rest(stream), b"");
+        }
+        assert!(began.elapsed().as_secs() >= 9, "the deadline is ten seconds");
+        count += 20;
+        meanwhile
+    });
+    assert!(served_meanwhile, "somebody was held up");
+    failed(&site, count);
 }
 
 fn close_notify_in_the_handshake(kind: Kind) {
@@ -181,16 +203,22 @@ fn close_notify_in_the_handshake(kind: Kind) {
 }
 
 fn handshakes_do_not_hold_up_the_end(kind: Kind) {
-    let site = start(kind);
-    let mut silent = connect(&site);
-    silent.write_all(&hello()[..10]).expect("a part is taken");
-    let mut idle = site.client();
-    idle.ask(&get("/none")).status_is(404);
-    until("both are there", || (site.server.connections() == 2).then_some(()));
-    let began = Instant::now();
-    site.server.stop();
-    assert!(began.elapsed().as_secs() < 9, "the handshake was waited for");
-    assert_eq!(rest(&mut silent), b"");
-    // It rested, and was told of the end.
-    assert_eq!(idle.closed(), End::Fin);
+    // The deadline of the handshake is ten seconds. A machine that takes longer than that for the
+    // end tells nothing; it is tried again.
+    let not_waited_for = (0..3).any(|_| {
+        let site = start(kind);
+        let began = Instant::now();
+        let mut silent = connect(&site);
+        silent.write_all(&hello()[..10]).expect("a part is taken");
+        let mut idle = site.client();
+        idle.ask(&get("/none")).status_is(404);
+        until("both are there", || (site.server.connections() == 2).then_some(()));
+        site.server.stop();
+        let not_waited_for = began.elapsed().as_secs() < 10;
+        assert_eq!(rest(&mut silent), b"");
+        // It rested, and was told of the end.
+        assert_eq!(idle.closed(), End::Fin);
+        not_waited_for
+    });
+    assert!(not_waited_for, "the handshake was waited for");
 }
