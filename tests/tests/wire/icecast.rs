@@ -17,6 +17,8 @@ mod ffmpeg;
 #[cfg(feature = "tools")]
 mod gstreamer;
 mod libshout;
+#[cfg(feature = "tools")]
+mod mpd;
 
 both! {
     a_source_in_pieces_is_heard_as_it_comes,
