@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion};
 use httpout_proto::{
-    Config, Done, Effect, Limits, Now, Session, Site, Step, effect::Meta, exchange::range::Ranges,
-    http1,
+    Config, Done, Effect, Limits, Now, Session, Site, Step, fs::Meta, http, http1,
+    semantics::range::Ranges,
 };
 
 /// What a browser's player sends.
@@ -204,10 +204,10 @@ impl Bench {
     }
 }
 
-fn len(piece: &http1::Piece<'_>) -> u64 {
+fn len(piece: &http::Piece<'_>) -> u64 {
     match piece {
-        http1::Piece::Bytes(bytes) => bytes.len() as u64,
-        http1::Piece::File { len, .. } => *len,
+        http::Piece::Bytes(bytes) => bytes.len() as u64,
+        http::Piece::File { len, .. } => *len,
     }
 }
 

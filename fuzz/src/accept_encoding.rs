@@ -1,14 +1,14 @@
 //! `Accept-Encoding`, against a model that weighs each coding by itself.
 
 use httpout_proto::{
-    exchange::coding::{Coding, choose},
-    http1::Fields,
+    http::HeaderList,
+    semantics::coding::{Coding, choose},
 };
 
 /// One input: the values of the field's lines, with line feeds between them.
 pub fn run(data: &[u8]) {
     let lines: Vec<&[u8]> = data.split(|&b| b == b'\n').collect();
-    let fields: Fields = lines.iter().map(|line| ("Accept-Encoding", *line)).collect();
+    let fields: HeaderList = lines.iter().map(|line| ("Accept-Encoding", *line)).collect();
     let members: Vec<Vec<u8>> = lines
         .join(&b","[..])
         .split(|&b| b == b',')

@@ -1,12 +1,13 @@
 //! `Authorization`, against a reading of the base64 bit by bit.
 
-use httpout_proto::{exchange::basic::credentials, http1::Fields};
+use httpout_proto::{http::HeaderList, semantics::basic::credentials};
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// One input: the field's value, or several with a line feed between them.
 pub fn run(data: &[u8]) {
-    let fields: Fields = data.split(|&b| b == b'\n').map(|line| ("Authorization", line)).collect();
+    let fields: HeaderList =
+        data.split(|&b| b == b'\n').map(|line| ("Authorization", line)).collect();
     let read = credentials(&fields);
     if fields.len() > 1 {
         assert!(read.is_err(), "{read:?}");

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use httpout_proto::{
-    effect::Meta,
-    exchange::conditional::{Validators, Verdict, etag, evaluate, is_conditional, range_applies},
-    http1::Fields,
+    fs::Meta,
+    http::HeaderList,
+    semantics::conditional::{Validators, Verdict, etag, evaluate, is_conditional, range_applies},
 };
 
 /// One input: a byte of circumstances, then lines of `name: value`. In the values `@` stands for the current tag, so that there
@@ -25,7 +25,7 @@ pub fn run(data: &[u8]) {
     assert!(validators.modified.is_none_or(|modified| UNIX_EPOCH <= modified && modified <= now));
     let lines = lines.replace('@', &etag(&meta));
     let lines: Vec<_> = lines.lines().filter_map(|line| line.split_once(": ")).collect();
-    let fields: Fields = lines.iter().copied().collect();
+    let fields: HeaderList = lines.iter().copied().collect();
     for (current, safe) in [
         (Some(&validators), true),
         (Some(&validators), false),

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use httpout_proto::{
-    effect::Patch,
-    exchange::patch::{self, Kind, Parser},
+    fs::Patch,
+    semantics::patch::{self, Kind, Parser},
 };
 
 use crate::cuts;

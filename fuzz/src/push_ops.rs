@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use httpout_proto::{
     Now, Push, Step,
-    http1::{Part, Piece},
+    http::{Part, Piece},
     push::{
         DialError, Job, JobId, JobKind, Outcome, PushConfig, PushEffect, PushOptions, Target,
         Upload, UploadRange,

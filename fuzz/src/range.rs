@@ -1,6 +1,6 @@
 //! `Range` and `Content-Range` against a model that asks of each byte whether it is meant.
 
-use httpout_proto::exchange::{
+use httpout_proto::semantics::{
     content_range,
     range::{RangeSpec, Ranges, Resolution, Span, merge, reads},
 };

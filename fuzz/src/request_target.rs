@@ -7,9 +7,9 @@ use std::{
 
 use httpout_proto::{
     Effect, Now, Session, Site, Step,
-    effect::{Place, RelPath},
-    exchange::target,
-    http1::Piece,
+    fs::{Place, RelPath},
+    http::Piece,
+    semantics::target,
     site::Config,
 };
 

@@ -8,7 +8,8 @@ use std::{
 use bytes::Bytes;
 use httpout_proto::{
     Limits, Now, PeerError, Step,
-    http1::{Event, Exchange, Piece, RequestHead, ResponseHead, Server, Status},
+    http::{Piece, RequestHead, ResponseHead, Status},
+    http1::{Event, Responder, Server},
 };
 
 /// What a server heard. Pieces of a body that follow each other are one, so that it can be compared however the input was cut.
@@ -63,7 +64,7 @@ struct Talker {
     server: Server,
     now: Now,
     answer: Answer,
-    due: Option<Exchange>,
+    due: Option<Responder>,
     talk: Talk,
 }
 
@@ -97,7 +98,7 @@ impl Talker {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Request { head, exchange } => {
+            Event::Request { head, responder: exchange } => {
                 assert!(self.due.is_none(), "a request before the last one is answered");
                 let body = head.body;
                 self.talk.heard.push(Heard::Request(head));
@@ -105,13 +106,13 @@ impl Talker {
                 self.due = Some(exchange);
                 match self.answer {
                     Answer::AtOnce => self.respond(Status::OK),
-                    Answer::AtEnd(_) if body == httpout_proto::http1::Incoming::None => {
+                    Answer::AtEnd(_) if body == httpout_proto::http::BodySize::Empty => {
                         self.respond(Status::OK);
                     }
                     Answer::AtEnd(bytes) => self.server.grant(id, bytes),
                 }
             }
-            Event::Refused { why, exchange, .. } => {
+            Event::Refused { why, responder: exchange, .. } => {
                 assert!(self.due.is_none(), "a refusal before the last request is answered");
                 self.talk.heard.push(Heard::Refused(why));
                 self.due = Some(exchange);

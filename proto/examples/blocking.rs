@@ -45,9 +45,8 @@ use std::{
 use bytes::Bytes;
 use httpout_proto::{
     Done, Effect, FileId, Now, OpId, Session, Site, Step, Wait,
-    effect::Growth,
-    http1::{Piece, Transmit},
-    live::FeedId,
+    http::{Piece, Transmit},
+    live::{FeedId, Growth},
     site::Config,
 };
 

@@ -2,12 +2,7 @@
 
 mod delivery;
 
-use std::{
-    fmt,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -15,126 +10,18 @@ pub use delivery::{Delivery, Refusal};
 
 use crate::{
     auth::{Credential, Secret},
-    exchange::{
-        coding::Coding,
-        listing::{Entry, Order},
-    },
+    exchange::listing::{Entry, Order},
+    fs::{Expect, FileId, Meta, Patch, Place, RelPath, RootId},
     hook::{Pace, Piece, Question, Verdict},
-    http1::Method,
-    live::{Description, Group, News, Text, framing::Audio},
+    http::Method,
+    live::{Description, Group, Growth, News, Text, framing::Audio},
     report::{Asked, Report},
+    semantics::coding::Coding,
 };
 
 /// Names one effect that has an answer. Never used twice within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OpId(pub(crate) u32);
-
-/// Names an open file within a session. The session chooses it in the effect that opens the file; the
-/// runtime keeps the table from ids to its own handles and drops an entry at [`Effect::Close`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileId(pub(crate) u32);
-
-/// Index of a directory in [`Site::roots`](crate::site::Site::roots).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RootId(pub(crate) u16);
-
-impl RootId {
-    /// Position in [`Site::roots`](crate::site::Site::roots).
-    pub fn index(self) -> usize {
-        usize::from(self.0)
-    }
-}
-
-/// A path below a root: decoded, without empty, `.` or `..` segments, without NUL or backslash, with no
-/// slash at either end. The empty path is the root itself. Only [`RelPath::new`] makes one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RelPath(Arc<str>);
-
-impl RelPath {
-    /// Takes a decoded path, e.g. `live/a.mpd`. `None` if any segment is empty, `.` or `..`, or the path
-    /// holds a NUL or a backslash.
-    pub fn new(path: &str) -> Option<Self> {
-        let fine = path.is_empty()
-            || path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
-                && !path.bytes().any(|b| b == 0 || b == b'\\');
-        fine.then(|| Self(path.into()))
-    }
-
-    /// The root itself.
-    pub fn root() -> Self {
-        Self("".into())
-    }
-
-    /// The path, segments separated by `/`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// True for the root itself.
-    pub fn is_root(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The last segment; empty for the root.
-    pub fn name(&self) -> &str {
-        self.0.rsplit('/').next().unwrap_or_default()
-    }
-
-    /// The directory that holds this path; `None` for the root.
-    pub fn parent(&self) -> Option<Self> {
-        if self.is_root() {
-            return None;
-        }
-        Some(Self(self.0.rsplit_once('/').map_or("", |(parent, _)| parent).into()))
-    }
-}
-
-impl fmt::Display for RelPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A file or directory that a request speaks of.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// The directory it lies beneath.
-    pub root: RootId,
-    /// The path from there.
-    pub path: RelPath,
-}
-
-/// What is known of a regular file. Two equal values mean: the same content (as far as a file system can
-/// tell), so the strong entity tag is made of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meta {
-    /// Length in bytes.
-    pub len: u64,
-    /// Last modification, with the file system's full resolution.
-    pub modified: SystemTime,
-    /// Inode number.
-    pub inode: u64,
-}
-
-/// What must still hold when an upload is put in place of its target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// Nothing.
-    Any,
-    /// The target must not exist.
-    Absent,
-    /// The target must be this very file.
-    Same(Meta),
-}
-
-/// One run of uploaded bytes and where it belongs in the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patch {
-    /// Offset in the target.
-    pub at: u64,
-    /// Number of bytes.
-    pub len: u64,
-}
 
 /// A wish of the session. Those with an `op` are answered by
 /// [`handle_done`](crate::Session::handle_done), in any order; the others have no answer.
@@ -570,26 +457,4 @@ pub enum Verified {
     Wrong,
     /// Not checked: too many were wrong lately, or wait to be checked. To be tried again after this time.
     TooMany(Duration),
-}
-
-/// How far a growing file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Growth {
-    /// Bytes that may be read.
-    pub len: u64,
-    /// Length announced by the uploader, in bytes.
-    pub total: Option<u64>,
-    /// Whether more will come.
-    pub state: GrowthState,
-}
-
-/// Whether a growing file goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GrowthState {
-    /// It may grow.
-    Growing,
-    /// It is complete and stands under its name.
-    Complete,
-    /// It was given up; the name shows what it showed before.
-    Aborted,
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use crate::http1::Status;
+use crate::http::Status;
 
 /// What the peer did wrong, or what happened to its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,54 +75,6 @@ impl fmt::Display for PeerError {
 }
 
 impl std::error::Error for PeerError {}
-
-/// Why a file effect failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FsError {
-    /// There is no such file, or a directory on the way is missing or no directory.
-    NotFound,
-    /// It is a directory.
-    IsDirectory,
-    /// It is neither a regular file nor a directory, or a directory on the way to a new file is a file.
-    NotRegular,
-    /// A symbolic link leads out of the root, or in circles.
-    Outside,
-    /// The operating system refuses access.
-    Denied,
-    /// The name is too long for the file system.
-    NameTooLong,
-    /// No room on the device, or over quota.
-    Full,
-    /// The target is no longer what [`Expect`](crate::effect::Expect) says.
-    Changed,
-    /// A patch begins past the end of the file, which has this many bytes.
-    Hole(u64),
-    /// Too many open files.
-    Exhausted,
-    /// Anything else.
-    Other(io::ErrorKind),
-}
-
-impl fmt::Display for FsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound => f.write_str("no such file"),
-            Self::IsDirectory => f.write_str("is a directory"),
-            Self::NotRegular => f.write_str("not a regular file"),
-            Self::Outside => f.write_str("a symbolic link leads out of the served directory"),
-            Self::Denied => f.write_str("permission denied"),
-            Self::NameTooLong => f.write_str("file name too long"),
-            Self::Full => f.write_str("no space left on the device"),
-            Self::Changed => f.write_str("the file was changed meanwhile"),
-            Self::Hole(len) => write!(f, "the range begins past the end of the file ({len} bytes)"),
-            Self::Exhausted => f.write_str("too many open files"),
-            Self::Other(kind) => write!(f, "{kind}"),
-        }
-    }
-}
-
-impl std::error::Error for FsError {}
 
 /// An option that cannot be obeyed: which, what is wrong with it, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

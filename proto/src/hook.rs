@@ -41,10 +41,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    effect::Place,
-    exchange::target::Target,
-    http1::{Fields, Incoming, Method, Status, is_field_value, is_tchar},
-    site::headers::LISTS,
+    fs::Place,
+    http::{BodySize, HeaderList, Method, Status, is_field_name, is_field_value},
+    semantics::target::Target,
 };
 
 /// A request that waits for a verdict.
@@ -55,9 +54,9 @@ pub struct Question {
     /// Its target, decoded.
     pub target: Target,
     /// Its fields, in the order and spelling they came in.
-    pub fields: Fields,
+    pub fields: HeaderList,
     /// The body that it announces.
-    pub body: Incoming,
+    pub body: BodySize,
     /// What its rights are.
     pub rights: Rights,
     /// Who asks, where a name was needed and proven.
@@ -105,7 +104,7 @@ impl Rights {
 #[derive(Clone, Debug)]
 pub struct Verdict {
     pub(crate) what: What,
-    pub(crate) lines: Lines,
+    pub(crate) fields: HeaderList,
     pub(crate) close: bool,
     pub(crate) throttled: bool,
 }
@@ -175,7 +174,7 @@ impl Verdict {
     /// [given](crate::Effect::Given), the answer is another verdict: [`answer`](Self::answer) or [`read`](Self::read).
     #[must_use]
     pub fn take() -> Self {
-        Self { what: What::Take, lines: Lines::default(), close: false, throttled: false }
+        Self { what: What::Take, fields: HeaderList::default(), close: false, throttled: false }
     }
 
     /// Before each piece of the answer's body, the hook is [asked when it may go out](crate::Effect::Pace).
@@ -193,11 +192,11 @@ impl Verdict {
     }
 
     fn hook(what: What, headers: Headers) -> Result<Self, Fault> {
-        let Headers { lines, len, chunked, close } = headers;
+        let Headers { fields, len, chunked, close } = headers;
         if len.is_some() && chunked {
             return Err(Fault::Both);
         }
-        Ok(Self { what, lines, close, throttled: false })
+        Ok(Self { what, fields, close, throttled: false })
     }
 }
 
@@ -211,15 +210,11 @@ fn is_final(status: Status) -> Result<(), Fault> {
 /// Header fields of an answer, each checked as it is added.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
-    lines: Lines,
+    fields: HeaderList,
     len: Option<u64>,
     chunked: bool,
     close: bool,
 }
-
-/// Lines that may stand in a head, each with its CRLF.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Lines(Vec<u8>);
 
 impl Headers {
     /// Adds a field. `Content-Length` and `Transfer-Encoding: chunked` say how the body is framed, `Connection: close` that the
@@ -228,7 +223,7 @@ impl Headers {
     /// # Errors
     /// What no head can hold; or a field that belongs to the connection.
     pub fn add(&mut self, name: &str, value: &str) -> Result<(), Fault> {
-        if name.is_empty() || !name.bytes().all(is_tchar) {
+        if !is_field_name(name) {
             return Err(Fault::Name(name.into()));
         }
         let value = value.trim_matches([' ', '\t']);
@@ -262,9 +257,7 @@ impl Headers {
         if ["keep-alive", "te", "trailer", "upgrade"].into_iter().any(is) {
             return Err(Fault::Own(name.into()));
         }
-        for piece in [name, ": ", value, "\r\n"] {
-            self.lines.0.extend_from_slice(piece.as_bytes());
-        }
+        self.fields.push(name, value.as_bytes());
         Ok(())
     }
 }
@@ -273,26 +266,6 @@ impl Headers {
     /// What `Content-Length` says, in bytes.
     pub fn content_length(&self) -> Option<u64> {
         self.len
-    }
-}
-
-impl Lines {
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// True if the server's own field of this name gives way: all do but lists, of which every line counts.
-    pub(crate) fn replaces(&self, name: &str) -> bool {
-        let is_list = LISTS.iter().any(|it| it.eq_ignore_ascii_case(name));
-        !is_list
-            && self.0.split(|&b| b == b'\n').any(|line| {
-                let own = line.split(|&b| b == b':').next().unwrap_or_default();
-                own.eq_ignore_ascii_case(name.as_bytes())
-            })
     }
 }
 
@@ -432,20 +405,20 @@ mod tests {
     fn the_connections_own_fields_are_left_out() {
         let given =
             headers(&[("Date", "x"), ("Connection", "keep-alive"), ("X-A", " b\t")]).unwrap();
-        assert_eq!(given.lines.as_bytes(), b"X-A: b\r\n");
+        assert!(given.fields.iter().eq([("X-A", &b"b"[..])]));
         assert!(!given.close);
         assert!(headers(&[("Connection", "Close")]).unwrap().close);
-        assert!(given.lines.replaces("x-a") && !given.lines.replaces("x"));
-        assert!(!headers(&[("Vary", "A")]).unwrap().lines.replaces("vary"));
+        assert!(given.fields.replaces("x-a") && !given.fields.replaces("x"));
+        assert!(!headers(&[("Vary", "A")]).unwrap().fields.replaces("vary"));
     }
 
     proptest! {
         #[test]
         fn no_line_can_be_added_to_a_head(name in "\\PC{0,6}|[!-~\r\n]{0,4}", value in "[ -~\r\n\0é]{0,8}") {
             if let Ok(headers) = headers(&[(&name, &value)]) {
-                let lines = headers.lines.as_bytes();
-                prop_assert!(lines.is_empty() || lines.ends_with(b"\r\n"));
-                prop_assert!(lines.iter().filter(|&&b| b == b'\n' || b == b'\r').count() <= 2);
+                for (name, value) in headers.fields.iter() {
+                    prop_assert!(is_field_name(name) && is_field_value(value));
+                }
             }
         }
     }

@@ -26,7 +26,8 @@ use self::{
     line::Line,
 };
 use crate::{
-    http1::{Alarms, Answer, Method, Part, Transmit},
+    http::{Method, Part, Transmit},
+    http1::{Alarms, Response},
     step::{Closed, Step, Wait},
     time::{Now, Timer},
 };
@@ -126,7 +127,7 @@ struct Current {
     sent_some: bool,
     /// The current request said `Expect`.
     expected: bool,
-    answer: Option<Box<Answer>>,
+    answer: Option<Box<Response>>,
     /// The upload is stored, and looked at with HEAD.
     stored: Option<Stored>,
 }

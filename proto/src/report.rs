@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     error::PeerError,
-    http1::{Method, Status},
+    http::{Method, Status, Version},
 };
 
 /// A request that is over.
@@ -35,8 +35,8 @@ pub struct Report {
 pub struct Asked {
     /// Path and query, or `*`; of a head that was refused, the second word of its line; empty if it could not be read that far.
     pub target: String,
-    /// Minor version: 0 or 1.
-    pub minor: u8,
+    /// The version of HTTP.
+    pub version: Version,
     /// The `Range` field.
     pub range: Option<String>,
     /// The `Referer` field.

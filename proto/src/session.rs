@@ -10,14 +10,14 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    effect::{Done, Effect, Growth, OpId},
-    error::{FsError, PeerError},
+    effect::{Done, Effect, OpId},
+    error::PeerError,
     exchange::{self, About, Answer, Client, Cx, Ids, Role, Task, Waiting},
-    http1::{
-        self, Event, Exchange, ExchangeId, Live, Method, Part, RequestHead, Status, Target,
-        Transmit,
-    },
+    fs::FsError,
+    http::{Method, Part, RequestHead, RequestTarget, Status, Transmit},
+    http1::{self, BodyWriter, Event, ExchangeId, Responder},
     limits::Limits,
+    live::Growth,
     pacing::Pacing,
     report::{Asked, Report},
     site::Site,
@@ -93,9 +93,9 @@ struct SoFar {
 #[derive(Debug)]
 enum Turn {
     /// Everything.
-    Due(Exchange),
+    Due(Responder),
     /// More of the body.
-    Live(Live),
+    Live(BodyWriter),
     /// Nothing.
     Said,
 }
@@ -390,16 +390,16 @@ impl Session {
 
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
-            Event::Request { head, exchange } => {
-                self.begin(Some(head.method), || asked(&head), exchange, now);
+            Event::Request { head, responder } => {
+                self.begin(Some(head.method), || asked(&head), responder, now);
                 if let Some(active) = &mut self.active {
                     active.about.cross_origin = head.fields.get("origin").is_some();
                 }
                 let role = self.role;
                 self.speak(now, |cx| exchange::start(head, role, cx));
             }
-            Event::Refused { why, line, exchange } => {
-                self.begin(None, || refused(line.unwrap_or_default()), exchange, now);
+            Event::Refused { why, line, responder } => {
+                self.begin(None, || refused(line.unwrap_or_default()), responder, now);
                 self.speak(now, |cx| {
                     exchange::refuse_peer(why, cx);
                     None
@@ -435,7 +435,7 @@ impl Session {
         &mut self,
         method: Option<Method>,
         asked: impl FnOnce() -> Asked,
-        exchange: Exchange,
+        responder: Responder,
         now: Now,
     ) {
         // What is still under way speaks of the old one's roots.
@@ -457,7 +457,7 @@ impl Session {
             ..About::default()
         };
         let so_far = SoFar { began: now.mono, method, status: None, received: 0, why: None, asked };
-        let (id, turn) = (exchange.id(), Turn::Due(exchange));
+        let (id, turn) = (responder.id(), Turn::Due(responder));
         let (task, pacing, idle_since) = (None, None, None);
         self.active = Some(Active { id, turn, task, about, pacing, idle_since, so_far });
     }
@@ -554,11 +554,11 @@ impl Session {
                 wire.take_rest(active.id);
                 turn
             }
-            (Answer::Endless(head), Turn::Due(exchange)) => {
+            (Answer::Endless(head), Turn::Due(responder)) => {
                 active.so_far.status = Some(head.status());
-                Turn::Live(wire.respond_live(exchange, &head, None, false, now))
+                Turn::Live(wire.respond_live(responder, &head, None, false, now))
             }
-            (Answer::Whole(head, body), Turn::Due(exchange)) => {
+            (Answer::Whole(head, body), Turn::Due(responder)) => {
                 active.so_far.status = Some(head.status());
                 self.errors_in_a_row =
                     if head.status().is_error() { self.errors_in_a_row + 1 } else { 0 };
@@ -570,30 +570,30 @@ impl Session {
                 if close || most > 0 && self.errors_in_a_row >= most.saturating_mul(2) {
                     wire.close_after_answer();
                 }
-                wire.respond(exchange, &head, body, now);
+                wire.respond(responder, &head, body, now);
                 Turn::Said
             }
-            (Answer::Last(head, body), Turn::Due(exchange)) => {
+            (Answer::Last(head, body), Turn::Due(responder)) => {
                 active.so_far.status = Some(head.status());
                 wire.close_after_answer();
-                wire.respond(exchange, &head, body, now);
+                wire.respond(responder, &head, body, now);
                 Turn::Said
             }
-            (Answer::Live(head), Turn::Due(exchange)) => {
+            (Answer::Live(head), Turn::Due(responder)) => {
                 active.so_far.status = Some(head.status());
                 self.errors_in_a_row = 0;
                 if close {
                     wire.close_after_answer();
                 }
-                Turn::Live(wire.respond_live(exchange, &head, None, self.site.config.cte, now))
+                Turn::Live(wire.respond_live(responder, &head, None, self.site.config.cte, now))
             }
-            (Answer::Sized(head, len), Turn::Due(exchange)) => {
+            (Answer::Sized(head, len), Turn::Due(responder)) => {
                 active.so_far.status = Some(head.status());
                 self.errors_in_a_row = 0;
                 if close {
                     wire.close_after_answer();
                 }
-                Turn::Live(wire.respond_live(exchange, &head, Some(len), true, now))
+                Turn::Live(wire.respond_live(responder, &head, Some(len), true, now))
             }
             (Answer::Part(part), Turn::Live(live)) => {
                 wire.push(&live, part);
@@ -649,10 +649,10 @@ fn asked(head: &RequestHead) -> Asked {
     let field = |name| head.fields.get(name).map(text);
     Asked {
         target: match &head.target {
-            Target::Path(path) => path.clone(),
-            Target::Asterisk => "*".into(),
+            RequestTarget::Path(path) => path.clone(),
+            RequestTarget::Asterisk => "*".into(),
         },
-        minor: head.minor,
+        version: head.version,
         range: field("range"),
         referer: field("referer"),
         user_agent: field("user-agent"),

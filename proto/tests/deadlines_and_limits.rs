@@ -12,8 +12,9 @@ use bytes::Bytes;
 use httpout_proto::{
     Closed, Config, Done, Effect, FsError, Limits, Now, OpId, PeerError, Session, Site, Step,
     Timer, Wait,
-    effect::{Growth, GrowthState, Meta},
-    http1::Piece,
+    fs::Meta,
+    http::Piece,
+    live::{Growth, GrowthState},
 };
 
 /// A session with its clock, what it sent, and what it wants done and was not answered.

@@ -12,8 +12,9 @@ use bytes::Bytes;
 use httpout_proto::{
     Config, Done, Effect, FsError, Now, OpId, Session, Step, Timer,
     auth::{Rule, Who},
-    effect::{Delivery, Refusal, RelPath},
-    http1::{Method, Piece, Status},
+    effect::{Delivery, Refusal},
+    fs::RelPath,
+    http::{Method, Piece, Status},
 };
 
 /// A session, what it sent, and the consumer behind it.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use httpout_proto::{
     Config, Done, Effect, FsError, Now, OpId, Session, Step, Timer,
     hook::{Headers, Pace, Piece as More, Question, Verdict},
-    http1::{Piece, Status},
+    http::{Piece, Status},
 };
 
 /// A session whose socket takes everything, and what it asked of its hook.

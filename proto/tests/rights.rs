@@ -15,8 +15,9 @@ use bytes::Bytes;
 use httpout_proto::{
     Client, Config, Done, Effect, FsError, Now, OpId, Session, Site, Step,
     auth::{Rule, Users},
-    effect::{RelPath, Verified},
-    http1::Piece,
+    effect::Verified,
+    fs::RelPath,
+    http::Piece,
 };
 use proptest::{option, prelude::*, sample::select};
 

@@ -19,7 +19,7 @@ use std::{
 
 use httpout_proto::{
     Done, Effect, FileId, FsError, Now, OpId, PeerError, Session, Step, Timer, Wait,
-    effect::{self, Meta},
+    fs::{Meta, Place},
     live::{FeedId, Group, ListenerId},
 };
 use rustix::{
@@ -96,7 +96,7 @@ pub struct Connection<T> {
     number: u64,
     /// What the listing that is being sent takes of the memory.
     listed: Option<Taken>,
-    followings: Vec<(OpId, Place)>,
+    followings: Vec<(OpId, Subscription)>,
     /// The live resource that is listened to.
     listening: Option<Listening>,
     /// The live resource that comes in.
@@ -143,7 +143,7 @@ struct Airing {
 
 /// What an effect follows.
 #[derive(Debug)]
-enum Place {
+enum Subscription {
     Feed(FeedId),
     Waiting { key: PathBuf, file: FileId },
 }
@@ -339,9 +339,9 @@ impl<T: Transport> Connection<T> {
             Message::Begun(op, feed, fd, growth) => {
                 let waiting = self.followings.iter_mut().find(|(other, _)| *other == op);
                 if let Some((_, place)) = waiting
-                    && let &mut Place::Waiting { file, .. } = place
+                    && let &mut Subscription::Waiting { file, .. } = place
                 {
-                    *place = Place::Feed(feed);
+                    *place = Subscription::Feed(feed);
                     self.files.push((file, File::Open(OpenFile { fd, content: None })));
                     self.session.handle_done(op, Ok(Done::Following(growth)));
                 }
@@ -474,12 +474,12 @@ impl<T: Transport> Connection<T> {
                 let roots = &self.offer.roots;
                 match self.shared().follow(|| roots.key(&place), follower, wait) {
                     Following::Feed(feed, fd, growth) => {
-                        self.followings.push((op, Place::Feed(feed)));
+                        self.followings.push((op, Subscription::Feed(feed)));
                         self.files.push((file, File::Open(OpenFile { fd, content: None })));
                         self.session.handle_done(op, Ok(Done::Following(growth)));
                     }
                     Following::Waiting(key) => {
-                        self.followings.push((op, Place::Waiting { key, file }));
+                        self.followings.push((op, Subscription::Waiting { key, file }));
                     }
                     Following::Nothing => self.session.handle_done(op, Ok(Done::NotGrowing)),
                 }
@@ -815,7 +815,7 @@ enum Round {
     Over,
 }
 
-impl Place {
+impl Subscription {
     fn leave(&self, shared: &Shared, follower: &Follower) {
         match self {
             Self::Feed(feed) => shared.unfollow(*feed, follower),
@@ -863,7 +863,7 @@ impl File {
 fn open(
     roots: &Roots,
     shared: &Shared,
-    place: &effect::Place,
+    place: &Place,
     (cached, follows): (bool, bool),
 ) -> Option<Result<(OpenFile, Meta), FsError>> {
     match roots.open_file(place, cached) {

@@ -10,9 +10,10 @@ pub use httpout_proto::push::{Credentials, Failure, PushConfig, RangeField, Stor
 pub use httpout_proto::{
     Config, ConfigError, FsError, Limits, Site,
     auth::{Rule, Who},
-    effect::{Delivery, Place, Refusal, RelPath, RootId},
+    effect::{Delivery, Refusal},
     exchange::Client,
-    http1::{Method, Status},
+    fs::{Place, RelPath, RootId},
+    http::{Method, Status},
     live::{BroadcastOptions, Description, LiveOptions, PropertyError},
     site::{Cors, Multirange, Symlinks},
 };

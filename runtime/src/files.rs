@@ -34,7 +34,7 @@ use std::{
 
 use httpout_proto::{
     FsError, Site,
-    effect::{Expect, Meta, Place, RelPath, RootId},
+    fs::{Expect, Meta, Place, RelPath, RootId},
     site::MEMORY,
 };
 use rustix::{

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use httpout_proto::{FsError, effect::Meta};
+use httpout_proto::{FsError, fs::Meta};
 
 use crate::files::OpenFile;
 

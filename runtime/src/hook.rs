@@ -23,10 +23,10 @@
 use std::{env, fmt, net::SocketAddr, path::Path, sync::Arc};
 
 pub use bytes::Bytes;
-use httpout_proto::{Done, FsError, OpId, Site, effect::Place};
+use httpout_proto::{Done, FsError, OpId, Site, fs::Place};
 pub use httpout_proto::{
     hook::{Fault, Headers, Pace, Piece, Question, Rights, Verdict},
-    http1::{Fields, Incoming, Method, Status},
+    http::{BodySize, HeaderList, Method, Status},
 };
 
 use crate::{

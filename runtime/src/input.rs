@@ -13,9 +13,9 @@ use std::{
 
 use httpout_proto::{
     ConfigError, Site,
-    effect::RelPath,
-    exchange::media,
+    fs::RelPath,
     live::{Description, LiveOptions, framing::Format},
+    semantics::media,
 };
 
 #[cfg(feature = "push")]

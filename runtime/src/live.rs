@@ -14,7 +14,7 @@ use std::{
 use event_listener::Event;
 use httpout_proto::{
     Done,
-    effect::RelPath,
+    fs::RelPath,
     live::{
         Broadcast, BroadcastOptions, Description, Group, ListenerId, LiveOptions, News, Text,
         framing::Audio,

@@ -7,9 +7,9 @@ use std::{
 
 use httpout_proto::{
     Done, FileId, FsError, OpId,
-    effect::{Growth, Meta},
     exchange::listing::Entry,
-    live::FeedId,
+    fs::Meta,
+    live::{FeedId, Growth},
 };
 use rustix::fd::OwnedFd;
 

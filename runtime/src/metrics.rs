@@ -14,7 +14,7 @@ use std::{
 
 use httpout_proto::{
     Report,
-    http1::{Method, Status},
+    http::{Method, Status},
 };
 
 pub use self::statistics::Statistics;

@@ -4,7 +4,7 @@ use std::{cell::RefCell, io, sync::Arc};
 
 use httpout_proto::{
     FileId,
-    http1::{Piece, Transmit},
+    http::{Piece, Transmit},
 };
 use rustix::{
     fd::{BorrowedFd, OwnedFd},

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use httpout_proto::{
     FsError,
-    effect::RelPath,
+    fs::RelPath,
     live::{Description, Group, LiveOptions, PropertyError},
 };
 

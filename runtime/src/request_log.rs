@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use httpout_proto::{Asked, Report, http1::Method};
+use httpout_proto::{Asked, Report, http::Method};
 
 pub use self::{line::Format, reqlog::ReqLog};
 use self::{

@@ -17,8 +17,8 @@ use futures_lite::future;
 use httpout_proto::{
     Client, Config, ConfigError, Done, Hub, OpId, Session, Site,
     auth::gate::Peer,
-    effect::{Growth, Verified},
-    live::{FeedId, LiveOptions},
+    effect::Verified,
+    live::{FeedId, Growth, LiveOptions},
 };
 use rustix::fd::OwnedFd;
 

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use httpout_proto::{
     ConfigError, Done, FsError, OpId,
     effect::{Delivery, Refusal},
-    http1::Status,
+    http::Status,
 };
 
 pub use self::uploads::{Broken, IncomingUpload, Uploads};

@@ -8,8 +8,10 @@ use std::{
 
 use httpout_proto::{
     Done, Effect, FileId, FsError, OpId,
-    effect::{Growth, GrowthState, Meta, Refusal, Verified},
-    http1::Status,
+    effect::{Refusal, Verified},
+    fs::Meta,
+    http::Status,
+    live::{Growth, GrowthState},
 };
 
 use super::{
@@ -266,9 +268,7 @@ impl Ledger {
                 | Asked::Give
                 | Asked::Given,
                 Ok(_),
-            ) => {
-                self.succeed(op, &asked, value)
-            }
+            ) => self.succeed(op, &asked, value),
             (_, result) => result,
         };
         match (&asked, &result) {
@@ -405,11 +405,7 @@ impl Ledger {
         let harmless = |asked: &Asked| {
             matches!(
                 asked,
-                Asked::Stat
-                    | Asked::Remove
-                    | Asked::MediaType
-                    | Asked::Lookup(_)
-                    | Asked::Given
+                Asked::Stat | Asked::Remove | Asked::MediaType | Asked::Lookup(_) | Asked::Given
             )
         };
         assert!(self.pending.iter().all(|(_, asked)| harmless(asked)), "under way: {self:?}");

@@ -7,8 +7,9 @@ use std::{
 
 use httpout_proto::{
     Done,
-    effect::{RelPath, Verified},
+    effect::Verified,
     exchange::listing::{Entry, Kind},
+    fs::RelPath,
 };
 
 /// A question.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use httpout_proto::{Closed, Now, Session, Site, Step, Wait, http1::Piece};
+use httpout_proto::{Closed, Now, Session, Site, Step, Wait, http::Piece};
 
 use super::{ledger::Ledger, op::Op, requests::Requests, responses::Responses};
 

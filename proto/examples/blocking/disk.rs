@@ -15,8 +15,7 @@ use std::{
 
 use httpout_proto::{
     Done, FsError,
-    effect::{Expect, Meta, Patch, Place},
-    exchange::target::PART_PREFIX,
+    fs::{Expect, Meta, PART_PREFIX, Patch, Place},
 };
 
 /// The directories of a site.

@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::Sender},
 };
 
-use httpout_proto::{Hub, OpId, effect::Growth, live::FeedId};
+use httpout_proto::{
+    Hub, OpId,
+    live::{FeedId, Growth},
+};
 
 use crate::Mail;
 

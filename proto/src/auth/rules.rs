@@ -7,7 +7,7 @@ use super::{
     ini::{self, Key, Section},
     nearest::nearest,
 };
-use crate::{effect::RelPath, exchange::target::is_reserved_name};
+use crate::fs::RelPath;
 
 /// Stands for everybody, those without a name too.
 const ALL: &str = "$ALL";
@@ -175,7 +175,7 @@ fn read_name(key: &Key<'_>) -> Result<Option<RelPath>, Fault> {
         problem: format!("{} is no path of a URL", key.value),
         help: "write one or several names with / between them",
     })?;
-    if name.as_str().split('/').any(is_reserved_name) {
+    if name.is_reserved() {
         let problem = format!("{} is a name that the server keeps for itself", key.value);
         return Err(Fault { line: key.line, problem, help: "give it another name" });
     }

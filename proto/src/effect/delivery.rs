@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::RelPath;
 use crate::{
-    exchange::{Client, target},
-    http1::{Method, Status},
+    exchange::Client,
+    fs::RelPath,
+    http::{Method, Status},
+    semantics::target,
 };
 
 /// What is known of an upload before its first byte.

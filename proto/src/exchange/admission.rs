@@ -6,15 +6,15 @@ use std::{sync::Arc, time::Instant};
 use super::{
     Cx, Task,
     answer::{Request, begin, begin_asked, fs_status},
-    basic::{self, Basic},
     hooked::Hooked,
     refusal::Refusal,
 };
+use crate::semantics::basic::{self, Basic};
 use crate::{
     auth::Verdict,
-    effect::{Done, Effect, OpId, Place, Verified},
-    error::FsError,
-    http1::Method,
+    effect::{Done, Effect, OpId, Verified},
+    fs::{FsError, Place},
+    http::Method,
     site::Resolved,
 };
 

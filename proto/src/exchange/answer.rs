@@ -4,7 +4,6 @@ use super::{
     Cx, Role, Task,
     admission::Admission,
     cast::{self, Cast},
-    conditional::Validators,
     delete::Delete,
     deliver::Deliver,
     get::Get,
@@ -15,13 +14,16 @@ use super::{
     metadata::{self, Metadata},
     origin,
     own::{self, Admin},
-    target::{self, Target},
     upload::Upload,
 };
+use crate::semantics::{
+    conditional::Validators,
+    target::{self, Target},
+};
 use crate::{
-    effect::Place,
-    error::{FsError, PeerError},
-    http1::{self, Method, Part, RequestHead, ResponseHead, Status},
+    error::PeerError,
+    fs::{FsError, Place},
+    http::{Method, Part, RequestHead, RequestTarget, ResponseHead, Status},
     live::Text,
     site::{Action, Resolved, Site, cors},
 };
@@ -75,11 +77,11 @@ pub(super) fn action(method: Method) -> Action {
 /// Begins to answer a request; `None` if nothing remains to be done.
 pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Option<Task> {
     let path = match &head.target {
-        http1::Target::Asterisk => {
+        RequestTarget::Asterisk => {
             options(&head, cx);
             return None;
         }
-        http1::Target::Path(path) => path,
+        RequestTarget::Path(path) => path,
     };
     let target = match target::decode(path) {
         Ok(target) => target,
@@ -319,8 +321,8 @@ const SOURCES: &str = "GET, HEAD, PUT, POST, SOURCE, OPTIONS";
 /// OPTIONS, and the preflight of a page of another origin. Never needs a password: a browser sends none with it.
 fn options(request: &RequestHead, cx: &mut Cx<'_>) {
     let path = match &request.target {
-        http1::Target::Asterisk => None,
-        http1::Target::Path(path) => target::decode(path).ok(),
+        RequestTarget::Asterisk => None,
+        RequestTarget::Path(path) => target::decode(path).ok(),
     };
     let writable = path.map_or_else(
         || cx.site.mounts.take_uploads(),

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use super::{
     Answer, Cx, Task,
     answer::{self, Request, head, refuse_last},
-    decoder, media,
+    decoder,
 };
+use crate::semantics::media;
 use crate::{
     effect::{Done, Effect, OpId},
-    error::FsError,
-    http1::{Fields, Incoming, Method, RequestHead, Status},
+    fs::FsError,
+    http::{BodySize, HeaderList, Method, RequestHead, Status},
     live::{Description, Feed, FeedStep, framing::Format},
 };
 
@@ -50,15 +51,15 @@ enum State {
 /// True for the request of a source client: SOURCE, or PUT without any length; or such a request with an
 /// empty body, by which libshout finds out whether it may send.
 pub(super) fn is_source(head: &RequestHead) -> bool {
-    let is_bare = matches!(head.body, Incoming::None | Incoming::Length(0));
+    let is_bare = matches!(head.body, BodySize::Empty | BodySize::Known(0));
     head.method == Method::Source || head.method == Method::Put && is_bare
 }
 
 impl Cast {
     pub(super) fn start(request: &Request, cx: &mut Cx<'_>) -> Option<Task> {
         let Request { head, target, .. } = request;
-        let is_probe = head.body == Incoming::Length(0);
-        if head.body != Incoming::None && !is_probe {
+        let is_probe = head.body == BodySize::Known(0);
+        if head.body != BodySize::Empty && !is_probe {
             refuse_last(cx, Status::BAD_REQUEST, "a source's stream ends with its connection");
             return None;
         }
@@ -203,7 +204,7 @@ impl Cast {
 }
 
 /// What a source client says of its stream.
-fn description(fields: &Fields, path: &str) -> Description {
+fn description(fields: &HeaderList, path: &str) -> Description {
     let media_type = fields
         .get("content-type")
         .filter(|value| media::is_media_type(value) && !media::is_generic(value))

@@ -5,8 +5,12 @@ use std::{collections::VecDeque, fmt, io::Write as _};
 use bytes::{Buf as _, Bytes};
 use flate2::{Decompress, FlushDecompress, Status as Progress, write::MultiGzDecoder};
 
-use super::{Cx, answer::error_head, answer::say, coding::Coding};
-use crate::http1::{Fields, Status};
+use super::{
+    Cx,
+    answer::{error_head, say},
+};
+use crate::http::{HeaderList, Status};
+use crate::semantics::coding::Coding;
 
 /// Decoded bytes that are made at one go: the rest waits, coded, until these are written.
 const STEP: u64 = 256 << 10;
@@ -25,7 +29,7 @@ pub(super) const NONE_ACCEPTED: &str = "identity";
 ///
 /// # Errors
 /// It is another than [`ACCEPTED`], or there are several.
-pub(super) fn content_coding(fields: &Fields) -> Result<Option<Coding>, ()> {
+pub(super) fn content_coding(fields: &HeaderList) -> Result<Option<Coding>, ()> {
     let mut codings =
         fields.list("content-encoding").filter(|name| !name.eq_ignore_ascii_case(b"identity"));
     match (codings.next(), codings.next()) {

@@ -3,12 +3,12 @@
 use super::{
     Answer, Cx,
     answer::{fs_status, head, refuse, refuse_last},
-    conditional::{self, Validators, Verdict},
 };
+use crate::semantics::conditional::{self, Validators, Verdict};
 use crate::{
-    effect::{Done, Effect, Expect, OpId, Place},
-    error::FsError,
-    http1::{Incoming, RequestHead, Status},
+    effect::{Done, Effect, OpId},
+    fs::{Expect, FsError, Place},
+    http::{BodySize, RequestHead, Status},
 };
 
 /// Waits for the request's body to end (some encoders send an empty chunked one), looks if there are conditions, and
@@ -44,8 +44,8 @@ impl Delete {
     ) -> Self {
         let mut delete = Self { request, place, directory, dropped: 0, state: State::Receiving };
         match delete.request.body {
-            Incoming::None => delete.on_end(cx),
-            Incoming::Length(_) | Incoming::Chunked => {
+            BodySize::Empty => delete.on_end(cx),
+            BodySize::Known(_) | BodySize::Unknown => {
                 cx.answer(Answer::Grant(most(cx) + 1));
             }
         }

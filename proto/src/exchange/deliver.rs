@@ -8,18 +8,21 @@ use bytes::Bytes;
 use super::{
     Answer, Cx, Task,
     answer::{error_head, head, refuse, refuse_last, refuse_stopping, say},
-    byteranges,
-    conditional::{self, Verdict},
     decoder::{self, Decoder},
     hooked::{Hooked, too_late},
+    upload::{refuse_upload, weight},
+};
+use crate::semantics::{
+    byteranges,
+    conditional::{self, Verdict},
     media,
     target::Target,
-    upload::{refuse_upload, weight},
 };
 use crate::{
     effect::{Delivery, Done, Effect, OpId, Refusal},
-    error::{FsError, PeerError},
-    http1::{Incoming, Method, RequestHead, Status},
+    error::PeerError,
+    fs::FsError,
+    http::{BodySize, Method, RequestHead, Status},
     time::Timer,
 };
 
@@ -70,13 +73,13 @@ impl Deliver {
     /// `None` if it was refused.
     pub(super) fn start(request: &RequestHead, target: &Target, cx: &mut Cx<'_>) -> Option<Task> {
         let len = match request.body {
-            Incoming::None => {
+            BodySize::Empty => {
                 // Who sends no length may yet send a body, which must not be read as requests.
                 refuse_last(cx, Status::LENGTH_REQUIRED, &PeerError::LengthRequired.to_string());
                 return None;
             }
-            Incoming::Length(len) => Some(len),
-            Incoming::Chunked => None,
+            BodySize::Known(len) => Some(len),
+            BodySize::Unknown => None,
         };
         let fields = &request.fields;
         let Ok(coding) = decoder::content_coding(fields) else {
@@ -150,19 +153,19 @@ impl Deliver {
             pending: Vec::new(),
             pending_len: 0,
             received: 0,
-            body_is_whole: ended || request.body == Incoming::None,
+            body_is_whole: ended || request.body == BodySize::Empty,
         };
         match (request.body, cx.site.config.limits.upload) {
-            (Incoming::Length(len), Some(most)) if len > most => {
+            (BodySize::Known(len), Some(most)) if len > most => {
                 deliver.state = State::Over;
                 refuse(cx, Status::CONTENT_TOO_LARGE, &too_large(most));
             }
             // Who sends no length may yet send a body, which must not be read as requests.
-            (Incoming::None, _) if request.method == Method::Put || request.expect_continue => {
+            (BodySize::Empty, _) if request.method == Method::Put || request.expect_continue => {
                 deliver.state = State::Over;
                 refuse_last(cx, Status::LENGTH_REQUIRED, &PeerError::LengthRequired.to_string());
             }
-            (Incoming::None | Incoming::Length(_) | Incoming::Chunked, _) => deliver.go_on(cx),
+            (BodySize::Empty | BodySize::Known(_) | BodySize::Unknown, _) => deliver.go_on(cx),
         }
         Task::Deliver(Box::new(deliver))
     }

@@ -9,6 +9,8 @@ use self::plan::Plan;
 use super::{
     Answer, Cx, Waiting,
     answer::{NOT_LISTED, fs_status, head, redirect, refuse, refuse_stopping},
+};
+use crate::semantics::{
     coding::Coding,
     conditional::{self, Validators, Verdict},
     media,
@@ -16,9 +18,10 @@ use super::{
     target::Target,
 };
 use crate::{
-    effect::{Done, Effect, FileId, Growth, GrowthState, Meta, OpId, Place},
-    error::FsError,
-    http1::{Method, Part, RequestHead, Status},
+    effect::{Done, Effect, OpId},
+    fs::{FileId, FsError, Meta, Place},
+    http::{Method, Part, RequestHead, Status},
+    live::{Growth, GrowthState},
 };
 
 /// ```text

@@ -11,10 +11,10 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    effect::{Done, Effect, OpId, Place},
-    error::FsError,
+    effect::{Done, Effect, OpId},
+    fs::{FsError, Place},
     hook::{Piece, Question, Rights, Verdict, What},
-    http1::{Method, Part, ResponseHead, Status},
+    http::{Method, Part, ResponseHead, Status},
     time::Timer,
 };
 
@@ -180,8 +180,8 @@ impl Hooked {
     }
 
     fn obey(&mut self, verdict: Verdict, cx: &mut Cx<'_>) -> Option<Task> {
-        let Verdict { what, lines, close, throttled } = verdict;
-        cx.about.lines = Some(lines).filter(|lines| !lines.is_empty());
+        let Verdict { what, fields, close, throttled } = verdict;
+        cx.about.fields = Some(fields).filter(|fields| !fields.is_empty());
         cx.about.close = close;
         cx.about.throttled = throttled;
         let (is_head, reads) = self.request.as_ref().map_or((false, false), |request| {

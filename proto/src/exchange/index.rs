@@ -4,13 +4,13 @@ use super::{
     Cx, Task,
     answer::{directory, fs_status, refuse},
     get::Get,
-    target::Target,
 };
+use crate::semantics::target::Target;
 use crate::{
     auth::Verdict,
-    effect::{Done, Effect, OpId, Place, RelPath},
-    error::FsError,
-    http1::{RequestHead, Status},
+    effect::{Done, Effect, OpId},
+    fs::{FsError, Place, RelPath},
+    http::{RequestHead, Status},
     site::Action,
 };
 

@@ -5,16 +5,18 @@ use std::path::Path;
 use super::{
     Answer, Cx,
     answer::{error_head, fs_status, head, refuse, say},
-    coding::{self, Coding},
     listing::{CONTENT_SECURITY_POLICY, Entry, Filter, Format, Listing, Order},
     squeezer::Squeezer,
+};
+use crate::semantics::{
+    coding::{self, Coding},
     target::Target,
 };
 use crate::{
     auth::Verdict,
-    effect::{Done, Effect, OpId, Place},
-    error::FsError,
-    http1::{Method, Part, RequestHead, Status},
+    effect::{Done, Effect, OpId},
+    fs::{FsError, Place},
+    http::{Method, Part, RequestHead, Status},
     site::Action,
 };
 

@@ -8,14 +8,16 @@ use std::{
 use super::{
     Answer, Cx, Task, Waiting,
     answer::{Request, begin_stored, head, refuse},
-    icy::{self, Icy},
-    media,
 };
 use crate::{
     effect::{Done, Effect, OpId},
-    error::FsError,
-    http1::{Method, Part, ResponseHead, Status},
+    fs::FsError,
+    http::{Method, Part, ResponseHead, Status},
     live::{Description, News},
+};
+use crate::{
+    live::icy::{self, Icy},
+    semantics::media,
 };
 
 /// How long a head is held back for what the first packets tell.
@@ -146,7 +148,7 @@ impl Listen {
             )
             .field("Accept-Ranges", "none");
         if cx.site.config.ice {
-            head.add_lines(&description.lines());
+            head.fields.extend(&description.header_fields());
         }
         if self.icy.is_some() {
             head.add("icy-metaint", icy::INTERVAL.to_string());

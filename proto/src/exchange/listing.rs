@@ -10,8 +10,8 @@ use std::{path::Path, time::SystemTime, vec};
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 
-use super::coding;
-use crate::{effect::RelPath, http1::Fields};
+use crate::semantics::coding;
+use crate::{fs::RelPath, http::HeaderList};
 
 pub(crate) use html::CONTENT_SECURITY_POLICY;
 
@@ -151,7 +151,7 @@ pub(crate) enum Format {
 
 impl Format {
     /// What the client likes better by its `Accept` (RFC 9110 §12.5.1); HTML of two it likes as much.
-    pub(crate) fn negotiate(fields: &Fields) -> Self {
+    pub(crate) fn negotiate(fields: &HeaderList) -> Self {
         let (html, json) = (weight(fields, b"text/html"), weight(fields, b"application/json"));
         if json > html { Self::Json } else { Self::Html }
     }
@@ -165,7 +165,7 @@ impl Format {
 }
 
 /// How much the client likes a media type, in thousandths: by the most specific range that fits.
-fn weight(fields: &Fields, media_type: &[u8]) -> u16 {
+fn weight(fields: &HeaderList, media_type: &[u8]) -> u16 {
     let mut best = (0, 0);
     for member in fields.list("accept") {
         let mut parts = member.split(|&b| b == b';').map(<[u8]>::trim_ascii);

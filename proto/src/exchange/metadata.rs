@@ -8,12 +8,12 @@ use super::{
     Answer, Cx, Task,
     admission::Admission,
     answer::{Request, begin, head, refuse, refuse_last, refuses_write, resolve_write},
-    target::Target,
 };
+use crate::semantics::target::Target;
 use crate::{
-    effect::{Done, Effect, OpId, RelPath},
-    error::FsError,
-    http1::{Incoming, Method, Part, RequestHead, Status},
+    effect::{Done, Effect, OpId},
+    fs::{FsError, RelPath},
+    http::{BodySize, Method, Part, RequestHead, Status},
     live::Text,
     site::Resolved,
 };
@@ -52,7 +52,7 @@ pub(super) fn is_metadata(head: &RequestHead, target: &Target) -> bool {
 impl Metadata {
     pub(super) fn start(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Task> {
         let form = target.query.unwrap_or_default().into_bytes();
-        if head.method == Method::Get || head.body == Incoming::None {
+        if head.method == Method::Get || head.body == BodySize::Empty {
             return read(head, &form, cx);
         }
         cx.answer(Answer::Grant(MOST as u64 + 1));

@@ -1,18 +1,8 @@
 //! One request, one answer: targets, conditions, ranges, media types, uploads. Knows no bytes on a wire: what an
 //! exchange wants said goes out as an answer, what it wants done as an [`Effect`].
 
-pub mod basic;
-pub mod byteranges;
 pub mod clock;
-pub mod coding;
-pub mod conditional;
-pub mod content_range;
-pub mod icy;
 pub mod listing;
-pub mod media;
-pub mod patch;
-pub mod range;
-pub mod target;
 
 mod admission;
 mod answer;
@@ -39,10 +29,11 @@ use bytes::Bytes;
 pub(crate) use answer::{Answer, refuse_peer, start};
 
 use crate::{
-    effect::{Done, Effect, FileId, Growth, OpId},
-    error::FsError,
-    hook::Lines,
-    http1::{ResponseHead, Status},
+    effect::{Done, Effect, OpId},
+    fs::{FileId, FsError},
+    http::{HeaderList, ResponseHead, Status},
+    live::Growth,
+    semantics::media,
     site::{Cors, Site, cors},
     time::{Now, Timer},
 };
@@ -98,7 +89,7 @@ pub(crate) struct About {
     /// Its body is broken, or a hook takes it and does not have all of it.
     pub(crate) unfinished: bool,
     /// Fields that the hook adds to its answer.
-    pub(crate) lines: Option<Lines>,
+    pub(crate) fields: Option<HeaderList>,
     /// The hook wants the connection to close.
     pub(crate) close: bool,
     /// The hook says when the answer's body goes out.
@@ -166,27 +157,30 @@ impl Cx<'_> {
         head.add("X-Content-Type-Options", "nosniff");
         self.control_caches(head);
         // A listing is the server's own page, and has a policy of its own.
-        let is_uploaded = self.about.uploadable && head.get("content-security-policy").is_none();
+        let is_uploaded =
+            self.about.uploadable && head.fields.get("content-security-policy").is_none();
         if config.sutc {
             head.add("Server-UTC", clock::milliseconds(self.now.wall).to_string());
         }
         if config.cors == Cors::Auto {
             // Without it, a cache would give the answer to one request to another that has an Origin.
-            head.add_member("Vary", "Origin");
+            head.fields.push_member("Vary", "Origin");
         }
         if config.cors.applies(self.about.cross_origin) {
-            head.add_lines(cors::LINES);
+            for (name, value) in cors::FIELDS {
+                head.add(name, value);
+            }
         }
         if !config.hdrs.is_empty() {
-            head.retain(|name| !self.site.headers.replaces(name));
-            head.add_lines(self.site.headers.lines());
+            head.fields.retain(|name| !self.site.headers.replaces(name));
+            head.fields.extend(&self.site.headers);
         }
-        if let Some(lines) = &self.about.lines {
-            head.retain(|name| !lines.replaces(name));
-            head.add_lines(lines.as_bytes());
+        if let Some(fields) = &self.about.fields {
+            head.fields.retain(|name| !fields.replaces(name));
+            head.fields.extend(fields);
         }
         // An uploaded page must not act with the rights of its visitors.
-        if is_uploaded && head.get("content-type").is_some_and(media::is_document) {
+        if is_uploaded && head.fields.get("content-type").is_some_and(media::is_document) {
             head.add("Content-Security-Policy", "sandbox");
         }
     }
@@ -194,10 +188,10 @@ impl Cx<'_> {
     /// Adds the operator's `Cache-Control`. A response that must not be stored at all keeps its own.
     fn control_caches(&self, head: &mut ResponseHead) {
         let Some(directives) = &self.site.config.cache_control else { return };
-        if head.get("cache-control") == Some(b"no-store") {
+        if head.fields.get("cache-control") == Some(b"no-store") {
             return;
         }
-        head.retain(|name| !name.eq_ignore_ascii_case("cache-control"));
+        head.fields.retain(|name| !name.eq_ignore_ascii_case("cache-control"));
         if !self.site.config.sends_validators() {
             return;
         }

@@ -8,7 +8,7 @@
 
 use super::Cx;
 use crate::{
-    http1::{Fields, Method, RequestHead},
+    http::{HeaderList, Method, RequestHead},
     site::{Action, Cors},
 };
 
@@ -32,7 +32,7 @@ pub(super) fn refusal(request: &RequestHead, action: Action, cx: &Cx<'_>) -> Opt
 }
 
 /// True if a preflight of this origin may be told that there are methods to write.
-pub(super) fn may_be_granted(fields: &Fields, cx: &Cx<'_>) -> bool {
+pub(super) fn may_be_granted(fields: &HeaderList, cx: &Cx<'_>) -> bool {
     !guards(cx) || !is_foreign(fields, cx.about.client.tls)
 }
 
@@ -42,7 +42,7 @@ fn guards(cx: &Cx<'_>) -> bool {
 }
 
 /// True if a page of another origin makes the request.
-fn is_foreign(fields: &Fields, tls: bool) -> bool {
+fn is_foreign(fields: &HeaderList, tls: bool) -> bool {
     let mut sites = fields.all("sec-fetch-site").peekable();
     if sites.peek().is_some() {
         return sites.any(|site| !matches!(site, b"same-origin" | b"none"));
@@ -94,7 +94,7 @@ fn has_no_preflight(request: &RequestHead) -> bool {
 }
 
 /// True for a CORS request of a page to a server that knows nobody: the page gains nothing by its visitor.
-fn is_plain_cors(fields: &Fields, cx: &Cx<'_>) -> bool {
+fn is_plain_cors(fields: &HeaderList, cx: &Cx<'_>) -> bool {
     let config = &cx.site.config;
     let knows_nobody =
         !cx.site.mounts.has_rules() && !config.hook && cx.about.client.user.is_none();

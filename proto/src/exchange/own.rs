@@ -4,12 +4,12 @@ use super::{
     Answer, Cx,
     answer::{head, refuse, say},
     clock,
-    target::Target,
 };
+use crate::semantics::target::Target;
 use crate::{
     effect::{Done, Effect, OpId},
-    error::FsError,
-    http1::{Method, Part, RequestHead, Status},
+    fs::FsError,
+    http::{Method, Part, RequestHead, Status},
 };
 
 /// The clock's path.

@@ -6,7 +6,7 @@ use super::{
     Cx,
     answer::{error_head, refuse, say},
 };
-use crate::{hook::Rights, http1::Status};
+use crate::{hook::Rights, http::Status};
 
 /// Why a request may not, as its peer is told.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use flate2::{
     write::{GzEncoder, ZlibEncoder},
 };
 
-use super::coding::Coding;
+use crate::semantics::coding::Coding;
 
 /// A compressor, in whichever coding. The fast level: it runs where other connections wait.
 pub(super) enum Squeezer {

@@ -6,19 +6,21 @@ use bytes::Bytes;
 use super::{
     Answer, Cx,
     answer::{described, error_head, fs_status, head, refuse, refuse_last, say},
+    decoder::{self, Decoder},
+};
+use crate::semantics::{
     byteranges,
     conditional::{self, Validators, Verdict},
-    content_range,
-    decoder::{self, Decoder},
-    media,
+    content_range, media,
     patch::{self, Parser},
     range::{RangeSpec, Ranges},
     target::{self, Target},
 };
 use crate::{
-    effect::{Done, Effect, Expect, FileId, Meta, OpId, Patch, Place, RelPath},
-    error::{FsError, PeerError},
-    http1::{Incoming, Method, RequestHead, Status},
+    effect::{Done, Effect, OpId},
+    error::PeerError,
+    fs::{Expect, FileId, FsError, Meta, Patch, Place, RelPath},
+    http::{BodySize, Method, RequestHead, Status},
 };
 
 /// ```text
@@ -103,13 +105,13 @@ impl Upload {
         cx: &mut Cx<'_>,
     ) -> Option<Self> {
         let announced = match request.body {
-            Incoming::None => {
+            BodySize::Empty => {
                 // Who sends no length may yet send a body, which must not be read as requests.
                 refuse_last(cx, Status::LENGTH_REQUIRED, &PeerError::LengthRequired.to_string());
                 return None;
             }
-            Incoming::Length(len) => Some(len),
-            Incoming::Chunked => None,
+            BodySize::Known(len) => Some(len),
+            BodySize::Unknown => None,
         };
         let Ok(coding) = decoder::content_coding(&request.fields) else {
             decoder::refuse_coding(decoder::ACCEPTED, cx);

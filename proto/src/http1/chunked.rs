@@ -2,7 +2,8 @@
 
 use bytes::{Buf, Bytes};
 
-use super::head::{check_trailers, is_tchar};
+use super::head::check_trailers;
+use crate::http::is_tchar;
 use crate::{error::PeerError, limits::Limits};
 
 /// Takes a chunked body apart.

@@ -10,15 +10,13 @@ use bytes::Bytes;
 
 pub(crate) use self::deadlines::Alarms;
 use super::{
-    answer::{Answer, AnswerReader},
-    message::{Method, Part},
-    queue::{Queue, Transmit},
     reader::Body,
-    request::{Outgoing, Request},
-    writer::Framing,
+    response::{Response, ResponseReader},
+    writer::{self, Framing},
 };
 use crate::{
     error::PeerError,
+    http::{BodySize, Method, Part, Queue, RequestBuilder, Transmit},
     limits::Limits,
     step::{Closed, Step, Wait},
     time::{Now, Timer},
@@ -36,7 +34,7 @@ pub enum ClientEvent {
         asked: bool,
     },
     /// The head of the final answer. It may come before the request is sent: an error then ends the sending, a success does not.
-    Answer(Box<Answer>),
+    Response(Box<Response>),
     /// A piece of the answer's body: a slice of what was received.
     Data(Bytes),
     /// The answer is whole, or as much of it was read as will be, and the request will be sent no further. The connection is
@@ -100,7 +98,7 @@ enum Reading {
     /// No answer is due.
     Resting,
     /// An answer is due, or inside its head.
-    Head(AnswerReader),
+    Head(ResponseReader),
     /// Inside its body.
     Body(Body),
     /// It is whole; what comes behind it is dropped.
@@ -271,7 +269,7 @@ impl Client {
     // ---- commands; those that do not fit the state are ignored ----
 
     /// Makes a request, if the connection [is ready](Self::is_ready): false if it is not.
-    pub fn request(&mut self, request: &Request, body: Outgoing) -> bool {
+    pub fn request(&mut self, request: &RequestBuilder, body: BodySize) -> bool {
         if !self.is_ready() {
             return false;
         }
@@ -279,17 +277,17 @@ impl Client {
         self.head = request.method == Method::Head;
         (self.interim, self.heard, self.received) = (0, false, 0);
         // A body of no bytes needs no permission.
-        let expect = request.expect && !matches!(body, Outgoing::None | Outgoing::Length(0));
+        let expect = request.expect && !matches!(body, BodySize::Empty | BodySize::Known(0));
         self.queue.bytes(head(request, body, expect));
         self.writing = match body {
-            Outgoing::None | Outgoing::Length(0) => Writing::Flushing,
-            Outgoing::Length(len) => Writing::Live(Framing::Length(len)),
-            Outgoing::Chunked => Writing::Live(Framing::Chunked),
+            BodySize::Empty | BodySize::Known(0) => Writing::Flushing,
+            BodySize::Known(len) => Writing::Live(Framing::Length(len)),
+            BodySize::Unknown => Writing::Live(Framing::Chunked),
         };
         if let (true, Writing::Live(framing)) = (expect, self.writing) {
             self.writing = Writing::Expecting(framing);
         }
-        self.reading = Reading::Head(AnswerReader::default());
+        self.reading = Reading::Head(ResponseReader::default());
         self.alarms.stop(Timer::Idle);
         true
     }
@@ -367,14 +365,17 @@ impl Client {
 }
 
 /// The head of a request, together with its framing fields.
-fn head(request: &Request, body: Outgoing, expect: bool) -> Vec<u8> {
-    let mut out = Vec::with_capacity(request.lines.len() + 100);
-    out.extend_from_slice(&request.lines);
+fn head(request: &RequestBuilder, body: BodySize, expect: bool) -> Vec<u8> {
+    let RequestBuilder { method, target, authority, fields, .. } = request;
+    let len = target.len() + authority.len() + writer::size(fields);
+    let mut out = Vec::with_capacity(len + 160);
     // Writing to a Vec cannot fail.
+    let _ = write!(out, "{method} {target} HTTP/1.1\r\nHost: {authority}\r\n");
+    writer::fields(&mut out, fields);
     let _ = match body {
-        Outgoing::None => Ok(()),
-        Outgoing::Length(len) => write!(out, "Content-Length: {len}\r\n"),
-        Outgoing::Chunked => write!(out, "Transfer-Encoding: chunked\r\n"),
+        BodySize::Empty => Ok(()),
+        BodySize::Known(len) => write!(out, "Content-Length: {len}\r\n"),
+        BodySize::Unknown => write!(out, "Transfer-Encoding: chunked\r\n"),
     };
     if expect {
         out.extend_from_slice(b"Expect: 100-continue\r\n");

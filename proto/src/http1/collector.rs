@@ -23,7 +23,7 @@ pub(crate) trait Kind {
     fn check_start(line: &[u8]) -> Result<(), PeerError>;
 
     /// Parses a whole head.
-    fn parse(bytes: Bytes, scan: Scan, limits: &Limits) -> Result<Self::Head, PeerError>;
+    fn parse(bytes: &[u8], scan: Scan, limits: &Limits) -> Result<Self::Head, PeerError>;
 }
 
 /// Collects one head. Holds no buffer while nothing of the head has come.
@@ -68,11 +68,10 @@ impl<K: Kind> Collector<K> {
                 return Ok(None);
             };
             data.advance(end - before);
-            let mut bytes = std::mem::take(&mut partial.bytes);
-            bytes.truncate(end);
-            let scan = partial.scan;
-            self.partial = None;
-            return self.parse(bytes.into(), scan, limits);
+            let Some(Partial { bytes, scan }) = self.partial.take().map(|partial| *partial) else {
+                return Ok(None);
+            };
+            return self.parse(&bytes[..end], scan, limits);
         }
         let mut scan = Scan::default();
         let end = scan.run::<K>(data, limits).inspect_err(|_| {
@@ -85,21 +84,18 @@ impl<K: Kind> Collector<K> {
             }
             return Ok(None);
         };
-        // A copy, so that a small head does not keep a large read buffer alive.
-        let bytes = Bytes::copy_from_slice(&data[..end]);
-        data.advance(end);
-        self.parse(bytes, scan, limits)
+        let bytes = data.split_to(end);
+        self.parse(&bytes, scan, limits)
     }
 
     fn parse(
         &mut self,
-        bytes: Bytes,
+        bytes: &[u8],
         scan: Scan,
         limits: &Limits,
     ) -> Result<Option<K::Head>, PeerError> {
-        let line = bytes.clone();
         K::parse(bytes, scan, limits).map(Some).inspect_err(|_| {
-            self.refused = Some(String::from_utf8_lossy(scan.start_line(&line)).into_owned());
+            self.refused = Some(String::from_utf8_lossy(scan.start_line(bytes)).into_owned());
         })
     }
 

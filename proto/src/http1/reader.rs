@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{
-    answer::AnswerBody,
     chunked::{Decoded, Decoder},
     head::HeadReader,
-    message::Incoming,
+    response,
 };
-use crate::{error::PeerError, limits::Limits};
+use crate::{error::PeerError, http::BodySize, limits::Limits};
 
 /// ```text
 ///            head complete               body complete
@@ -56,23 +55,23 @@ enum Framing {
 
 impl Body {
     /// `None` if there is nothing to come.
-    pub(crate) fn new(incoming: Incoming) -> Option<Self> {
-        let framing = match incoming {
-            Incoming::None => return None,
-            Incoming::Length(len) => Framing::Length(len),
-            Incoming::Chunked => Framing::Chunked(Decoder::default()),
+    pub(crate) fn of_request(size: BodySize) -> Option<Self> {
+        let framing = match size {
+            BodySize::Empty => return None,
+            BodySize::Known(len) => Framing::Length(len),
+            BodySize::Unknown => Framing::Chunked(Decoder::default()),
         };
         Some(Self::with(framing))
     }
 
-    /// The same for an answer.
-    pub(crate) fn of_answer(body: AnswerBody) -> Option<Self> {
-        match body {
-            AnswerBody::None => None,
-            AnswerBody::Length(len) => Self::new(Incoming::Length(len)),
-            AnswerBody::Chunked => Self::new(Incoming::Chunked),
-            AnswerBody::Close => Some(Self::until_close()),
-        }
+    /// The same for a response.
+    pub(crate) fn of_response(framing: response::Framing) -> Option<Self> {
+        Some(Self::with(match framing {
+            response::Framing::None => return None,
+            response::Framing::Length(len) => Framing::Length(len),
+            response::Framing::Chunked => Framing::Chunked(Decoder::default()),
+            response::Framing::Close => Framing::Close,
+        }))
     }
 
     /// All that comes until the peer sends no more.

@@ -15,13 +15,12 @@ use bytes::Bytes;
 
 use super::{
     head::HeadReader,
-    message::{Part, RequestHead, ResponseHead},
-    queue::{Queue, Transmit},
     reader::{Body, Reading},
     writer::{self, Announce, Framing, Writing},
 };
 use crate::{
     error::PeerError,
+    http::{Part, Queue, RequestHead, ResponseHead, Transmit, Version},
     limits::Limits,
     step::{Closed, Step, Wait},
     time::{Now, Timer, Timers},
@@ -34,11 +33,11 @@ pub struct ExchangeId(u32);
 /// The right to answer one request, once: spent by [`Server::respond`] or [`Server::respond_live`].
 #[must_use = "a request must be answered"]
 #[derive(Debug)]
-pub struct Exchange {
+pub struct Responder {
     id: ExchangeId,
 }
 
-impl Exchange {
+impl Responder {
     /// Which request.
     pub fn id(&self) -> ExchangeId {
         self.id
@@ -48,7 +47,7 @@ impl Exchange {
 /// The right to go on with one open body: spent by [`Server::finish`] or [`Server::abort`].
 #[must_use = "a body must be ended"]
 #[derive(Debug)]
-pub struct Live {
+pub struct BodyWriter {
     id: ExchangeId,
 }
 
@@ -60,7 +59,7 @@ pub enum Event {
         /// The head.
         head: Box<RequestHead>,
         /// To be answered.
-        exchange: Exchange,
+        responder: Responder,
     },
     /// A request that breaks the rules. To be answered with `why`'s status; the connection closes then.
     Refused {
@@ -69,7 +68,7 @@ pub enum Event {
         /// The request line, as far as it came; not what was received before it, nor the fields.
         line: Option<String>,
         /// To be answered.
-        exchange: Exchange,
+        responder: Responder,
     },
     /// A piece of the request's body: a slice of what was received.
     Data {
@@ -176,7 +175,7 @@ struct Current {
     id: ExchangeId,
     /// The method is HEAD.
     head: bool,
-    minor: u8,
+    version: Version,
     keep_alive: bool,
     /// `100 Continue` is awaited.
     expect: bool,
@@ -207,7 +206,7 @@ impl Server {
             current: Current {
                 id: ExchangeId(0),
                 head: false,
-                minor: 1,
+                version: Version::Http11,
                 keep_alive: true,
                 expect: false,
                 until_close: false,
@@ -391,8 +390,14 @@ impl Server {
     }
 
     /// Answers with a body of known length. The body of a HEAD request or of an answer without content is left out.
-    pub fn respond(&mut self, exchange: Exchange, head: &ResponseHead, body: Vec<Part>, now: Now) {
-        if !self.may_answer(exchange.id) {
+    pub fn respond(
+        &mut self,
+        responder: Responder,
+        head: &ResponseHead,
+        body: Vec<Part>,
+        now: Now,
+    ) {
+        if !self.may_answer(responder.id) {
             return;
         }
         let len = body.iter().map(Part::len).sum();
@@ -412,20 +417,22 @@ impl Server {
     /// Answers with a body that goes on: of `len` bytes, or chunked, or (HTTP/1.0, or not `chunked`) until the connection closes.
     pub fn respond_live(
         &mut self,
-        exchange: Exchange,
+        responder: Responder,
         head: &ResponseHead,
         len: Option<u64>,
         chunked: bool,
         now: Now,
-    ) -> Live {
-        let live = Live { id: exchange.id };
-        if !self.may_answer(exchange.id) {
-            return live;
+    ) -> BodyWriter {
+        let writer = BodyWriter { id: responder.id };
+        if !self.may_answer(responder.id) {
+            return writer;
         }
         self.settle_request_body();
         let (announce, framing) = match len {
             Some(len) => (Announce::Length(len), Framing::Length(len)),
-            None if chunked && self.current.minor > 0 => (Announce::Chunked, Framing::Chunked),
+            None if chunked && self.current.version > Version::Http10 => {
+                (Announce::Chunked, Framing::Chunked)
+            }
             None => {
                 self.current.keep_alive = false;
                 self.current.until_close = true;
@@ -436,13 +443,13 @@ impl Server {
         let framing = if self.current.head { Framing::Muted } else { framing };
         self.writing = Writing::Live { framing, starved: false };
         self.give_up_if_silent();
-        live
+        writer
     }
 
     /// Adds to a live body.
-    pub fn push(&mut self, live: &Live, part: Part) {
+    pub fn push(&mut self, writer: &BodyWriter, part: Part) {
         if let (true, Writing::Live { framing, starved }) =
-            (self.current.id == live.id, &mut self.writing)
+            (self.current.id == writer.id, &mut self.writing)
         {
             framing.part(&mut self.queue, part);
             *starved = false;
@@ -450,21 +457,23 @@ impl Server {
     }
 
     /// Ends a live body. If it is shorter than announced, the connection is cut.
-    pub fn finish(&mut self, live: Live) {
-        if let (true, &Writing::Live { framing, .. }) = (self.current.id == live.id, &self.writing)
+    pub fn finish(&mut self, writer: BodyWriter) {
+        if let (true, &Writing::Live { framing, .. }) =
+            (self.current.id == writer.id, &self.writing)
         {
             if framing.end(&mut self.queue) {
                 self.writing = Writing::Flushing;
             } else {
-                self.abort(live);
+                self.abort(writer);
             }
         }
     }
 
     /// Gives a live body up: the connection is closed without the end of the body; with a reset where that end would
     /// be the connection's. Not where the answer has no body: it was given to one that sends without an end.
-    pub fn abort(&mut self, live: Live) {
-        if let (true, &Writing::Live { framing, .. }) = (self.current.id == live.id, &self.writing)
+    pub fn abort(&mut self, writer: BodyWriter) {
+        if let (true, &Writing::Live { framing, .. }) =
+            (self.current.id == writer.id, &self.writing)
         {
             self.end.reset = framing == Framing::Close && !self.current.takes_rest;
             self.close();

@@ -7,10 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{
-    message::{Part, ResponseHead, Status},
-    queue::Queue,
-};
+use crate::http::{HeaderList, Part, Queue, ResponseHead, Status};
 
 /// ```text
 ///            request read          head queued             all queued        all sent
@@ -77,12 +74,12 @@ pub(crate) fn head(
     persistence: Persistence,
     date: SystemTime,
 ) -> Vec<u8> {
-    let mut out = Vec::with_capacity(head.lines.len() + 160);
+    let mut out = Vec::with_capacity(size(&head.fields) + 160);
     let status = head.status;
     // Writing to a Vec cannot fail.
     let _ = write!(out, "HTTP/1.1 {} {}\r\n", status.code(), status.reason());
     let _ = write!(out, "Date: {}\r\n", httpdate::HttpDate::from(date));
-    out.extend_from_slice(&head.lines);
+    fields(&mut out, &head.fields);
     let _ = match announce {
         Announce::Length(len) => write!(out, "Content-Length: {len}\r\n"),
         Announce::Chunked => write!(out, "Transfer-Encoding: chunked\r\n"),
@@ -94,6 +91,20 @@ pub(crate) fn head(
         Persistence::Close => b"Connection: close\r\n\r\n",
     });
     out
+}
+
+/// Bytes that these fields take.
+pub(crate) fn size(fields: &HeaderList) -> usize {
+    fields.size() + fields.len() * ": \r\n".len()
+}
+
+/// Writes each field as a line.
+pub(crate) fn fields(out: &mut Vec<u8>, fields: &HeaderList) {
+    for (name, value) in fields.iter() {
+        for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
+            out.extend_from_slice(piece);
+        }
+    }
 }
 
 /// Puts the interim answer into the queue (RFC 9110 §10.1.1).

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::effect::RelPath;
+use crate::fs::RelPath;
 
 /// A file whose writer was not seen, and that has not grown for this time, is whole. So is an empty one in place of another.
 const QUIET: Duration = Duration::from_secs(1);

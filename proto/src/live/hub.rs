@@ -2,11 +2,31 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use crate::effect::{Growth, GrowthState};
-
 /// Names an upload in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FeedId(u64);
+
+/// How far a growing file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// Bytes that may be read.
+    pub len: u64,
+    /// Length announced by the uploader, in bytes.
+    pub total: Option<u64>,
+    /// Whether more will come.
+    pub state: GrowthState,
+}
+
+/// Whether a growing file goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrowthState {
+    /// It may grow.
+    Growing,
+    /// It is complete and stands under its name.
+    Complete,
+    /// It was given up; the name shows what it showed before.
+    Aborted,
+}
 
 /// The uploads in progress of a server. Shared by all its connections: a runtime keeps one behind a lock.
 ///

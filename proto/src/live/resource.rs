@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{BroadcastOptions, framing::Audio};
 use crate::{
-    exchange::media::is_media_type,
-    http1::{is_field_value, is_tchar},
+    http::{HeaderList, is_field_name, is_field_value},
+    semantics::media::is_media_type,
 };
 
 /// Properties that mean something, beside those whose names begin with `ice-` or `icy-`, which become header fields.
@@ -108,7 +108,7 @@ impl Description {
             self.title = Some(value.into());
             return Ok(self);
         }
-        if name != KNOWN[0] && !is_field_name(name) {
+        if name != KNOWN[0] && !is_resource_field(name) {
             let problem = format!(
                 "{name} means nothing here: there are {}, {}, ice-NAME and icy-NAME",
                 KNOWN[0], KNOWN[1]
@@ -148,7 +148,7 @@ impl Description {
             return bad("the name");
         }
         for (name, value) in self.all_fields() {
-            if !is_field_name(name) {
+            if !is_resource_field(name) {
                 let problem = format!("{name:?} is not the name of a field ice-NAME or icy-NAME");
                 return Err(PropertyError(problem));
             }
@@ -159,15 +159,13 @@ impl Description {
         Ok(())
     }
 
-    /// The header fields, each line with its CRLF. What a head cannot carry is left out.
-    pub(crate) fn lines(&self) -> Vec<u8> {
+    /// The header fields. What a head cannot carry is left out.
+    pub(crate) fn header_fields(&self) -> HeaderList {
         let own = |name: &str| self.all_fields().any(|(own, _)| own.eq_ignore_ascii_case(name));
-        let mut lines = Vec::new();
+        let mut fields = HeaderList::default();
         let mut add = |name: &str, value: &[u8]| {
-            if is_field_name(name) && is_field_value(value) {
-                for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
-                    lines.extend_from_slice(piece);
-                }
+            if is_resource_field(name) && is_field_value(value) {
+                fields.push(name, value);
             }
         };
         if let Some(Audio { bitrate, sample_rate, channels }) = self.audio {
@@ -191,7 +189,7 @@ impl Description {
         for (name, value) in self.all_fields() {
             add(name, value);
         }
-        lines
+        fields
     }
 
     fn all_fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
@@ -204,12 +202,12 @@ impl Description {
 
 /// True for the header fields that a live resource may have of its own: `ice-…` and `icy-…`, but not
 /// the one that describes the framing of titles.
-fn is_field_name(name: &str) -> bool {
+fn is_resource_field(name: &str) -> bool {
     let begins =
         |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     (begins("ice-") || begins("icy-"))
         && name.len() > 4
-        && name.bytes().all(is_tchar)
+        && is_field_name(name)
         && !name.eq_ignore_ascii_case("icy-metaint")
 }
 
@@ -233,11 +231,16 @@ mod tests {
             it = it.property(name, value).unwrap();
         }
         it.audio = Some(Audio { bitrate: 128_000, sample_rate: 44_100, channels: 2 });
-        assert_eq!(
-            String::from_utf8(it.lines()).unwrap(),
-            "ice-audio-info: ice-samplerate=44100;ice-bitrate=128;ice-channels=2\r\nicy-br: 128\r\n\
-             icy-name: Radio\r\nice-Genre: Rock\r\nicy-pub: 0\r\n"
-        );
+        let fields = it.header_fields();
+        let expected = [
+            ("ice-audio-info", "ice-samplerate=44100;ice-bitrate=128;ice-channels=2"),
+            ("icy-br", "128"),
+            ("icy-name", "Radio"),
+            ("ice-Genre", "Rock"),
+            ("icy-pub", "0"),
+        ];
+        let expected = expected.map(|(name, value)| (name, value.as_bytes()));
+        assert!(fields.iter().eq(expected), "{fields:?}");
     }
 
     #[test]
@@ -257,8 +260,10 @@ mod tests {
         it = it.property("StreamTitle", " any\ttext\n").unwrap();
         it.fields.push(("ice-b".into(), "x\r\ny: z".into()));
         it.fields.push(("Content-Length".into(), "5".into()));
-        let lines = ["icy-pub: 1\r\nice-a: Café\r\n".as_bytes(), b"icy-name: Caf\xe9\r\n"];
-        assert_eq!(it.lines(), lines.concat());
+        let fields = it.header_fields();
+        let expected =
+            [("icy-pub", &b"1"[..]), ("ice-a", "Café".as_bytes()), ("icy-name", b"Caf\xe9")];
+        assert!(fields.iter().eq(expected), "{fields:?}");
         assert_eq!(it.title, Some(" any\ttext\n".into()));
     }
 
@@ -277,8 +282,8 @@ mod tests {
             Description::new("audio"),
         ] {
             assert!(bad.check().is_err(), "{bad:?}");
-            let lines = String::from_utf8(bad.lines()).unwrap();
-            assert!(!lines.contains("Set-Cookie") && !lines.contains("icy-metaint"), "{lines:?}");
+            let fields = format!("{:?}", bad.header_fields());
+            assert!(!fields.contains("Set-Cookie") && !fields.contains("icy-metaint"), "{fields}");
         }
         assert_eq!(Description::default().check(), Ok(()));
         let named =

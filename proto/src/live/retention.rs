@@ -12,7 +12,7 @@ use std::{
     hash::Hash,
 };
 
-use crate::exchange::media::{extension, is_manifest};
+use crate::semantics::media::{extension, is_manifest};
 
 pub use manifest::Manifest;
 

@@ -1,7 +1,7 @@
 //! What is to be done at the origin, and the body of it.
 
 use super::target::Target;
-use crate::{effect::FileId, http1::Part};
+use crate::{fs::FileId, http::Part};
 
 /// Names one job. The embedder chooses it; no two jobs that are under way or waiting have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

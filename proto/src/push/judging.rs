@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{JobKind, Outcome, Push, PushEffect, Stage, Stored, Why};
 use crate::{
     error::PeerError,
-    http1::{Answer, Fields, Method, parse_digits},
+    http::{HeaderList, Method, parse_digits},
+    http1::Response,
     time::{Now, Timer},
 };
 
@@ -112,7 +113,7 @@ impl Push {
 
     /// The same request, elsewhere (RFC 9110 §15.4). 301 and 302 keep the method, which that allows for all methods but POST;
     /// the ingest protocol of DASH-IF asks its sources to send the upload again at the new place, by POST too.
-    fn redirect(&mut self, answer: &Answer) {
+    fn redirect(&mut self, answer: &Response) {
         let Some(current) = &mut self.current else { return };
         let status = answer.status;
         match next_target(current, answer, self.options.config.redirects) {
@@ -132,7 +133,7 @@ impl Push {
         }
     }
 
-    fn succeed(&mut self, answer: &Answer) {
+    fn succeed(&mut self, answer: &Response) {
         let Some(current) = &mut self.current else { return };
         let status = answer.status;
         let etag =
@@ -176,7 +177,7 @@ impl Push {
 }
 
 /// What of an upload is not as it was sent.
-fn unlike(stored: &Stored, head: &Answer, whole: bool, etag: Option<String>) -> Option<String> {
+fn unlike(stored: &Stored, head: &Response, whole: bool, etag: Option<String>) -> Option<String> {
     if let (Some(sent), Some(now)) = (&stored.etag, &etag) {
         let opaque = |etag: &str| etag.strip_prefix("W/").unwrap_or(etag).to_owned();
         if opaque(sent) != opaque(now) {
@@ -186,7 +187,7 @@ fn unlike(stored: &Stored, head: &Answer, whole: bool, etag: Option<String>) -> 
     if !whole || head.fields.get("content-encoding").is_some() {
         return None;
     }
-    match head.length {
+    match head.content_length {
         Some(len) if len != stored.bytes => {
             Some(format!("it has {len} bytes where {} were sent", stored.bytes))
         }
@@ -200,7 +201,7 @@ fn unlike(stored: &Stored, head: &Answer, whole: bool, etag: Option<String>) -> 
 
 fn next_target(
     current: &super::Current,
-    answer: &Answer,
+    answer: &Response,
     most: u32,
 ) -> Result<super::Target, &'static str> {
     let mut locations = answer.fields.all("location");
@@ -224,7 +225,7 @@ fn next_target(
 }
 
 /// RFC 9110 §10.2.3: seconds, or a date.
-fn retry_after(fields: &Fields, now: Now) -> Option<Duration> {
+fn retry_after(fields: &HeaderList, now: Now) -> Option<Duration> {
     let value = fields.get("retry-after")?;
     if let Some(seconds) = parse_digits(value) {
         return Some(Duration::from_secs(seconds));

@@ -56,7 +56,7 @@ impl Push {
                 let unheard = self.line.wire().is_some_and(|wire| !wire.heard());
                 self.expects &= asked || !unheard;
             }
-            Step::Do(ClientEvent::Answer(answer)) => {
+            Step::Do(ClientEvent::Response(answer)) => {
                 if let Some(current) = &mut self.current {
                     current.answer = Some(answer);
                 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::target::Credentials;
 use crate::{
     error::ConfigError,
-    http1::{Method, is_field_value, may_be_added},
+    http::{Method, is_field_value, may_be_added},
     limits::Limits,
 };
 

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     error::PeerError,
-    http1::{Method, Status},
+    http::{Method, Status},
 };
 
 /// What became of a job.

@@ -2,8 +2,8 @@
 
 use super::{Current, JobKind, Push, PushOptions, RangeField, Stage, Upload, Why};
 use crate::{
-    exchange::media::is_media_type,
-    http1::{Outgoing, Request},
+    http::{BodySize, RequestBuilder},
+    semantics::media::is_media_type,
 };
 
 /// What is not told to an origin that the user did not name.
@@ -49,12 +49,12 @@ fn compose(
     current: &Current,
     options: &PushOptions,
     expects: bool,
-) -> Option<(Request, Outgoing, bool)> {
+) -> Option<(RequestBuilder, BodySize, bool)> {
     let config = &options.config;
     let target = &current.target;
     let method = current.method(options);
     let mut request =
-        Request::new(method, target.path(), &target.origin.authority())?.last(config.close);
+        RequestBuilder::new(method, target.path(), &target.origin.authority())?.last(config.close);
     if !config.user_agent.is_empty() && !has(&config.fields, "user-agent") {
         request = request.field("User-Agent", &config.user_agent);
     }
@@ -70,7 +70,7 @@ fn compose(
         request = request.field("Authorization", credentials.field());
     }
     let (None, JobKind::Upload(upload)) = (&current.stored, &current.job.kind) else {
-        return Some((request, Outgoing::None, false));
+        return Some((request, BodySize::Empty, false));
     };
     let len = upload.length().ok()?;
     if !has(&config.fields, "content-type") {
@@ -84,7 +84,7 @@ fn compose(
             RangeField::Range => request.field("Range", format!("bytes={first}-{last}")),
         };
     }
-    let body = len.map_or(Outgoing::Chunked, Outgoing::Length);
+    let body = len.map_or(BodySize::Unknown, BodySize::Known);
     let expect = expects
         && config.expect_from.is_some_and(|from| {
             // What cannot be sent again is not sent in vain.

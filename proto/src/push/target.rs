@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use crate::{
     auth::Secret,
-    http1::{is_authority, parse_digits},
+    http::{is_authority, parse_digits},
 };
 
 /// What a path and a query cannot hold as it is; `%` stays, so that what is encoded already is not encoded twice.

@@ -1,6 +1,6 @@
 //! More fields for every answer: the option `hdrs`.
 
-use crate::http1::{is_field_value, is_tchar};
+use crate::http::{HeaderList, InvalidField};
 
 /// What only the server itself can know.
 const OWN: [&str; 21] = [
@@ -27,46 +27,24 @@ const OWN: [&str; 21] = [
     "accept-patch",
 ];
 
-/// Lists, of which every line counts. Of several policies, a browser obeys all.
-pub(crate) const LISTS: [&str; 4] = ["vary", "link", "set-cookie", "content-security-policy"];
-
-/// Fields that were checked, ready to be sent.
-#[derive(Debug, Default)]
-pub(crate) struct Headers {
-    lines: Vec<u8>,
-    names: Vec<String>,
-}
-
-impl Headers {
-    /// Checks names and values: nothing of them can end a line or frame a message.
-    pub(crate) fn new(pairs: &[(String, String)]) -> Result<Self, String> {
-        let mut headers = Self::default();
-        for (name, value) in pairs {
-            if name.is_empty() || !name.bytes().all(is_tchar) {
-                return Err(format!("{name:?} is no name of a header field"));
-            }
-            if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-                return Err(format!("{name} is the server's own to set"));
-            }
-            if !is_field_value(value.as_bytes()) {
-                return Err(format!("the value of {name} holds what a header field cannot carry"));
-            }
-            headers.lines.extend([name, ": ", value, "\r\n"].concat().bytes());
-            headers.names.push(name.clone());
+/// Checks names and values: nothing of them can end a line or frame a message.
+///
+/// # Errors
+/// What is wrong, and with which field.
+pub(crate) fn check(pairs: &[(String, String)]) -> Result<HeaderList, String> {
+    let mut fields = HeaderList::default();
+    for (name, value) in pairs {
+        if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            return Err(format!("{name} is the server's own to set"));
         }
-        Ok(headers)
+        fields.append(name, value).map_err(|why| match why {
+            InvalidField::Name => format!("{name:?} is no name of a header field"),
+            InvalidField::Value => {
+                format!("the value of {name} holds what a header field cannot carry")
+            }
+        })?;
     }
-
-    /// The lines, each with its CRLF.
-    pub(crate) fn lines(&self) -> &[u8] {
-        &self.lines
-    }
-
-    /// True if the server's own field of this name gives way.
-    pub(crate) fn replaces(&self, name: &str) -> bool {
-        self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
-            && !LISTS.iter().any(|list| list.eq_ignore_ascii_case(name))
-    }
+    Ok(fields)
 }
 
 /// Reads the option: names and values alternately, separated by commas, over all of its occurrences. Where a name is expected and
@@ -108,6 +86,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::{is_field_name, is_field_value};
 
     fn pair(name: &str, value: &str) -> (String, String) {
         (name.into(), value.into())
@@ -145,7 +124,7 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("Connection", "close"),
         ] {
-            assert!(Headers::new(&[pair(name, value)]).is_err(), "{name:?}: {value:?}");
+            assert!(check(&[pair(name, value)]).is_err(), "{name:?}: {value:?}");
         }
     }
 
@@ -155,18 +134,9 @@ mod tests {
             Keep-Alive Last-Modified Location Retry-After TE Trailer Transfer-Encoding Upgrade WWW-Authenticate"
             .split(' ')
         {
-            let problem = Headers::new(&[pair(own, "1")]).unwrap_err();
+            let problem = check(&[pair(own, "1")]).unwrap_err();
             assert!(problem.starts_with(own), "{problem}");
         }
-    }
-
-    #[test]
-    fn a_field_replaces_the_servers_own_unless_it_is_a_list() {
-        let headers = Headers::new(&[pair("Server", "x"), pair("Vary", "Accept")]).unwrap();
-        assert_eq!(headers.lines(), b"Server: x\r\nVary: Accept\r\n");
-        assert!(headers.replaces("server"));
-        assert!(!headers.replaces("vary"));
-        assert!(!headers.replaces("Date"));
     }
 
     proptest! {
@@ -178,12 +148,16 @@ mod tests {
             ),
         ) {
             let fine = |(name, value): &(String, String)| {
-                name.bytes().all(is_tchar) && is_field_value(value.as_bytes())
+                is_field_name(name) && is_field_value(value.as_bytes())
             };
-            let headers = Headers::new(&pairs);
+            let headers = check(&pairs);
             prop_assert_eq!(headers.is_ok(), pairs.iter().all(fine));
             if let Ok(headers) = headers {
-                prop_assert_eq!(read(headers.lines()), pairs);
+                let read: Vec<_> = headers
+                    .iter()
+                    .map(|(name, value)| pair(name, std::str::from_utf8(value).unwrap()))
+                    .collect();
+                prop_assert_eq!(read, pairs);
             }
         }
 
@@ -204,15 +178,5 @@ mod tests {
             let joined: Vec<String> = free.iter().map(|(n, v)| format!("{n}: {v}")).collect();
             prop_assert_eq!(parse(&joined), Ok(free));
         }
-    }
-
-    /// As a client reads it.
-    fn read(lines: &[u8]) -> Vec<(String, String)> {
-        let head = [b"HTTP/1.1 200 OK\r\n", lines, b"\r\n"].concat();
-        let mut fields = [httparse::EMPTY_HEADER; 8];
-        let mut answer = httparse::Response::new(&mut fields);
-        assert_eq!(answer.parse(&head), Ok(httparse::Status::Complete(head.len())));
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        answer.headers.iter().map(|field| (field.name.to_owned(), text(field.value))).collect()
     }
 }

@@ -13,12 +13,12 @@ use std::{
 pub use cors::Cors;
 pub(crate) use mounts::{Action, Resolved};
 
-use self::{headers::Headers, mounts::Mounts};
+use self::mounts::Mounts;
 use crate::{
     auth::{Rule, Users},
-    effect::{Place, RelPath, RootId},
     error::ConfigError,
-    exchange::target::is_reserved,
+    fs::{Place, RelPath, RootId},
+    http::HeaderList,
     limits::Limits,
 };
 
@@ -221,7 +221,7 @@ impl Config {
         for (option, value) in
             [("user_agent", Some(&self.user_agent)), ("cache_control", self.cache_control.as_ref())]
         {
-            if value.is_some_and(|value| !crate::http1::is_field_value(value.as_bytes())) {
+            if value.is_some_and(|value| !crate::http::is_field_value(value.as_bytes())) {
                 let problem = "holds a character that a header field cannot carry".into();
                 return error(
                     option,
@@ -233,13 +233,13 @@ impl Config {
         let is_segment = |name: &&String| {
             let path = RelPath::new(name)
                 .filter(|path| !path.is_root() && path.parent().is_some_and(|it| it.is_root()));
-            path.is_some_and(|path| !is_reserved(&path))
+            path.is_some_and(|path| !path.is_reserved())
         };
         if let Some(name) = self.index.as_ref().filter(|name| !is_segment(name)) {
             let problem = format!("{name:?} is not the name of a file in a directory");
             return error("index", problem, "write, say, --index index.html");
         }
-        let headers = Headers::new(&self.hdrs).map_err(|problem| ConfigError {
+        let headers = headers::check(&self.hdrs).map_err(|problem| ConfigError {
             option: "hdrs",
             problem,
             help: "leave it out, or name another field",
@@ -257,7 +257,7 @@ impl Config {
 pub struct Site {
     pub(crate) config: Config,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) headers: Headers,
+    pub(crate) headers: HeaderList,
     pub(crate) mounts: Mounts,
 }
 

@@ -5,8 +5,8 @@ use std::path::{Component, Path, PathBuf};
 use super::{Config, is_memory};
 use crate::{
     auth::{Rule, Who},
-    effect::{Place, RelPath, RootId},
     error::ConfigError,
+    fs::{Place, RelPath, RootId},
 };
 
 /// What a request wants to do to a resource.

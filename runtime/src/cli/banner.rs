@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use httpout_proto::{
     Site,
     auth::{Rule, Who},
-    effect::RootId,
+    fs::RootId,
     site::is_memory,
 };
 

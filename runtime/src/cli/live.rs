@@ -9,9 +9,9 @@ use std::{
 use clap::{ArgAction, Args, builder::NonEmptyStringValueParser};
 use httpout_proto::{
     ConfigError,
-    effect::RelPath,
-    exchange::media::is_media_type,
+    fs::RelPath,
     live::{BroadcastOptions, Description, LiveOptions, framing::Format},
+    semantics::media::is_media_type,
 };
 
 use super::values::{Destination, boolean, size};

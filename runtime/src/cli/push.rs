@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args};
 use httpout_proto::{
     ConfigError,
-    exchange::media::is_media_type,
     push::{Credentials, PushConfig, Target, UploadRange},
+    semantics::media::is_media_type,
     site::headers,
 };
 

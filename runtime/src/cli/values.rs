@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use httpout_proto::{effect::RelPath, exchange::target};
+use httpout_proto::{fs::RelPath, semantics::target};
 
 use super::mode;
 use crate::{listen::Port, source::Sink};

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use httpout_proto::{FsError, effect::Meta, site::Symlinks};
+use httpout_proto::{FsError, fs::Meta, site::Symlinks};
 use rustix::{
     fd::OwnedFd,
     fs::{FileType, Mode, OFlags, Stat},

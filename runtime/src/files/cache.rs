@@ -11,7 +11,7 @@ use std::{
 };
 
 use event_listener::Event;
-use httpout_proto::effect::{Meta, Place};
+use httpout_proto::fs::{Meta, Place};
 use rustix::{
     fd::OwnedFd,
     fs::{AtFlags, FileType, Stat, statat},

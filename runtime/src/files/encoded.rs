@@ -13,7 +13,7 @@ use flate2::{
     Compression,
     write::{GzEncoder, ZlibEncoder},
 };
-use httpout_proto::{FsError, effect::Place, exchange::coding::Coding};
+use httpout_proto::{FsError, fs::Place, semantics::coding::Coding};
 use rustix::{fd::OwnedFd, fs::fstat};
 
 use super::{beneath::fs_error, cache::State};
@@ -221,7 +221,7 @@ mod tests {
 
     use httpout_proto::{
         Config,
-        effect::{Place, RelPath},
+        fs::{Place, RelPath},
     };
 
     use super::*;

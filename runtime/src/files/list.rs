@@ -11,8 +11,8 @@ use std::{
 
 use httpout_proto::{
     FsError,
-    effect::{Place, RelPath},
     exchange::listing::{Entry, Kind, Order},
+    fs::{Place, RelPath},
 };
 use rustix::{
     fd::OwnedFd,
@@ -191,7 +191,7 @@ fn entry(name: &str, stat: &Stat, link: Option<Box<Path>>) -> Option<Entry> {
 mod tests {
     use std::fs;
 
-    use httpout_proto::{Config, effect::RelPath};
+    use httpout_proto::{Config, fs::RelPath};
 
     use super::*;
     use crate::files::tests::Scratch;

@@ -7,7 +7,7 @@ use std::{
 
 use httpout_proto::{
     FsError,
-    effect::{Place, RelPath, RootId},
+    fs::{Place, RelPath, RootId},
 };
 use rustix::{
     fs::{AtFlags, Stat, statat},

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use httpout_proto::effect::{Place, RelPath, RootId};
+use httpout_proto::fs::{Place, RelPath, RootId};
 use rustix::{
     fd::OwnedFd,
     fs::{AtFlags, Mode, mkdirat, unlinkat},

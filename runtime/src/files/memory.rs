@@ -17,8 +17,8 @@ use std::{
 
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, RelPath},
     exchange::listing::{Entry, Kind},
+    fs::{Expect, Meta, RelPath},
     live::retention::{Change, Retention, Sort},
 };
 use rustix::{

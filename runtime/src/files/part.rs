@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, Place},
+    fs::{Expect, Meta, Place},
 };
 use rustix::{
     fd::OwnedFd,

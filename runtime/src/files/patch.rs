@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, Patch, Place},
+    fs::{Expect, Meta, Patch, Place},
 };
 
 use super::{

@@ -10,7 +10,7 @@ use std::{
 
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, Place, RelPath},
+    fs::{Expect, Meta, Place, RelPath},
     live::retention::{Retention, Sort},
 };
 use rustix::{

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use httpout_proto::exchange::target::PART_PREFIX;
+use httpout_proto::fs::PART_PREFIX;
 use rustix::{
     fd::OwnedFd,
     fs::{

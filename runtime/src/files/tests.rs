@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use httpout_proto::{
     Config, ConfigError, FsError, Site,
-    effect::{Expect, Meta, Place, RelPath},
+    fs::{Expect, Meta, Place, RelPath},
 };
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},

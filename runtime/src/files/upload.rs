@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, Patch, Place},
+    fs::{Expect, Meta, Patch, Place},
 };
 use rustix::fd::OwnedFd;
 

@@ -26,7 +26,7 @@ use std::{
 
 use futures_lite::future;
 use httpout_proto::{
-    effect::{Place, RelPath},
+    fs::{Place, RelPath},
     live::{Copied, Directory, DirectoryAction, DirectoryStep, FileEvent},
 };
 

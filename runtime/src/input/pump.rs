@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures_lite::future;
 use httpout_proto::{
     FsError,
-    effect::Place,
+    fs::Place,
     live::{
         Feed, FeedStep,
         framing::{Format, FramingError},

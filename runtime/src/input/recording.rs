@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use httpout_proto::{
     FsError,
-    effect::{Expect, Place},
+    fs::{Expect, Place},
     live::FeedId,
 };
 use rustix::fd::OwnedFd;

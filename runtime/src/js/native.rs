@@ -298,7 +298,7 @@ impl Sent {
     }
 }
 
-fn file(facts: &Facts, path: &Bytes) -> Result<httpout_proto::effect::Place, String> {
+fn file(facts: &Facts, path: &Bytes) -> Result<httpout_proto::fs::Place, String> {
     let path = std::str::from_utf8(path).map_err(|error| error.to_string())?;
     facts.file(Path::new(path)).ok_or_else(|| {
         format!("body is {path:?}, which lies in no directory of --rdirs, --wdir, a rule file or --js-dirs")

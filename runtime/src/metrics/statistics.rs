@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use httpout_proto::http1::Status;
+use httpout_proto::http::Status;
 
 use super::{Gauges, METHODS, Metrics};
 

@@ -15,7 +15,7 @@ use std::{
 use blocking::Task;
 use bytes::Bytes;
 use futures_lite::FutureExt as _;
-use httpout_proto::{http1::Part, push::JobId};
+use httpout_proto::{http::Part, push::JobId};
 use rustix::fd::OwnedFd;
 use sha2::{Digest as _, Sha256};
 
@@ -46,7 +46,7 @@ pub(super) enum Place {
     /// Anywhere.
     Path(std::path::PathBuf),
     /// In a directory that is followed.
-    In(Dir, httpout_proto::effect::RelPath),
+    In(Dir, httpout_proto::fs::RelPath),
 }
 
 /// What is given of a body.

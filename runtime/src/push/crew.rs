@@ -11,7 +11,7 @@ use std::{
 
 use event_listener::{Event, listener};
 use httpout_proto::{
-    http1::Method,
+    http::Method,
     push::{Class, Failure, JobId, Order, Outcome, PushOptions, Target, UploadRange, Why},
 };
 

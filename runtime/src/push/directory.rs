@@ -13,10 +13,10 @@ use std::{
 use event_listener::{Event, listener};
 
 use httpout_proto::{
-    effect::RelPath,
-    exchange::media::is_manifest,
+    fs::RelPath,
     live::Copied,
     push::{Class, JobId, Outcome, Target},
+    semantics::media::is_manifest,
 };
 
 use super::{

@@ -12,9 +12,9 @@ use std::{
 
 use httpout_proto::{
     FileId, Now, Step, Wait,
-    exchange::media,
-    http1::Method,
+    http::Method,
     push::{DialError, Failure, Job, JobId, JobKind, Outcome, Push, PushEffect, Upload, Why},
+    semantics::media,
 };
 
 use super::{

@@ -9,7 +9,7 @@ use std::{
 };
 
 use httpout_proto::{
-    http1::Method,
+    http::Method,
     push::{Failure, JobId, Outcome, Target, Why},
 };
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_lite::FutureExt as _;
 use httpout_proto::{
     FileId,
-    http1::Transmit,
+    http::Transmit,
     push::{DialError, Origin},
 };
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use httpout_proto::{Report, http1::Method};
+use httpout_proto::{Report, http::Method};
 use serde_json::json;
 
 use super::escape;
@@ -44,7 +44,7 @@ pub(super) fn combined(peer: IpAddr, now: SystemTime, report: &Report) -> String
         (Some(method), Some(asked)) => {
             let _ = write!(line, "{method} ");
             escape(&mut line, &asked.target);
-            let _ = write!(line, " HTTP/1.{}", asked.minor);
+            let _ = write!(line, " {}", asked.version);
         }
         (_, None) | (None, _) => line.push('-'),
     }
@@ -77,7 +77,7 @@ pub(super) fn json(peer: IpAddr, now: SystemTime, report: &Report) -> String {
     // Of a head that was refused, the words of its line, whatever they are.
     let refused = asked.map(|asked| &asked.line).filter(|line| !line.is_empty());
     let word = |at: usize| refused.and_then(|line| line.split(' ').nth(at));
-    let protocol = asked.map(|asked| format!("HTTP/1.{}", asked.minor));
+    let protocol = asked.map(|asked| asked.version.as_str().to_owned());
     let object = json!({
         "time": humantime::format_rfc3339_millis(within(now)).to_string(),
         "peer": peer.to_string(),

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, net::IpAddr};
 use httpout_proto::{
     Asked, Report,
     auth::nearest,
-    http1::{Method, Status},
+    http::{Method, Status},
 };
 use serde_json::Value;
 use tracing::Level;

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use httpout_proto::http1::Status;
+use httpout_proto::http::{Status, Version};
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn report(asked: Asked) -> Report {
 }
 
 fn asked(target: &str) -> Asked {
-    Asked { target: target.into(), minor: 1, ..Asked::default() }
+    Asked { target: target.into(), version: Version::Http11, ..Asked::default() }
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn nothing_from_outside_ends_a_line() {
     let wild: String = (0..=255_u8).map(char::from).collect();
     let asked = Asked {
         target: wild.clone(),
-        minor: 0,
+        version: Version::Http10,
         range: Some(wild.clone()),
         referer: Some(wild.clone()),
         user_agent: Some(wild.clone()),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use httpout_proto::{effect::Delivery, http1::Status};
+use httpout_proto::{effect::Delivery, http::Status};
 use rustix::{
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
     io::Errno,

@@ -8,8 +8,9 @@ use std::{
 use bytes::Bytes;
 use httpout_proto::{
     Config, ConfigError, Done, FsError, Site,
-    effect::{Delivery, Expect, Place, RootId},
-    http1::Status,
+    effect::Delivery,
+    fs::{Expect, Place, RootId},
+    http::Status,
 };
 
 use super::{Reply, Taker, Taking};

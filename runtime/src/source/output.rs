@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use httpout_proto::{ConfigError, effect::Delivery, http1::Status};
+use httpout_proto::{ConfigError, effect::Delivery, http::Status};
 use rustix::{
     fd::OwnedFd,
     fs::{FileType, Mode, OFlags, fstat, open},

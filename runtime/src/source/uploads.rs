@@ -12,7 +12,7 @@ use futures_lite::future;
 use httpout_proto::{
     Done,
     effect::{Delivery, Refusal},
-    http1::Status,
+    http::Status,
 };
 
 use super::{Reply, Taker, Taking};

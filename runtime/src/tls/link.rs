@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use httpout_proto::{FileId, http1::Transmit};
+use httpout_proto::{FileId, http::Transmit};
 use rustix::{
     fd::BorrowedFd,
     io::retry_on_intr,

@@ -4,7 +4,7 @@ use std::io;
 
 use httpout_proto::{
     FileId,
-    http1::{Piece, Transmit},
+    http::{Piece, Transmit},
 };
 use rustix::io::Errno;
 

@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use httpout_proto::{ConfigError, FileId, http1::Transmit};
+use httpout_proto::{ConfigError, FileId, http::Transmit};
 
 use crate::{
     Transport,

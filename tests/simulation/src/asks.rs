@@ -1,6 +1,6 @@
 //! What a session may ask of its runtime for rights, listings and compressed content; and that nothing is touched without a right.
 
-use httpout_proto::{Effect, effect::RelPath, exchange::media};
+use httpout_proto::{Effect, fs::RelPath, semantics::media};
 
 use crate::{
     client::Asked,

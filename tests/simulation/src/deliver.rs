@@ -9,8 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use httpout_proto::{
-    Config, Done, Effect, FsError, Now, OpId, Session, Step, effect::Refusal, http1::Piece,
-    http1::Status,
+    Config, Done, Effect, FsError, Now, OpId, Session, Step,
+    effect::Refusal,
+    http::{Piece, Status},
 };
 
 use crate::choices::{Choices, Dice, Seeded, bytes};

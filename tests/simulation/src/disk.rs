@@ -10,8 +10,8 @@ use std::{
 use bytes::Bytes;
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, Patch, RelPath},
     exchange::listing::{Entry, Kind},
+    fs::{Expect, Meta, Patch, RelPath},
 };
 
 use crate::rights::{LINKS, ROOT};

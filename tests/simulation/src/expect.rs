@@ -1,6 +1,6 @@
 //! What a GET is to be answered with, worked out the simple way.
 
-use httpout_proto::{exchange::coding::Coding, site::Multirange};
+use httpout_proto::{semantics::coding::Coding, site::Multirange};
 
 use crate::{
     model::{Feed, Version},

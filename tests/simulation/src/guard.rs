@@ -8,7 +8,8 @@ use httpout_proto::{
         Credential, Secret,
         gate::{Asked, Finished, Gate},
     },
-    effect::{RelPath, Verified},
+    effect::Verified,
+    fs::RelPath,
 };
 
 use crate::{

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use httpout_proto::{
     Done, Effect, FsError, OpId,
     hook::{Headers, Pace, Piece, Rights, Verdict},
-    http1::Status,
+    http::Status,
 };
 
 use crate::{choices::bytes, client::Time, model::Who, reply::Reply, request::What, world::World};

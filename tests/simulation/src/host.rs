@@ -5,13 +5,10 @@ use std::{collections::BTreeMap, io, rc::Rc, time::Duration};
 use bytes::Bytes;
 use httpout_proto::{
     Client as Peer, Done, Effect, FileId, FsError, OpId, PeerError, Session, Wait,
-    effect::{Expect, Growth, Patch, RelPath},
-    exchange::{
-        coding::Coding,
-        conditional::etag,
-        listing::{Entry, Order},
-    },
-    live::FeedId,
+    exchange::listing::{Entry, Order},
+    fs::{Expect, Patch, RelPath},
+    live::{FeedId, Growth},
+    semantics::{coding::Coding, conditional::etag},
 };
 
 use crate::{
@@ -490,7 +487,7 @@ impl World<'_> {
         &mut self,
         who: Who,
         path: &RelPath,
-        done: Result<(bool, httpout_proto::effect::Meta), FsError>,
+        done: Result<(bool, httpout_proto::fs::Meta), FsError>,
     ) -> Result<Result<Done, FsError>, String> {
         if let Ok((created, meta)) = &done {
             self.note_committed(who, path, *created, meta)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use httpout_proto::{Effect, FileId, OpId, Wait, http1::Piece};
+use httpout_proto::{Effect, FileId, OpId, Wait, http::Piece};
 
 use crate::{
     client::Time,

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use httpout_proto::{
     Config, Done, Effect, Now, OpId, Session, Step,
-    http1::Piece,
+    http::Piece,
     live::{Broadcast, BroadcastOptions, Description, Group, ListenerId, News},
 };
 

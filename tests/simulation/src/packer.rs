@@ -1,7 +1,7 @@
 //! What stands for compression: what is packed is kept here, and the packed form only names it.
 
 use bytes::Bytes;
-use httpout_proto::exchange::coding::Coding;
+use httpout_proto::semantics::coding::Coding;
 
 use crate::choices::Dice;
 

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use bytes::Bytes;
-use httpout_proto::{Now, Step, Wait, http1::Piece};
+use httpout_proto::{Now, Step, Wait, http::Piece};
 
 use crate::{
     invariants::ONE_READ,

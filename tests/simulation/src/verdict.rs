@@ -2,8 +2,9 @@
 
 use httpout_proto::{
     FsError,
-    effect::{Meta, RelPath, Verified},
-    exchange::{conditional::etag, media},
+    effect::Verified,
+    fs::{Meta, RelPath},
+    semantics::{conditional::etag, media},
 };
 
 use crate::{

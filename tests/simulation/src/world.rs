@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use httpout_proto::{Config, Hub, Session, Site, effect::RelPath, site::Multirange};
+use httpout_proto::{Config, Hub, Session, Site, fs::RelPath, site::Multirange};
 
 use crate::{
     choices::{Choices, Dice},
@@ -184,7 +184,7 @@ impl<'c> World<'c> {
     pub(crate) fn stock(&mut self, path: &str, content: Vec<u8>) {
         let wall = self.wall();
         let meta = self.disk.stock(path, content.clone(), wall);
-        let etag = httpout_proto::exchange::conditional::etag(&meta);
+        let etag = httpout_proto::semantics::conditional::etag(&meta);
         let media_type = told(path, None, None);
         let version = Version { content, etag, media_type };
         self.model.shows(path, Some(version.into()), (usize::MAX, 0));
@@ -435,7 +435,7 @@ impl<'c> World<'c> {
             let etag = self
                 .disk
                 .file(&path)
-                .map(|inode| httpout_proto::exchange::conditional::etag(&inode.meta()));
+                .map(|inode| httpout_proto::semantics::conditional::etag(&inode.meta()));
             self.model.recovered(&path, etag.as_deref())?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use httpout_proto::{
     Config, Done, Effect, FsError, Now, OpId, Session, Step,
-    effect::{Growth, GrowthState},
+    live::{Growth, GrowthState},
 };
 use httpout_simulation::{Ask, Calm, Choices, Request, Seeded, World};
 

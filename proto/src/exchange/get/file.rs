@@ -4,18 +4,20 @@ use super::{
     super::{
         Answer, Cx,
         answer::{described, error_head, refuse, say},
+    },
+    Get, State,
+};
+use crate::{
+    effect::{Done, Effect},
+    fs::{FileId, FsError, Meta},
+    http::{Part, Status},
+    semantics::{
         byteranges,
         coding::{self, Coding},
         conditional::{self, Validators, Verdict},
         media,
         range::Resolution,
     },
-    Get, State,
-};
-use crate::{
-    effect::{Done, Effect, FileId, Meta},
-    error::FsError,
-    http1::{Part, Status},
 };
 
 impl Get {

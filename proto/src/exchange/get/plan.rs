@@ -1,6 +1,6 @@
 //! What is sent of a growing file.
 
-use super::super::range::{RangeSpec, Ranges, Span, VERY_LARGE};
+use crate::semantics::range::{RangeSpec, Ranges, Span, VERY_LARGE};
 
 /// What is to be sent of a growing file, and when the answer can begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

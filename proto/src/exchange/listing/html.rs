@@ -9,7 +9,7 @@ use std::{
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Column, Entry, Kind, Order, Total, escape::escape};
-use crate::{effect::RelPath, exchange::target};
+use crate::{fs::RelPath, semantics::target};
 
 const STYLE: &str = include_str!("listing.css");
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::{Entry, Kind};
-use crate::effect::RelPath;
+use crate::fs::RelPath;
 
 pub(super) fn head(out: &mut String, path: &RelPath) {
     let slash = if path.is_root() { "" } else { "/" };

@@ -3,7 +3,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use proptest::prelude::*;
 
 use super::*;
-use crate::exchange::target;
+use crate::semantics::target;
 
 fn file(name: &str, len: u64) -> Entry {
     let modified = Some(UNIX_EPOCH + Duration::from_secs(1_795_399_954));
@@ -154,7 +154,7 @@ fn the_client_says_which_form_it_likes() {
         // Chromium.
         (&["text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"], false),
     ] {
-        let fields: Fields = accept.iter().map(|value| ("Accept", *value)).collect();
+        let fields: HeaderList = accept.iter().map(|value| ("Accept", *value)).collect();
         let expected = if json { Format::Json } else { Format::Html };
         assert_eq!(Format::negotiate(&fields), expected, "{accept:?}");
     }

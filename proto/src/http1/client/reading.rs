@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use super::{Client, ClientEvent, Reading, Writing};
 use crate::{
     error::PeerError,
+    http::{BodySize, Status},
     http1::{
-        answer::{Answer, AnswerBody, AnswerReader},
         chunked::Decoded,
-        message::Status,
         reader::Body,
+        response::{Framing, ReceivedResponse, ResponseReader},
     },
     time::Timer,
 };
@@ -30,7 +30,7 @@ impl Client {
             Reading::Head(reader) => {
                 self.heard = true;
                 match reader.read(&mut data, &self.limits) {
-                    Ok(Some(answer)) => self.begin(answer),
+                    Ok(Some(response)) => self.begin(response),
                     Ok(None) => {}
                     Err(why) => self.cut(Some(why)),
                 }
@@ -83,18 +83,19 @@ impl Client {
         true
     }
 
-    fn begin(&mut self, mut answer: Answer) {
+    fn begin(&mut self, response: ReceivedResponse) {
         self.alarms.stop(Timer::Answer);
-        if answer.status.code() < 200 {
-            self.begin_interim(answer.status);
+        let ReceivedResponse { mut head, mut framing, keep_alive } = response;
+        if head.status.code() < 200 {
+            self.begin_interim(head.status);
             return;
         }
         if self.head {
-            answer.body = AnswerBody::None;
+            (head.body, framing) = (BodySize::Empty, Framing::None);
         }
-        self.keep &= answer.keep_alive && answer.body != AnswerBody::Close;
-        self.reading = Body::of_answer(answer.body).map_or(Reading::Whole, Reading::Body);
-        if !answer.status.is_success() {
+        self.keep &= keep_alive && framing != Framing::Close;
+        self.reading = Body::of_response(framing).map_or(Reading::Whole, Reading::Body);
+        if !head.status.is_success() {
             if self.writing != Writing::Done {
                 self.stop_sending();
             }
@@ -103,7 +104,7 @@ impl Client {
             self.writing = Writing::Live(framing);
             self.events.push_back(ClientEvent::Continue { asked: false });
         }
-        self.events.push_back(ClientEvent::Answer(Box::new(answer)));
+        self.events.push_back(ClientEvent::Response(Box::new(head)));
     }
 
     /// RFC 9110 §15.2: interim answers are skipped, but for the one that is waited for.
@@ -114,7 +115,7 @@ impl Client {
         } else if self.interim > MOST_INTERIM {
             self.cut(Some(PeerError::Malformed("too many interim answers")));
         } else {
-            self.reading = Reading::Head(AnswerReader::default());
+            self.reading = Reading::Head(ResponseReader::default());
             if let (Status::CONTINUE, Writing::Expecting(framing)) = (status, self.writing) {
                 self.writing = Writing::Live(framing);
                 self.events.push_back(ClientEvent::Continue { asked: true });

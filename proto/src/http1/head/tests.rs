@@ -1,9 +1,10 @@
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
 
 /// Feeds `bytes` in pieces cut at `cuts`; what came out, and what was left.
-fn read(bytes: &[u8], cuts: &[usize]) -> (Result<Option<RequestHead>, PeerError>, Vec<u8>) {
+fn read(bytes: &[u8], cuts: &[usize]) -> (Result<Option<ReceivedRequest>, PeerError>, Vec<u8>) {
     let mut reader = HeadReader::default();
     let mut start = 0;
     for &end in cuts.iter().chain([&bytes.len()]) {
@@ -19,7 +20,7 @@ fn read(bytes: &[u8], cuts: &[usize]) -> (Result<Option<RequestHead>, PeerError>
 }
 
 /// Whole, split at each position, byte by byte, and with bytes behind: always the same.
-fn read_every_way(bytes: &[u8]) -> Result<Option<RequestHead>, PeerError> {
+fn read_every_way(bytes: &[u8]) -> Result<Option<ReceivedRequest>, PeerError> {
     let (whole, rest) = read(bytes, &[]);
     for cut in 0..bytes.len() {
         assert_eq!(read(bytes, &[cut]), (whole.clone(), rest.clone()), "cut at {cut}");
@@ -33,8 +34,12 @@ fn read_every_way(bytes: &[u8]) -> Result<Option<RequestHead>, PeerError> {
     whole
 }
 
-fn accepted(bytes: &str) -> RequestHead {
+fn received(bytes: &str) -> ReceivedRequest {
     read_every_way(bytes.as_bytes()).unwrap().expect("a whole head")
+}
+
+fn accepted(bytes: &str) -> RequestHead {
+    received(bytes).head
 }
 
 fn refused(bytes: &[u8]) -> u16 {
@@ -46,14 +51,14 @@ fn refused(bytes: &[u8]) -> u16 {
 
 #[test]
 fn a_request() {
-    let head = accepted(
+    let ReceivedRequest { head, keep_alive } = received(
         "PUT /a%20b?c HTTP/1.1\r\nHost: localhost:80\r\nX: \t y \r\nEmpty:\r\nContent-Length: 5\r\n\
          Expect: 100-Continue\r\nConnection: foo, Close\r\n\r\n",
     );
     assert_eq!(head.method, Method::Put);
-    assert_eq!(head.target, Target::Path("/a%20b?c".into()));
-    assert_eq!(head.body, Incoming::Length(5));
-    assert_eq!((head.minor, head.expect_continue, head.keep_alive), (1, true, false));
+    assert_eq!(head.target, RequestTarget::Path("/a%20b?c".into()));
+    assert_eq!(head.body, BodySize::Known(5));
+    assert_eq!((head.version, head.expect_continue, keep_alive), (Version::Http11, true, false));
     assert_eq!(head.fields.get("x"), Some(&b"y"[..]));
     assert_eq!(head.fields.get("empty"), Some(&b""[..]));
     assert_eq!(head.fields.len(), 6);
@@ -62,15 +67,15 @@ fn a_request() {
 #[test]
 fn targets() {
     let target = |line: &str| accepted(&format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n")).target;
-    assert_eq!(target("GET http://h:80/x?y"), Target::Path("/x?y".into()));
-    assert_eq!(target("GET HTTP://h"), Target::Path("/".into()));
-    assert_eq!(target("GET https://[::1]:1?q"), Target::Path("/?q".into()));
-    assert_eq!(target("GET /é?ü%"), Target::Path("/%C3%A9?%C3%BC%".into()));
-    assert_eq!(target("GET http://h/é"), Target::Path("/%C3%A9".into()));
+    assert_eq!(target("GET http://h:80/x?y"), RequestTarget::Path("/x?y".into()));
+    assert_eq!(target("GET HTTP://h"), RequestTarget::Path("/".into()));
+    assert_eq!(target("GET https://[::1]:1?q"), RequestTarget::Path("/?q".into()));
+    assert_eq!(target("GET /é?ü%"), RequestTarget::Path("/%C3%A9?%C3%BC%".into()));
+    assert_eq!(target("GET http://h/é"), RequestTarget::Path("/%C3%A9".into()));
     assert_eq!(refused(b"GET /\xc3 HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
     assert_eq!(refused("GET http://é/ HTTP/1.1\r\nHost: a\r\n\r\n".as_bytes()), 400);
-    assert_eq!(target("OPTIONS *"), Target::Asterisk);
-    assert_eq!(target("OPTIONS http://h"), Target::Asterisk);
+    assert_eq!(target("OPTIONS *"), RequestTarget::Asterisk);
+    assert_eq!(target("OPTIONS http://h"), RequestTarget::Asterisk);
     for bad in [
         "GET *",
         "GET x",
@@ -87,18 +92,22 @@ fn targets() {
 #[test]
 fn versions_and_persistence() {
     let keep = |version: &str, fields: &str| {
-        let head = accepted(&format!("GET / {version}\r\nHost: a\r\n{fields}\r\n"));
-        (head.minor, head.keep_alive)
+        let ReceivedRequest { head, keep_alive } =
+            received(&format!("GET / {version}\r\nHost: a\r\n{fields}\r\n"));
+        (head.version, keep_alive)
     };
-    assert_eq!(keep("HTTP/1.1", ""), (1, true));
-    assert_eq!(keep("HTTP/1.7", ""), (1, true));
-    assert_eq!(keep("HTTP/1.0", ""), (0, false));
-    assert_eq!(keep("HTTP/1.0", "Connection: Keep-Alive\r\n"), (0, true));
-    assert_eq!(keep("HTTP/1.1", "Connection: x\r\nConnection: y,close\r\n"), (1, false));
-    assert_eq!(accepted("GET / HTTP/1.0\r\n\r\n").minor, 0);
+    assert_eq!(keep("HTTP/1.1", ""), (Version::Http11, true));
+    assert_eq!(keep("HTTP/1.7", ""), (Version::Http11, true));
+    assert_eq!(keep("HTTP/1.0", ""), (Version::Http10, false));
+    assert_eq!(keep("HTTP/1.0", "Connection: Keep-Alive\r\n"), (Version::Http10, true));
+    assert_eq!(
+        keep("HTTP/1.1", "Connection: x\r\nConnection: y,close\r\n"),
+        (Version::Http11, false)
+    );
+    assert_eq!(accepted("GET / HTTP/1.0\r\n\r\n").version, Version::Http10);
     // Icecast's older source clients; nobody else.
-    let source = accepted("SOURCE / ICE/1.0\r\n\r\n");
-    assert_eq!((source.method, source.minor, source.keep_alive), (Method::Source, 0, false));
+    let ReceivedRequest { head, keep_alive } = received("SOURCE / ICE/1.0\r\n\r\n");
+    assert_eq!((head.method, head.version, keep_alive), (Method::Source, Version::Http10, false));
     assert_eq!(refused(b"SOURCE / ICE/1.1\r\n\r\n"), 400);
     for (version, status) in [
         ("HTTP/2.0", 505),
@@ -125,7 +134,7 @@ fn lengths_end_where_offsets_do() {
     let put =
         |length: &str| format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
     let most = accepted(&put("9223372036854775807"));
-    assert_eq!(most.body, Incoming::Length(i64::MAX as u64));
+    assert_eq!(most.body, BodySize::Known(i64::MAX as u64));
     assert_eq!(refused(put("9223372036854775808").as_bytes()), 413);
 }
 
@@ -221,14 +230,14 @@ fn hosts() {
 fn body_lengths() {
     let body = |fields: &str| {
         read_every_way(format!("PUT / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes())
-            .map(|head| head.unwrap().body)
+            .map(|head| head.unwrap().head.body)
             .map_err(|error| error.status().unwrap().code())
     };
-    assert_eq!(body(""), Ok(Incoming::None));
-    assert_eq!(body("Content-Length: 0\r\n"), Ok(Incoming::Length(0)));
-    assert_eq!(body("Content-Length: 007\r\n"), Ok(Incoming::Length(7)));
-    assert_eq!(body("Transfer-Encoding:\tCHUNKED \r\n"), Ok(Incoming::Chunked));
-    assert_eq!(body("Transfer_Encoding: chunked\r\n"), Ok(Incoming::None));
+    assert_eq!(body(""), Ok(BodySize::Empty));
+    assert_eq!(body("Content-Length: 0\r\n"), Ok(BodySize::Known(0)));
+    assert_eq!(body("Content-Length: 007\r\n"), Ok(BodySize::Known(7)));
+    assert_eq!(body("Transfer-Encoding:\tCHUNKED \r\n"), Ok(BodySize::Unknown));
+    assert_eq!(body("Transfer_Encoding: chunked\r\n"), Ok(BodySize::Empty));
     assert_eq!(body("Content-Length: 9223372036854775808\r\n"), Err(413));
     for bad in [
         "Content-Length:\r\n",
@@ -285,8 +294,8 @@ proptest! {
             let mut lines = [httparse::EMPTY_HEADER; 4];
             let mut theirs = httparse::Request::new(&mut lines);
             prop_assert!(theirs.parse(text.as_bytes()).unwrap().is_complete());
-            prop_assert_eq!(theirs.headers.len(), head.fields.len());
-            prop_assert_eq!(head.fields.iter().last().map(|(n, v)| (n, v.to_vec())),
+            prop_assert_eq!(theirs.headers.len(), head.head.fields.len());
+            prop_assert_eq!(head.head.fields.iter().last().map(|(n, v)| (n, v.to_vec())),
                 theirs.headers.last().map(|h| (h.name, h.value.trim_ascii().to_vec())));
         }
     }

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Current, Event, Exchange, ExchangeId, Server};
+use super::{Current, Event, ExchangeId, Responder, Server};
 use crate::{
     error::PeerError,
+    http::{BodySize, Method, RequestHead, Version},
     http1::{
         chunked::Decoded,
-        head::HeadReader,
-        message::{Incoming, Method, RequestHead},
+        head::{HeadReader, ReceivedRequest},
         reader::{Body, Reading},
         writer::Writing,
     },
@@ -20,7 +20,7 @@ use crate::{
 /// The stream of a SOURCE without a length begins behind its head: where the request is refused, no
 /// other request follows.
 fn is_endless_source(head: &RequestHead) -> bool {
-    head.method == Method::Source && !matches!(head.body, Incoming::Length(_))
+    head.method == Method::Source && !matches!(head.body, BodySize::Known(_))
 }
 
 impl Server {
@@ -120,40 +120,41 @@ impl Server {
             && self.inbox.is_empty()
     }
 
-    fn begin(&mut self, head: RequestHead) {
+    fn begin(&mut self, request: ReceivedRequest) {
+        let ReceivedRequest { head, keep_alive } = request;
         self.timers.stop(Timer::Head);
-        let exchange = self.next_exchange();
+        let responder = self.next_exchange();
         let changes = !matches!(head.method, Method::Get | Method::Head | Method::Options);
         self.uploads |= changes;
         self.current = Current {
-            id: exchange.id,
+            id: responder.id,
             head: head.method == Method::Head,
-            minor: head.minor,
-            keep_alive: head.keep_alive && !is_endless_source(&head),
+            version: head.version,
+            keep_alive: keep_alive && !is_endless_source(&head),
             expect: head.expect_continue,
             until_close: false,
             obeyed: changes,
-            asked_to_close: !head.keep_alive,
+            asked_to_close: !keep_alive,
             takes_rest: false,
         };
-        self.reading = Body::new(head.body).map_or(Reading::Held, Reading::Body);
+        self.reading = Body::of_request(head.body).map_or(Reading::Held, Reading::Body);
         self.writing = Writing::Due;
-        self.events.push_back(Event::Request { head: Box::new(head), exchange });
+        self.events.push_back(Event::Request { head: Box::new(head), responder });
         self.give_up_if_silent();
     }
 
-    fn next_exchange(&mut self) -> Exchange {
+    fn next_exchange(&mut self) -> Responder {
         self.next_id += 1;
-        Exchange { id: ExchangeId(self.next_id) }
+        Responder { id: ExchangeId(self.next_id) }
     }
 
     /// No request is read: one answer, and nothing that follows is read as a request.
     pub(crate) fn refuse(&mut self, why: PeerError) {
-        let exchange = self.next_exchange();
+        let responder = self.next_exchange();
         self.current = Current {
-            id: exchange.id,
+            id: responder.id,
             head: false,
-            minor: 1,
+            version: Version::Http11,
             keep_alive: false,
             expect: false,
             until_close: false,
@@ -167,7 +168,7 @@ impl Server {
         };
         self.stop_reading();
         self.writing = Writing::Due;
-        self.events.push_back(Event::Refused { why, line, exchange });
+        self.events.push_back(Event::Refused { why, line, responder });
     }
 
     fn decoded(&mut self, decoded: Decoded, now: Now) -> bool {

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use super::{Event, ExchangeId, Recheck, Server, Undecided};
 use crate::{
     error::PeerError,
+    http::{ResponseHead, Version},
     http1::{
         head::HeadReader,
-        message::ResponseHead,
         reader::Reading,
         writer::{self, Announce, Persistence, Writing},
     },
@@ -195,9 +195,9 @@ impl Server {
     }
 
     pub(super) fn persistence(&self) -> Persistence {
-        match (self.current.keep_alive, self.current.minor) {
+        match (self.current.keep_alive, self.current.version) {
             (false, _) => Persistence::Close,
-            (true, 0) => Persistence::KeepAlive,
+            (true, Version::Http10) => Persistence::KeepAlive,
             (true, _) => Persistence::Default,
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::super::*;
-use crate::http1::Piece;
+use crate::http::Piece;
 
 pub(super) const BLOB: &[u8] = b"0123456789abcdefghij";
 

@@ -8,7 +8,7 @@ use std::sync::{
 use bytes::Bytes;
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, RelPath},
+    fs::{Expect, Meta, RelPath},
     live::retention::Sort,
 };
 use rustix::{

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, Patch},
+    fs::{Expect, Meta, Patch},
 };
 
 use super::{MemoryPart, check};

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, Patch, RelPath},
+    fs::{Expect, Meta, Patch, RelPath},
 };
 use proptest::prelude::*;
 

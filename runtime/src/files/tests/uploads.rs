@@ -7,7 +7,7 @@ use std::{
 use bytes::Bytes;
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, Patch},
+    fs::{Expect, Meta, Patch},
 };
 use rustix::{
     fd::OwnedFd,

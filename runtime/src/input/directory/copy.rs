@@ -10,7 +10,7 @@ use std::{
 
 use httpout_proto::{
     FsError,
-    effect::{Expect, Meta, RelPath},
+    fs::{Expect, Meta, RelPath},
     live::Copied,
 };
 use rustix::{

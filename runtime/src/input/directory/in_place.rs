@@ -17,9 +17,9 @@ use std::{
 };
 
 use httpout_proto::{
-    effect::{Meta, RelPath},
-    exchange::media::is_manifest,
+    fs::{Meta, RelPath},
     live::{Copied, FeedId},
+    semantics::media::is_manifest,
 };
 
 use super::{Begun, Files, Sink, source::read_at};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use httpout_proto::effect::RelPath;
+use httpout_proto::fs::RelPath;
 use rustix::{
     fd::AsFd,
     fs::{Mode, OFlags, open, openat},

@@ -13,7 +13,7 @@ use std::{
 
 use blocking::Task;
 use httpout_proto::{
-    effect::RelPath,
+    fs::RelPath,
     live::{FileEvent, is_published},
 };
 use rustix::{

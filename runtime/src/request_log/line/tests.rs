@@ -2,7 +2,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use httpout_proto::{
     Asked,
-    http1::{Method, Status},
+    http::{Method, Status, Version},
 };
 use proptest::{
     option,
@@ -35,16 +35,21 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn any_asked() -> impl Strategy<Value = Asked> {
-    (text(), 0..2_u8, option::of(text()), option::of(text()), option::of(text())).prop_map(
-        |(target, minor, range, referer, user_agent)| Asked {
+    (
+        text(),
+        select(vec![Version::Http10, Version::Http11]),
+        option::of(text()),
+        option::of(text()),
+        option::of(text()),
+    )
+        .prop_map(|(target, version, range, referer, user_agent)| Asked {
             target: format!("/{target}"),
-            minor,
+            version,
             range,
             referer,
             user_agent,
             line: String::new(),
-        },
-    )
+        })
 }
 
 fn any_report() -> impl Strategy<Value = Report> {
@@ -191,7 +196,7 @@ proptest! {
         let line = combined(PEER, now, &report);
         let asked = report.asked.as_deref();
         let request = report.method.zip(asked).map(|(method, asked)| {
-            format!("{method} {} HTTP/1.{}", asked.target, asked.minor)
+            format!("{method} {} {}", asked.target, asked.version)
         });
         prop_assert_eq!(read(&line), Combined {
             peer: PEER.to_string(),
@@ -221,7 +226,7 @@ proptest! {
         prop_assert_eq!(text("user"), report.user.as_deref());
         prop_assert_eq!(text("method"), report.method.as_ref().map(Method::as_str));
         prop_assert_eq!(text("target"), known.map(|asked| asked.target.as_str()));
-        let protocol = known.map(|asked| format!("HTTP/1.{}", asked.minor));
+        let protocol = known.map(|asked| asked.version.to_string());
         prop_assert_eq!(text("protocol"), protocol.as_deref());
         prop_assert_eq!(value["status"].as_u64(), report.status.map(|status| status.code().into()));
         prop_assert_eq!(value["received"].as_u64(), Some(report.received));

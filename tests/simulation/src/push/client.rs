@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use httpout_proto::{
     Step, Timer,
-    http1::Piece,
+    http::Piece,
     push::{DialError, Outcome, PushEffect, Why},
 };
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use httpout_proto::{Done, Effect, FileId, FsError, OpId, Session, Site, Step, Wait, http1::Piece};
+use httpout_proto::{Done, Effect, FileId, FsError, OpId, Session, Site, Step, Wait, http::Piece};
 
 use super::World;
 use crate::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use httpout_proto::{
-    http1::Part,
+    http::Part,
     push::{Job, JobId, JobKind, Outcome, Target, Upload, UploadRange},
 };
 

@@ -4,8 +4,8 @@ use std::collections::{VecDeque, vec_deque};
 
 use bytes::{Buf, Bytes};
 
-use super::message::Part;
-use crate::effect::FileId;
+use super::Part;
+use crate::fs::FileId;
 
 /// The output queue.
 #[derive(Debug, Default)]

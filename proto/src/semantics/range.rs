@@ -1,6 +1,6 @@
 //! Byte ranges that a request asks for (RFC 9110 §14.1, §14.2).
 
-use crate::http1::parse_digits;
+use crate::http::parse_digits;
 
 /// A last position no smaller than this stands for "as far as it will go" (RFC 8673 §2.1): 2^53 - 1.
 pub const VERY_LARGE: u64 = 9_007_199_254_740_991;

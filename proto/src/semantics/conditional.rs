@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::coding::Coding;
-use crate::{effect::Meta, http1::Fields};
+use crate::{fs::Meta, http::HeaderList};
 
 /// Seconds from 1970 to the year 10000, where dates of HTTP end (RFC 9110 §5.6.7).
 const END_OF_DATES: u64 = 253_402_300_800;
@@ -65,7 +65,7 @@ impl Validators {
 }
 
 /// True if the request has a precondition that [`evaluate`] looks at.
-pub fn is_conditional(fields: &Fields) -> bool {
+pub fn is_conditional(fields: &HeaderList) -> bool {
     ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
         .into_iter()
         .any(|name| fields.get(name).is_some())
@@ -76,7 +76,7 @@ pub fn is_conditional(fields: &Fields) -> bool {
 ///
 /// A member of a list that cannot be read matches nothing. A date that cannot be read, or that comes on
 /// more than one line, is as if it were not there; so is any date if the representation has none.
-pub fn evaluate(fields: &Fields, safe: bool, current: Option<&Validators>) -> Verdict {
+pub fn evaluate(fields: &HeaderList, safe: bool, current: Option<&Validators>) -> Verdict {
     let modified = current.and_then(|current| current.modified);
     let dates = |name| date(fields, name).zip(modified);
     // Who read a file compressed writes the same file.
@@ -103,7 +103,7 @@ pub fn evaluate(fields: &Fields, safe: bool, current: Option<&Validators>) -> Ve
 /// True if `Range` is to be honoured as far as `If-Range` goes (RFC 9110 §13.1.5): it is absent, or its tag
 /// is strong and the current one, or its date is the current one, and that is strong (§8.8.2.2): at least a
 /// second before `now`. What cannot be read does not match.
-pub fn range_applies(fields: &Fields, current: &Validators, now: SystemTime) -> bool {
+pub fn range_applies(fields: &HeaderList, current: &Validators, now: SystemTime) -> bool {
     let mut lines = fields.all("if-range");
     let value = match (lines.next(), lines.next()) {
         (None, _) => return true,
@@ -208,7 +208,7 @@ impl<'a> Iterator for Members<'a> {
 }
 
 /// True if the lines of this name hold the current tag, or nothing but `*` while there is a representation.
-fn lists(fields: &Fields, name: &str, current: Option<&Validators>, same: Same) -> bool {
+fn lists(fields: &HeaderList, name: &str, current: Option<&Validators>, same: Same) -> bool {
     let Some(current) = current else { return false };
     let tag = current.tag();
     let (mut members, mut any, mut found) = (0, false, false);
@@ -224,7 +224,7 @@ fn lists(fields: &Fields, name: &str, current: Option<&Validators>, same: Same) 
 }
 
 /// The date on the only line of this name.
-fn date(fields: &Fields, name: &str) -> Option<SystemTime> {
+fn date(fields: &HeaderList, name: &str) -> Option<SystemTime> {
     let mut lines = fields.all(name);
     let value = lines.next()?;
     if lines.next().is_some() { None } else { parse_date(value) }

@@ -1,6 +1,6 @@
 //! Media types by file extension.
 
-use crate::http1::{is_field_value, is_tchar};
+use crate::http::{is_field_value, is_tchar};
 
 /// Media types where the general table is wrong or silent: those of DASH-IF Live Media Ingest (table 6),
 /// and what else encoders write and players read.

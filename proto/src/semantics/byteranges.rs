@@ -7,8 +7,8 @@ use std::{
 
 use super::range::{Span, merge, reads};
 use crate::{
-    effect::{FileId, Meta},
-    http1::{Part, is_field_value},
+    fs::{FileId, Meta},
+    http::{Part, is_field_value},
     site::Multirange,
 };
 

@@ -6,7 +6,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use crate::{auth::Secret, http1::Fields};
+use crate::{auth::Secret, http::HeaderList};
 
 /// Most bytes of a name and a password, decoded, with the colon.
 const LONGEST: usize = 1024;
@@ -30,7 +30,7 @@ pub struct Basic {
 ///
 /// # Errors
 /// What is wrong with them, for a 400: not the base64 of UTF-8 with a colon, a control character, too long; several lines.
-pub fn credentials(fields: &Fields) -> Result<Option<Basic>, &'static str> {
+pub fn credentials(fields: &HeaderList) -> Result<Option<Basic>, &'static str> {
     let mut lines = fields.all("authorization");
     let line = match (lines.next(), lines.next()) {
         (None, _) => return Ok(None),
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_of_another_scheme_is_as_if_it_were_not_there() {
-        assert_eq!(credentials(&Fields::default()), Ok(None));
+        assert_eq!(credentials(&HeaderList::default()), Ok(None));
         for value in ["Bearer abc", "Basically YTpi", "Digest username=\"a\"", ""] {
             assert_eq!(read(value.as_bytes()), Ok(None), "{value}");
         }

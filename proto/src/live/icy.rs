@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{http1::Fields, live::Text};
+use crate::{http::HeaderList, live::Text};
 
 /// Bytes of the stream between two pieces of metadata, as Icecast has it.
 pub const INTERVAL: usize = 16_000;
@@ -28,7 +28,7 @@ impl Default for Icy {
 
 impl Icy {
     /// True if the client asks for metadata.
-    pub fn is_wanted(fields: &Fields) -> bool {
+    pub fn is_wanted(fields: &HeaderList) -> bool {
         fields.get("icy-metadata") == Some(b"1")
     }
 

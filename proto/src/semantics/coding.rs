@@ -1,6 +1,6 @@
 //! Content codings, and which one a client wants (RFC 9110 §8.4, §12.5.3).
 
-use crate::http1::Fields;
+use crate::http::HeaderList;
 
 /// Members of `Accept-Encoding` that are looked at.
 const MOST: usize = 64;
@@ -27,7 +27,7 @@ impl Coding {
     }
 
     /// The coding of this name, without regard to case.
-    pub(super) fn named(name: &[u8]) -> Option<Self> {
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|coding| coding.is_named(name))
     }
 
@@ -43,7 +43,7 @@ impl Coding {
 
 /// The coding that the client likes best, gzip of two it likes as much. `None`: it likes none, or the content as it is
 /// better; or it does not say. `*` stands for what is not named, `identity` too. Members that cannot be read are passed over.
-pub fn choose(fields: &Fields) -> Option<Coding> {
+pub fn choose(fields: &HeaderList) -> Option<Coding> {
     let mut named = [None; Coding::ALL.len()];
     let (mut identity, mut others) = (None, None);
     for (name, weight) in fields.list("accept-encoding").take(MOST).filter_map(member) {
@@ -80,7 +80,7 @@ fn member(member: &[u8]) -> Option<(&[u8], u16)> {
 }
 
 /// `qvalue` in thousandths (RFC 9110 §12.4.2).
-pub(super) fn weight(text: &[u8]) -> Option<u16> {
+pub(crate) fn weight(text: &[u8]) -> Option<u16> {
     let (whole, decimals) = match text {
         [whole, b'.', decimals @ ..] => (whole, decimals),
         [whole] => (whole, &b""[..]),
@@ -144,7 +144,7 @@ mod tests {
         ] {
             assert_eq!(chosen(value), expected, "{value:?}");
         }
-        assert_eq!(choose(&Fields::default()), None);
+        assert_eq!(choose(&HeaderList::default()), None);
         let lines = [("Accept-Encoding", &b"gzip;q=0.1"[..]), ("accept-encoding", b"deflate")];
         assert_eq!(choose(&lines.into_iter().collect()), deflate);
         assert_eq!(chosen(&("br,".repeat(64) + "gzip")), None);

@@ -1,6 +1,6 @@
 //! `Content-Range` of an upload (RFC 9110 §14.4, §14.5).
 
-use crate::http1::parse_digits;
+use crate::http::parse_digits;
 
 /// Where the bytes of an upload, or of one part of it, belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

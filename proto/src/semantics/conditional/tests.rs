@@ -14,7 +14,7 @@ fn current() -> Validators {
     Validators { etag: Some("\"a,b\"".into()), modified: Some(then()) }
 }
 
-fn fields(lines: &[(&str, &str)]) -> Fields {
+fn fields(lines: &[(&str, &str)]) -> HeaderList {
     lines.iter().copied().collect()
 }
 
@@ -36,7 +36,7 @@ fn tags_tell_files_apart() {
     ];
     assert!(others.iter().all(|other| etag(other) != etag(&meta)));
     let extreme = Meta { len: u64::MAX, modified: then(), inode: u64::MAX };
-    assert!(crate::http1::is_field_value(etag(&extreme).as_bytes()));
+    assert!(crate::http::is_field_value(etag(&extreme).as_bytes()));
 }
 
 #[test]
@@ -281,7 +281,7 @@ proptest! {
         lines.extend(modified.map(|offset| ("If-Modified-Since", day(offset))));
         lines.extend(if_none_match.as_ref().map(|tags| ("If-None-Match", line(tags))));
         lines.extend(unmodified.map(|offset| ("If-Unmodified-Since", day(offset))));
-        let fields: Fields = lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let fields: HeaderList = lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let current = Validators { etag: Some("\"t\"".into()), modified: dated.then(then) };
         let current = exists.then_some(&current);
         let date_counts = exists && dated;

@@ -2,13 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::effect::RelPath;
-
-/// How the names of part files begin. No URL reaches such a name: [`Target::is_reserved`].
-pub const PART_PREFIX: &str = ".httpout-";
-
-/// First segment of the server's own resources.
-const OWN: &str = ".httpout";
+use crate::fs::RelPath;
 
 /// What is written as it is in a path: `pchar` of RFC 3986 §3.3 and the slash, without `&` and `'`, which
 /// mean something in an HTML attribute.
@@ -44,24 +38,8 @@ pub struct Target {
 impl Target {
     /// True if some segment is a name that the server keeps for itself: `.httpout`, or a part file's.
     pub fn is_reserved(&self) -> bool {
-        is_reserved(&self.path)
+        self.path.is_reserved()
     }
-}
-
-/// True if some segment of the path is a name that the server keeps for itself.
-pub(crate) fn is_reserved(path: &RelPath) -> bool {
-    path.as_str().split('/').any(is_reserved_name)
-}
-
-/// True for `.httpout` and the names of part files, also for other names by which a file system may know them: without
-/// regard to case, and to characters that Unicode ignores in comparisons (none of which is ASCII).
-pub(crate) fn is_reserved_name(name: &str) -> bool {
-    if name.is_ascii() && !name.starts_with('.') {
-        return false;
-    }
-    let folded: String =
-        name.chars().filter(char::is_ascii).map(|c| c.to_ascii_lowercase()).collect();
-    folded.trim_end_matches(['.', ' ']) == OWN || folded.starts_with(PART_PREFIX)
 }
 
 /// Reads a path with its query (RFC 9112 §3.2.1). The path is percent-decoded once (RFC 3986 §2.1); `.`

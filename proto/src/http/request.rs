@@ -1,41 +1,39 @@
 //! A request to be sent.
 
-use super::{fields::is_field_value, head::is_tchar, message::Method};
+use super::{HeaderList, Method, syntax};
 
-/// How the end of a request's body is told (RFC 9112 §6). There is no third way: a body without length is not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outgoing {
-    /// No body.
-    None,
-    /// `Content-Length`.
-    Length(u64),
-    /// `Transfer-Encoding: chunked`.
-    Chunked,
-}
-
-/// A request head without its framing: the connection itself adds `Content-Length`, `Transfer-Encoding`, `Connection`
+/// A request head without what frames it: the connection itself adds `Content-Length`, `Transfer-Encoding`, `Connection`
 /// and `Expect`.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RequestBuilder {
     pub(crate) method: Method,
-    pub(crate) lines: Vec<u8>,
+    pub(crate) target: String,
+    pub(crate) authority: String,
+    pub(crate) fields: HeaderList,
     pub(crate) expect: bool,
     pub(crate) last: bool,
 }
 
-impl Request {
-    /// A request for `target`, which begins with `/`, on `host`, which is what `Host` is to say. `None` if either holds
-    /// what a head cannot carry.
-    pub fn new(method: Method, target: &str, host: &str) -> Option<Self> {
+impl RequestBuilder {
+    /// A request for `target`, which begins with `/`, on `authority`, which is what `Host` is to say. `None` if either
+    /// holds what a head cannot carry.
+    pub fn new(method: Method, target: &str, authority: &str) -> Option<Self> {
         let graphic = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-        if !target.starts_with('/') || !graphic(target) || !graphic(host) || host.is_empty() {
+        if !target.starts_with('/')
+            || !graphic(target)
+            || !graphic(authority)
+            || authority.is_empty()
+        {
             return None;
         }
-        let mut lines = Vec::with_capacity(256);
-        for piece in [method.as_str(), " ", target, " HTTP/1.1\r\nHost: ", host, "\r\n"] {
-            lines.extend_from_slice(piece.as_bytes());
-        }
-        Some(Self { method, lines, expect: false, last: false })
+        Some(Self {
+            method,
+            target: target.to_owned(),
+            authority: authority.to_owned(),
+            fields: HeaderList::default(),
+            expect: false,
+            last: false,
+        })
     }
 
     /// Adds a field. One whose name or value a head cannot carry is left out, and so are the fields that belong to the
@@ -43,10 +41,8 @@ impl Request {
     #[must_use]
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
-        if may_be_added(name) && is_field_value(value) {
-            for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
-                self.lines.extend_from_slice(piece);
-            }
+        if may_be_added(name) && syntax::is_field_value(value) {
+            self.fields.push(name, value);
         }
         self
     }
@@ -87,9 +83,7 @@ pub(crate) fn may_be_added(name: &str) -> bool {
         "transfer-encoding",
         "upgrade",
     ];
-    !name.is_empty()
-        && name.bytes().all(is_tchar)
-        && !own.iter().any(|own| own.eq_ignore_ascii_case(name))
+    syntax::is_field_name(name) && !own.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -98,12 +92,12 @@ mod tests {
 
     #[test]
     fn nothing_from_outside_adds_a_line() {
-        let request = Request::new(Method::Put, "/a?b", "h:1").unwrap();
+        let request = RequestBuilder::new(Method::Put, "/a?b", "h:1").unwrap();
         let request = request.field("X-A", "1").field("X-B", "1\r\nX-C: 2").field("X\r\nY", "1");
         let request = request.field("content-length", "7").field("Host", "other").field("", "1");
         let request = request.field_opt("X-D", None::<&str>).field_opt("X-E", Some("2"));
-        let lines = "PUT /a?b HTTP/1.1\r\nHost: h:1\r\nX-A: 1\r\nX-E: 2\r\n";
-        assert_eq!(String::from_utf8(request.lines).unwrap(), lines);
+        let fields: Vec<_> = request.fields.iter().collect();
+        assert_eq!(fields, [("X-A", &b"1"[..]), ("X-E", b"2")]);
         for (target, host) in [
             ("a", "h"),
             ("/ ", "h"),
@@ -113,7 +107,10 @@ mod tests {
             ("/", "h\r\n"),
             ("/", ""),
         ] {
-            assert!(Request::new(Method::Put, target, host).is_none(), "{target:?} {host:?}");
+            assert!(
+                RequestBuilder::new(Method::Put, target, host).is_none(),
+                "{target:?} {host:?}"
+            );
         }
     }
 }

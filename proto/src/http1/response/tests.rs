@@ -1,10 +1,11 @@
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
 use crate::limits::Limits;
 
-fn read(bytes: &[u8], cuts: &[usize]) -> (Result<Option<Answer>, PeerError>, Vec<u8>) {
-    let mut reader = AnswerReader::default();
+fn read(bytes: &[u8], cuts: &[usize]) -> (Result<Option<ReceivedResponse>, PeerError>, Vec<u8>) {
+    let mut reader = ResponseReader::default();
     let mut start = 0;
     for &end in cuts.iter().chain([&bytes.len()]) {
         let mut data = Bytes::copy_from_slice(&bytes[start..end]);
@@ -19,7 +20,7 @@ fn read(bytes: &[u8], cuts: &[usize]) -> (Result<Option<Answer>, PeerError>, Vec
 }
 
 /// Whole, split at each position, byte by byte: always the same.
-fn read_every_way(bytes: &[u8]) -> (Result<Option<Answer>, PeerError>, Vec<u8>) {
+fn read_every_way(bytes: &[u8]) -> (Result<Option<ReceivedResponse>, PeerError>, Vec<u8>) {
     let whole = read(bytes, &[]);
     for cut in 0..bytes.len() {
         assert_eq!(read(bytes, &[cut]), whole, "cut at {cut}");
@@ -31,26 +32,44 @@ fn read_every_way(bytes: &[u8]) -> (Result<Option<Answer>, PeerError>, Vec<u8>) 
 
 #[test]
 fn heads_are_taken_apart() {
-    for (head, status, minor, body, keep_alive) in [
-        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", 200, 1, AnswerBody::Length(3), true),
-        ("HTTP/1.9 200 \r\nConnection: a, Close\r\n\r\n", 200, 1, AnswerBody::Close, false),
-        ("HTTP/1.0 200\r\n\r\n", 200, 0, AnswerBody::Close, false),
+    for (head, status, version, framing, keep_alive) in [
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",
+            200,
+            Version::Http11,
+            Framing::Length(3),
+            true,
+        ),
+        (
+            "HTTP/1.9 200 \r\nConnection: a, Close\r\n\r\n",
+            200,
+            Version::Http11,
+            Framing::Close,
+            false,
+        ),
+        ("HTTP/1.0 200\r\n\r\n", 200, Version::Http10, Framing::Close, false),
         (
             "HTTP/1.0 404 x\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
             404,
-            0,
-            AnswerBody::Length(0),
+            Version::Http10,
+            Framing::Length(0),
             true,
         ),
-        ("HTTP/1.1 201 x\r\nTransfer-Encoding: Chunked\r\n\r\n", 201, 1, AnswerBody::Chunked, true),
-        ("HTTP/1.1 204 x\r\nContent-Length: 7\r\n\r\n", 204, 1, AnswerBody::None, true),
-        ("HTTP/1.1 304 x\r\nContent-Length: 7\r\n\r\n", 304, 1, AnswerBody::None, true),
-        ("HTTP/1.1 100 Continue\r\n\r\n", 100, 1, AnswerBody::None, true),
+        (
+            "HTTP/1.1 201 x\r\nTransfer-Encoding: Chunked\r\n\r\n",
+            201,
+            Version::Http11,
+            Framing::Chunked,
+            true,
+        ),
+        ("HTTP/1.1 204 x\r\nContent-Length: 7\r\n\r\n", 204, Version::Http11, Framing::None, true),
+        ("HTTP/1.1 304 x\r\nContent-Length: 7\r\n\r\n", 304, Version::Http11, Framing::None, true),
+        ("HTTP/1.1 100 Continue\r\n\r\n", 100, Version::Http11, Framing::None, true),
     ] {
         let (answer, rest) = read_every_way(&[head, "rest"].concat().into_bytes());
         let answer = answer.unwrap().unwrap();
-        assert_eq!((answer.status.code(), answer.minor), (status, minor), "{head}");
-        assert_eq!((answer.body, answer.keep_alive), (body, keep_alive), "{head}");
+        assert_eq!((answer.head.status.code(), answer.head.version), (status, version), "{head}");
+        assert_eq!((answer.framing, answer.keep_alive), (framing, keep_alive), "{head}");
         assert_eq!(rest, b"rest");
     }
 }

@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes};
 
 use super::content_range;
-use crate::{effect::Patch, http1::is_tchar};
+use crate::{fs::Patch, http::is_tchar};
 
 /// Largest head of a part in bytes, with its empty line.
 const MOST_HEAD: usize = 8 << 10;
@@ -169,7 +169,7 @@ impl Parser {
     }
 
     /// Where the bytes go of the parts whose heads have come.
-    pub(super) fn patches(&self) -> &[Patch] {
+    pub(crate) fn patches(&self) -> &[Patch] {
         &self.patches
     }
 
