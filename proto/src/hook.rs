@@ -10,7 +10,7 @@
 //! use httpout_proto::{
 //!     Config, Done, Effect, Now, Session, Step,
 //!     hook::{Headers, Verdict},
-//!     http1::{Piece, Status},
+//!     http::{Piece, Status},
 //! };
 //!
 //! let mut config = Config::default();
