@@ -1,5 +1,6 @@
 //! What the state machine costs by itself: no socket, no file, no clock. Allocations are counted as well, and printed first.
 
+use httpout_proto::effect::{ConnectionEffect, FsEffect, LiveEffect, LogEffect};
 use std::{
     hint::black_box,
     sync::Arc,
@@ -185,18 +186,18 @@ impl Bench {
     }
 
     fn run(&mut self, effect: &Effect) {
-        if let Effect::Open { op, .. } = effect {
+        if let Effect::Fs(_, FsEffect::Open { op, .. }) = effect {
             self.session.handle_done(*op, Ok(Done::Opened(meta())));
-        } else if let Effect::Follow { op, .. } = effect {
+        } else if let Effect::Live(_, LiveEffect::Follow { op, .. }) = effect {
             self.session.handle_done(*op, Ok(Done::NotGrowing));
         } else {
             assert!(
                 matches!(
                     effect,
-                    Effect::Close { .. }
-                        | Effect::Over(_)
-                        | Effect::ShutdownWrite
-                        | Effect::Recheck { .. }
+                    Effect::Fs(_, FsEffect::Close { .. })
+                        | Effect::Log(_, LogEffect::Over(_))
+                        | Effect::Connection(ConnectionEffect::ShutdownWrite)
+                        | Effect::Connection(ConnectionEffect::Recheck { .. })
                 ),
                 "{effect:?}"
             );

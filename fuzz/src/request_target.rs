@@ -1,5 +1,6 @@
 //! Text as a request target: nothing leads out of a directory, and what is read can be written and read again.
 
+use httpout_proto::effect::{FsEffect, LiveEffect};
 use std::{
     sync::Arc,
     time::{Duration, Instant, UNIX_EPOCH},
@@ -99,9 +100,9 @@ fn site(dirs: &[&str], write: bool) -> Arc<Site> {
 fn first_place(session: &mut Session, now: Now) -> Option<Place> {
     match session.poll(now) {
         Step::Do(
-            Effect::Open { place, .. }
-            | Effect::Follow { place, .. }
-            | Effect::Remove { place, .. },
+            Effect::Fs(_, FsEffect::Open { place, .. })
+            | Effect::Live(_, LiveEffect::Follow { place, .. })
+            | Effect::Fs(_, FsEffect::Remove { place, .. }),
         ) => Some(place),
         Step::Do(other) => panic!("nobody asked for {other:?}"),
         Step::Wait(_) | Step::Closed(_) => None,

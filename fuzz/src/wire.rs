@@ -9,7 +9,8 @@ use bytes::Bytes;
 use httpout_proto::{
     Limits, Now, PeerError, Step,
     http::{Piece, RequestHead, ResponseHead, Status},
-    http1::{Event, Responder, Server},
+    http1::Server,
+    wire::{Event, Responder},
 };
 
 /// What a server heard. Pieces of a body that follow each other are one, so that it can be compared however the input was cut.

@@ -25,6 +25,10 @@ mod disk;
 #[path = "blocking/uploads.rs"]
 mod uploads;
 
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use std::{
     collections::HashMap,
     env,
@@ -261,69 +265,82 @@ impl Connection {
     fn run(&mut self, effect: Effect) {
         let disk = &self.server.disk;
         let (op, result) = match effect {
-            Effect::Open { op, file, place } => (op, self.open(file, &disk.path(&place))),
-            Effect::Stat { op, place } => (op, disk::look(&disk.path(&place)).map(Done::Stat)),
+            Effect::Fs(_, FsEffect::Open { op, file, place }) => {
+                (op, self.open(file, &disk.path(&place)))
+            }
+            Effect::Fs(_, FsEffect::Stat { op, place }) => {
+                (op, disk::look(&disk.path(&place)).map(Done::Stat))
+            }
             // The announced length is for those who can reserve room, the media type for those who can keep it.
-            Effect::Create { op, file, place, len: _, media_type: _ } => {
+            Effect::Fs(_, FsEffect::Create { op, file, place, len: _, media_type: _ }) => {
                 (op, self.create(file, &disk.path(&place)))
             }
-            Effect::MediaType { op, .. } => (op, Ok(Done::MediaType(None))),
-            Effect::Write { op, file, at, data } => (op, self.write(file, at, &data)),
-            Effect::Commit { op, file, place, expect, durable } => {
+            Effect::Fs(_, FsEffect::MediaType { op, .. }) => (op, Ok(Done::MediaType(None))),
+            Effect::Fs(_, FsEffect::Write { op, file, at, data }) => {
+                (op, self.write(file, at, &data))
+            }
+            Effect::Fs(_, FsEffect::Commit { op, file, place, expect, durable }) => {
                 let target = disk.path(&place);
                 (op, self.commit(file, &Commit { target, expect, durable, patches: None }))
             }
-            Effect::CommitPatches { op, file, place, expect, durable, create, patches } => {
+            Effect::Fs(
+                _,
+                FsEffect::CommitPatches { op, file, place, expect, durable, create, patches },
+            ) => {
                 let (target, patches) = (disk.path(&place), Some((&patches[..], create)));
                 (op, self.commit(file, &Commit { target, expect, durable, patches }))
             }
-            Effect::Remove { op, place, expect } => (op, disk.remove(&disk.path(&place), expect)),
-            Effect::Close { file } => return self.close(file),
-            Effect::Announce { file, place, len } => {
+            Effect::Fs(_, FsEffect::Remove { op, place, expect }) => {
+                (op, disk.remove(&disk.path(&place), expect))
+            }
+            Effect::Fs(_, FsEffect::Close { file }) => return self.close(file),
+            Effect::Live(_, LiveEffect::Announce { file, place, len }) => {
                 return self.announce(file, disk.path(&place), len);
             }
-            Effect::Grown { file, len } => {
+            Effect::Live(_, LiveEffect::Grown { file, len }) => {
                 if let Some(&feed) = self.feeds.get(&file) {
                     self.server.uploads.grown(feed, len);
                 }
                 return;
             }
-            Effect::Ended { file, complete } => {
+            Effect::Live(_, LiveEffect::Ended { file, complete }) => {
                 if let Some(feed) = self.feeds.remove(&file) {
                     self.server.uploads.ended(feed, complete);
                 }
                 return;
             }
-            Effect::Follow { op, file, place, wait } => {
+            Effect::Live(_, LiveEffect::Follow { op, file, place, wait }) => {
                 return self.follow(op, file, disk.path(&place), wait);
             }
-            Effect::Unfollow { op } => return self.unfollow(op),
+            Effect::Live(_, LiveEffect::Unfollow { op }) => return self.unfollow(op),
             // What is declined here is not needed without rules, listing and live inputs; a text is then sent as it is.
-            Effect::Locate { op, .. }
-            | Effect::Verify { op, .. }
-            | Effect::List { op, .. }
-            | Effect::Encode { op, .. }
-            | Effect::Listen { op, .. }
-            | Effect::Take { op, .. }
-            | Effect::Air { op, .. }
-            | Effect::Send { op, .. }
-            | Effect::Retitle { op, .. }
-            | Effect::Deliver { op, .. }
-            | Effect::Give { op, .. }
-            | Effect::Given { op, .. }
-            | Effect::Ask { op, .. }
-            | Effect::Pull { op, .. }
-            | Effect::Pace { op, .. }
-            | Effect::Metrics { op }
-            | Effect::Health { op } => (op, Err(io::ErrorKind::Unsupported.into())),
-            Effect::Leave { .. }
-            | Effect::OffAir { .. }
-            | Effect::Withdraw { .. }
-            | Effect::Dismiss { .. }
-            | Effect::Begun { .. }
-            | Effect::Recheck { .. }
-            | Effect::Over(_) => return,
-            Effect::ShutdownWrite => {
+            Effect::Fs(_, FsEffect::Locate { op, .. })
+            | Effect::Auth(_, AuthEffect::Verify { op, .. })
+            | Effect::Fs(_, FsEffect::List { op, .. })
+            | Effect::Fs(_, FsEffect::Encode { op, .. })
+            | Effect::Live(_, LiveEffect::Listen { op, .. })
+            | Effect::Live(_, LiveEffect::Take { op, .. })
+            | Effect::Live(_, LiveEffect::Publish { op, .. })
+            | Effect::Live(_, LiveEffect::PublishGroup { op, .. })
+            | Effect::Live(_, LiveEffect::SetTitle { op, .. })
+            | Effect::Delivery(_, DeliveryEffect::Begin { op, .. })
+            | Effect::Delivery(_, DeliveryEffect::Data { op, .. })
+            | Effect::Delivery(_, DeliveryEffect::End { op, .. })
+            | Effect::Hook(_, HookEffect::Ask { op, .. })
+            | Effect::Hook(_, HookEffect::Pull { op, .. })
+            | Effect::Hook(_, HookEffect::Pace { op, .. })
+            | Effect::Admin(_, AdminEffect::Metrics { op })
+            | Effect::Admin(_, AdminEffect::Health { op }) => {
+                (op, Err(io::ErrorKind::Unsupported.into()))
+            }
+            Effect::Live(_, LiveEffect::Leave { .. })
+            | Effect::Live(_, LiveEffect::Unpublish { .. })
+            | Effect::Delivery(_, DeliveryEffect::Abort { .. })
+            | Effect::Hook(_, HookEffect::Dismiss { .. })
+            | Effect::Log(_, LogEffect::Begun { .. })
+            | Effect::Connection(ConnectionEffect::Recheck { .. })
+            | Effect::Log(_, LogEffect::Over(_)) => return,
+            Effect::Connection(ConnectionEffect::ShutdownWrite) => {
                 // If it fails the peer is gone, which reading tells as well.
                 let _ = self.socket.shutdown(Shutdown::Write);
                 return;

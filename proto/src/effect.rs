@@ -14,19 +14,38 @@ use crate::{
     fs::{Expect, FileId, Meta, Patch, Place, RelPath, RootId},
     hook::{Pace, Piece, Question, Verdict},
     http::Method,
+    id::{ExchangeId, OpId},
     live::{Description, Group, Growth, News, Text, framing::Audio},
     report::{Asked, Report},
     semantics::coding::Coding,
 };
 
-/// Names one effect that has an answer. Never used twice within a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OpId(pub(crate) u32);
-
-/// A wish of the session. Those with an `op` are answered by
-/// [`handle_done`](crate::Session::handle_done), in any order; the others have no answer.
+/// A wish of the session, and the exchange that it is for. Those with an `op` are answered by
+/// [`handle_done`](crate::Session::handle_done), in any order; the others have no answer. What an exchange asks for comes
+/// after the effects that it asked for before; its last effect is [`LogLogEffect::Over`].
 #[derive(Debug)]
 pub enum Effect {
+    /// With files.
+    Fs(ExchangeId, FsEffect),
+    /// With what grows.
+    Live(ExchangeId, LiveEffect),
+    /// With an upload that is handed on.
+    Delivery(ExchangeId, DeliveryEffect),
+    /// With the hook.
+    Hook(ExchangeId, HookEffect),
+    /// For an operator.
+    Admin(ExchangeId, AdminEffect),
+    /// For counters and logs.
+    Log(ExchangeId, LogEffect),
+    /// With the connection itself.
+    Connection(ConnectionEffect),
+    /// For checking passwords.
+    Auth(ExchangeId, AuthEffect),
+}
+
+/// Something to be done with files and directories.
+#[derive(Debug)]
+pub enum FsEffect {
     /// Open a regular file for reading, never waiting (not even for a FIFO's writer), and only where the
     /// path does not lead out of the root. Answer: [`Done::Opened`].
     Open {
@@ -57,7 +76,7 @@ pub enum Effect {
         /// Announced length in bytes.
         len: Option<u64>,
         /// Media type to be kept with the file, where the platform can (as the extended attribute
-        /// `user.mime_type`, say), for [`Effect::MediaType`].
+        /// `user.mime_type`, say), for [`FsEffect::MediaType`].
         media_type: Option<String>,
     },
     /// The media type that was kept with an open file. Answer: [`Done::MediaType`].
@@ -129,48 +148,6 @@ pub enum Effect {
         /// Which.
         file: FileId,
     },
-    /// From now on this part file is an upload in progress of `place`: [`Hub::begin`](crate::live::Hub::begin).
-    Announce {
-        /// The part file.
-        file: FileId,
-        /// The target.
-        place: Place,
-        /// Announced length in bytes.
-        len: Option<u64>,
-    },
-    /// `len` bytes of the announced file are written and may be read: [`Hub::grow`](crate::live::Hub::grow).
-    Grown {
-        /// The part file.
-        file: FileId,
-        /// Bytes there are.
-        len: u64,
-    },
-    /// The announced upload is over: [`Hub::end`](crate::live::Hub::end).
-    Ended {
-        /// The part file.
-        file: FileId,
-        /// True if the target now is what was uploaded.
-        complete: bool,
-    },
-    /// Find the upload in progress at `place` and follow it: [`Hub::follow`](crate::live::Hub::follow). Answer:
-    /// [`Done::Following`], with the file open as `file`; after it, [`handle_growth`](crate::Session::handle_growth)
-    /// with the same `op` whenever it went on, until [`Effect::Unfollow`]. Where there is none, the answer is
-    /// [`Done::NotGrowing`] at once; or, with `wait`, no answer until one begins.
-    Follow {
-        /// To be answered, and the name of the following.
-        op: OpId,
-        /// The id that the growing file is to have.
-        file: FileId,
-        /// Which upload.
-        place: Place,
-        /// Wait for an upload to begin.
-        wait: bool,
-    },
-    /// No longer follow, or wait for, what was asked with this `op`. The file stays open.
-    Unfollow {
-        /// The following.
-        op: OpId,
-    },
     /// Where does this place lie, all symbolic links followed (with `last`, the last segment too)? What does not exist is taken as
     /// it is written. Asked where [rules](crate::Config::rules) say who may do what; there, every other effect speaks of a path that was
     /// located so, and must refuse ([`FsError::Outside`](crate::FsError::Outside)) to follow a link that was put on the way
@@ -182,17 +159,6 @@ pub enum Effect {
         place: Place,
         /// Follow a link in the last segment.
         last: bool,
-    },
-    /// Is this the user's password? Costly, and to be paced: [`Gate`](crate::auth::Gate). Answer: [`Done::Verified`].
-    Verify {
-        /// To be answered.
-        op: OpId,
-        /// Who it claims to be.
-        user: Arc<str>,
-        /// The password that was given.
-        password: Secret,
-        /// What it is checked against. `None`: no such user; it must take as long to say so.
-        credential: Option<Credential>,
     },
     /// Read a directory: regular files and directories, each symbolic link as what it leads to, and where that is (left out
     /// if that is outside the root or nowhere), no name that begins with a dot, none that no URL can name. With `mounts`: directories of these
@@ -223,6 +189,53 @@ pub enum Effect {
         /// How to compress.
         coding: Coding,
     },
+}
+
+/// Something to be done with what grows: uploads in progress and live resources.
+#[derive(Debug)]
+pub enum LiveEffect {
+    /// From now on this part file is an upload in progress of `place`: [`Hub::begin`](crate::live::Hub::begin).
+    Announce {
+        /// The part file.
+        file: FileId,
+        /// The target.
+        place: Place,
+        /// Announced length in bytes.
+        len: Option<u64>,
+    },
+    /// `len` bytes of the announced file are written and may be read: [`Hub::grow`](crate::live::Hub::grow).
+    Grown {
+        /// The part file.
+        file: FileId,
+        /// Bytes there are.
+        len: u64,
+    },
+    /// The announced upload is over: [`Hub::end`](crate::live::Hub::end).
+    Ended {
+        /// The part file.
+        file: FileId,
+        /// True if the target now is what was uploaded.
+        complete: bool,
+    },
+    /// Find the upload in progress at `place` and follow it: [`Hub::follow`](crate::live::Hub::follow). Answer:
+    /// [`Done::Following`], with the file open as `file`; after it, [`handle_growth`](crate::Session::handle_growth)
+    /// with the same `op` whenever it went on, until [`LiveEffect::Unfollow`]. Where there is none, the answer is
+    /// [`Done::NotGrowing`] at once; or, with `wait`, no answer until one begins.
+    Follow {
+        /// To be answered, and the name of the following.
+        op: OpId,
+        /// The id that the growing file is to have.
+        file: FileId,
+        /// Which upload.
+        place: Place,
+        /// Wait for an upload to begin.
+        wait: bool,
+    },
+    /// No longer follow, or wait for, what was asked with this `op`. The file stays open.
+    Unfollow {
+        /// The following.
+        op: OpId,
+    },
     /// Listen to the live resource of this path, if there is one. Answer: [`Done::Live`] or [`Done::NotLive`].
     Listen {
         /// To be answered. Names the listener from then on.
@@ -243,8 +256,8 @@ pub enum Effect {
         /// The effect that listens.
         live: OpId,
     },
-    /// A live resource of this path begins; it takes what is [sent](Effect::Send). Answer: [`Done::Ok`], or an error if there is one.
-    Air {
+    /// A live resource of this path begins; it takes what is [sent](LiveEffect::PublishGroup). Answer: [`Done::Ok`], or an error if there is one.
+    Publish {
         /// To be answered. Names the resource from then on.
         op: OpId,
         /// The path in the URL.
@@ -253,7 +266,7 @@ pub enum Effect {
         description: Description,
     },
     /// Send this to all who listen to the resource, once there is room. Answer: [`Done::Ok`].
-    Send {
+    PublishGroup {
         /// To be answered.
         op: OpId,
         /// The effect that began the resource.
@@ -264,7 +277,7 @@ pub enum Effect {
         audio: Option<Audio>,
     },
     /// Say what is played by a live resource that a client sends. Answer: [`Done::Ok`], or an error if there is none.
-    Retitle {
+    SetTitle {
         /// To be answered.
         op: OpId,
         /// The path in the URL.
@@ -273,23 +286,28 @@ pub enum Effect {
         title: Text,
     },
     /// The resource is over.
-    OffAir {
+    Unpublish {
         /// The effect that began it.
         live: OpId,
         /// It came to its end.
         complete: bool,
     },
+}
+
+/// Something to be done with an upload that is handed on instead of being stored.
+#[derive(Debug)]
+pub enum DeliveryEffect {
     /// An upload comes that is not stored but handed on to somebody. Answer: [`Done::Ok`] when it is taken, which may wait until others are
     /// over; or [`Done::Refused`], or an error. No byte of it is asked for before.
-    Deliver {
+    Begin {
         /// To be answered. Names the delivery from then on.
         op: OpId,
         /// What is known of it.
         delivery: Box<Delivery>,
     },
     /// More of a delivery's body: never empty, and not before the last was answered. Answer: [`Done::Ok`] when there is room for more; or
-    /// [`Done::Refused`], or an error, with which the delivery is over: [`Effect::Withdraw`] comes.
-    Give {
+    /// [`Done::Refused`], or an error, with which the delivery is over: [`DeliveryEffect::Abort`] comes.
+    Data {
         /// To be answered.
         op: OpId,
         /// The effect that began it; or that asked the hook, which takes it.
@@ -300,21 +318,26 @@ pub enum Effect {
     /// A delivery is whole: all of it was given, and taken. Answer: [`Done::Delivered`] or [`Done::Ok`] when it is dealt with; or
     /// [`Done::Refused`], or an error. It is over then, whatever the answer; the answer may come to nobody. A hook answers
     /// [`Done::Verdict`]: what is to be said.
-    Given {
+    End {
         /// To be answered.
         op: OpId,
         /// The effect that began it.
         to: OpId,
     },
     /// A delivery is broken off: it must not pass for whole. What is under way of it needs no answer any more.
-    Withdraw {
+    Abort {
         /// The effect that began it.
         to: OpId,
     },
+}
+
+/// Something to be asked of the hook, or told to it.
+#[derive(Debug)]
+pub enum HookEffect {
     /// What is to become of this request? Asked once of each, where [`Config::hook`](crate::Config::hook) is set; a verdict that comes too
     /// late is ignored. Answer: [`Done::Verdict`], or an error: 503 for [`FsError::Exhausted`](crate::FsError::Exhausted), else 500.
     Ask {
-        /// To be answered. Names the request to the hook until it is [dismissed](Effect::Dismiss).
+        /// To be answered. Names the request to the hook until it is [dismissed](HookEffect::Dismiss).
         op: OpId,
         /// The request.
         question: Box<Question>,
@@ -345,6 +368,27 @@ pub enum Effect {
         /// The answer went out to its last byte.
         complete: bool,
     },
+}
+
+/// Something to be checked.
+#[derive(Debug)]
+pub enum AuthEffect {
+    /// Is this the user's password? Costly, and to be paced: [`Gate`](crate::auth::Gate). Answer: [`Done::Verified`].
+    Verify {
+        /// To be answered.
+        op: OpId,
+        /// Who it claims to be.
+        user: Arc<str>,
+        /// The password that was given.
+        password: Secret,
+        /// What it is checked against. `None`: no such user; it must take as long to say so.
+        credential: Option<Credential>,
+    },
+}
+
+/// Something that is asked on the admin address.
+#[derive(Debug)]
+pub enum AdminEffect {
     /// The server's counters, in the text format of Prometheus. Answer: [`Done::Text`].
     Metrics {
         /// To be answered.
@@ -355,6 +399,11 @@ pub enum Effect {
         /// To be answered.
         op: OpId,
     },
+}
+
+/// Something to be counted and logged.
+#[derive(Debug)]
+pub enum LogEffect {
     /// A request has begun, where [`Config::log_begin`](crate::Config::log_begin) wants that told.
     Begun {
         /// Its method.
@@ -362,8 +411,13 @@ pub enum Effect {
         /// What it asks for.
         asked: Arc<Asked>,
     },
-    /// A request is over.
-    Over(Box<Report>),
+    /// The exchange is over, and nothing more comes of it. `None`: it was on the admin address, and is not counted.
+    Over(Option<Box<Report>>),
+}
+
+/// Something to be done with the connection itself.
+#[derive(Debug)]
+pub enum ConnectionEffect {
     /// All is sent and the peer is to be told so: shut down the writing half of the socket, go on reading.
     ShutdownWrite,
     /// Try the socket itself before the next poll, whatever is known of its readiness: send what
@@ -374,6 +428,40 @@ pub enum Effect {
         read: bool,
     },
 }
+
+impl Effect {
+    /// The exchange that the effect is for; `None`: it concerns the connection.
+    pub fn exchange(&self) -> Option<ExchangeId> {
+        match self {
+            Self::Fs(id, _)
+            | Self::Live(id, _)
+            | Self::Delivery(id, _)
+            | Self::Hook(id, _)
+            | Self::Auth(id, _)
+            | Self::Admin(id, _)
+            | Self::Log(id, _) => Some(*id),
+            Self::Connection(_) => None,
+        }
+    }
+}
+
+/// An effect that is for one exchange.
+pub(crate) trait ForExchange {
+    /// The effect, for this exchange.
+    fn of(self, exchange: ExchangeId) -> Effect;
+}
+
+macro_rules! for_exchange {
+    ($($group:ident: $effect:ident),*) => {
+        $(impl ForExchange for $effect {
+            fn of(self, exchange: ExchangeId) -> Effect {
+                Effect::$group(exchange, self)
+            }
+        })*
+    };
+}
+
+for_exchange!(Fs: FsEffect, Live: LiveEffect, Delivery: DeliveryEffect, Hook: HookEffect, Auth: AuthEffect, Admin: AdminEffect, Log: LogEffect);
 
 /// A good answer to an effect.
 #[derive(Debug, Clone)]
@@ -401,7 +489,7 @@ pub enum Done {
     Live {
         /// What it says of itself.
         description: Arc<Description>,
-        /// Its input waits for the first listener to [take](Effect::Take): what the stream tells of itself is not
+        /// Its input waits for the first listener to [take](LiveEffect::Take): what the stream tells of itself is not
         /// known yet.
         held: bool,
     },
@@ -410,7 +498,7 @@ pub enum Done {
     /// What a listener is told.
     News(News),
     /// Where the place lies, without symbolic links. From then on only this path is used, and a link that stands in its way now
-    /// is an error: see [`Effect::Locate`].
+    /// is an error: see [`FsEffect::Locate`].
     Located {
         /// The absolute path.
         real: PathBuf,

@@ -2,10 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::SystemTime};
 
-/// Names an open file within a session. The session chooses it in the effect that opens the file; the
-/// runtime keeps the table from ids to its own handles and drops an entry at [`Effect::Close`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileId(pub(crate) u32);
+pub use crate::id::FileId;
 
 /// Index of a directory in [`Site::roots`](crate::site::Site::roots).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

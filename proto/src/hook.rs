@@ -1,6 +1,6 @@
 //! Hooks: what a request waits for where [`Config::hook`](crate::Config::hook) is set, and what may be said to it.
 //!
-//! Each request is asked about once ([`Effect::Ask`](crate::Effect::Ask)), when it is known what rights it has and before
+//! Each request is asked about once ([`HookEffect::Ask`](crate::effect::HookEffect::Ask)), when it is known what rights it has and before
 //! anything is opened, made or received for it. The [`Verdict`] says who goes on: the server, or the hook, with an answer of its
 //! own. A hook never frames a message: what it gives was checked when it was made, so that a verdict cannot be wrong.
 //!
@@ -19,7 +19,7 @@
 //! session.handle_data("GET /hello?to=you HTTP/1.1\r\nHost: a\r\n\r\n".into());
 //!
 //! let now = Now { mono: Instant::now(), wall: SystemTime::now() };
-//! let Step::Do(Effect::Ask { op, question }) = session.poll(now) else { panic!("it asks first") };
+//! let Step::Do(HookEffect::Ask { op, question }) = session.poll(now) else { panic!("it asks first") };
 //! assert_eq!(question.url(), "/hello?to=you");
 //! // At once or later; a runtime goes on with its loop meanwhile.
 //! let mut headers = Headers::default();
@@ -100,7 +100,7 @@ impl Rights {
     }
 }
 
-/// What becomes of a request: the answer to [`Effect::Ask`](crate::Effect::Ask).
+/// What becomes of a request: the answer to [`HookEffect::Ask`](crate::effect::HookEffect::Ask).
 #[derive(Clone, Debug)]
 pub struct Verdict {
     pub(crate) what: What,
@@ -159,7 +159,7 @@ impl Verdict {
         Self::hook(What::Answer { status, body, len, chunked }, headers)
     }
 
-    /// The hook answers and is [asked for the body](crate::Effect::Pull), as fast as the peer takes it: of the length that
+    /// The hook answers and is [asked for the body](crate::effect::HookEffect::Pull), as fast as the peer takes it: of the length that
     /// `Content-Length` says, or else chunked.
     ///
     /// # Errors
@@ -170,14 +170,14 @@ impl Verdict {
         Self::hook(What::Read { status, len }, headers)
     }
 
-    /// The hook takes the request's body: it is [given](crate::Effect::Give) to it piece by piece, as fast as it takes them, and when all is
-    /// [given](crate::Effect::Given), the answer is another verdict: [`answer`](Self::answer) or [`read`](Self::read).
+    /// The hook takes the request's body: it is [given](crate::effect::DeliveryEffect::Data) to it piece by piece, as fast as it takes them, and when all is
+    /// [given](crate::effect::DeliveryEffect::End), the answer is another verdict: [`answer`](Self::answer) or [`read`](Self::read).
     #[must_use]
     pub fn take() -> Self {
         Self { what: What::Take, fields: HeaderList::default(), close: false, throttled: false }
     }
 
-    /// Before each piece of the answer's body, the hook is [asked when it may go out](crate::Effect::Pace).
+    /// Before each piece of the answer's body, the hook is [asked when it may go out](crate::effect::HookEffect::Pace).
     #[must_use]
     pub fn throttled(mut self) -> Self {
         self.throttled = true;
@@ -322,7 +322,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// What a hook that is asked for more of its answer's body has: the answer to [`Effect::Pull`](crate::Effect::Pull).
+/// What a hook that is asked for more of its answer's body has: the answer to [`HookEffect::Pull`](crate::effect::HookEffect::Pull).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// These bytes. None at all means the same as [`Piece::NotYet`].
@@ -333,7 +333,7 @@ pub enum Piece {
     End,
 }
 
-/// When more of an answer may go out: the answer to [`Effect::Pace`](crate::Effect::Pace).
+/// When more of an answer may go out: the answer to [`HookEffect::Pace`](crate::effect::HookEffect::Pace).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// After this time.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{effect::OpId, hook::Pace};
+use crate::{hook::Pace, id::OpId};
 
 /// Between two blocks of a throttled answer.
 #[derive(Debug)]

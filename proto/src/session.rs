@@ -1,4 +1,7 @@
-//! A server's side of one connection: HTTP/1.x framing and the exchanges on it, joined. This is what a runtime drives.
+//! A server's side of one connection: the version of HTTP and the exchanges on it, joined. This is what a runtime drives.
+
+mod exchanges;
+mod wire;
 
 use std::{
     collections::VecDeque,
@@ -9,20 +12,26 @@ use std::{
 
 use bytes::Bytes;
 
+use self::{
+    exchanges::{Exchange, Turn},
+    wire::Wire,
+};
 use crate::{
-    effect::{Done, Effect, OpId},
+    effect::{ConnectionEffect, Done, Effect, HookEffect, LogEffect},
     error::PeerError,
-    exchange::{self, About, Answer, Client, Cx, Ids, Role, Task, Waiting},
-    fs::FsError,
-    http::{Method, Part, RequestHead, RequestTarget, Status, Transmit},
-    http1::{self, BodyWriter, Event, ExchangeId, Responder},
+    exchange::{self, About, Answer, Client, Cx, Role, Task, Waiting},
+    fs::{FileId, FsError},
+    http::{BodySize, Method, Part, RequestHead, RequestTarget, Transmit},
+    http1,
+    id::{ExchangeId, OpId},
     limits::Limits,
     live::Growth,
     pacing::Pacing,
-    report::{Asked, Report},
+    report::Asked,
     site::Site,
     step::{Closed, Step, Wait},
     time::{Now, Timer},
+    wire::{Event, Responder},
 };
 
 /// How long a connection on the admin address may rest, and its request head take.
@@ -32,19 +41,17 @@ const ADMIN_TIME: Duration = Duration::from_secs(5);
 /// order; [`poll`](Self::poll) tells what to do.
 #[derive(Debug)]
 pub struct Session {
+    /// What the next request is served from.
     site: Arc<Site>,
-    /// Takes the site's place before the next request.
-    renewed: Option<Arc<Site>>,
     client: Client,
     role: Role,
-    wire: http1::Server,
+    wire: Wire,
     effects: VecDeque<Effect>,
     inputs: VecDeque<Input>,
-    ids: Ids,
-    /// The request that is being answered.
-    active: Option<Active>,
-    /// Requests whose peer is gone and whose last effect is still under way.
-    leaving: Vec<Task>,
+    /// What is under way.
+    exchanges: Vec<Exchange>,
+    /// Since when all of them only wait, at a client that sends no more.
+    idle_since: Option<Instant>,
     errors_in_a_row: u32,
     /// The peer sends no more.
     half_closed: bool,
@@ -59,61 +66,18 @@ enum Input {
     ShutDown,
 }
 
-#[derive(Debug)]
-struct Active {
-    id: ExchangeId,
-    turn: Turn,
-    task: Option<Task>,
-    about: About,
-    /// Where the answer is throttled.
-    pacing: Option<Box<Pacing>>,
-    /// Since when there was nothing to be sent to a peer that sends no more.
-    idle_since: Option<Instant>,
-    /// What will be reported.
-    so_far: SoFar,
-}
-
-impl Active {
-    fn is_endless(&self) -> bool {
-        self.task.as_ref().is_some_and(Task::is_endless)
-    }
-}
-
-#[derive(Debug)]
-struct SoFar {
-    began: Instant,
-    method: Option<Method>,
-    status: Option<Status>,
-    received: u64,
-    why: Option<PeerError>,
-    asked: Option<Arc<Asked>>,
-}
-
-/// What may still be said.
-#[derive(Debug)]
-enum Turn {
-    /// Everything.
-    Due(Responder),
-    /// More of the body.
-    Live(BodyWriter),
-    /// Nothing.
-    Said,
-}
-
 impl Session {
     /// A fresh connection.
     pub fn new(site: Arc<Site>) -> Self {
         Self {
-            wire: http1::Server::new(site.limits.clone()),
+            wire: Wire::Http1(http1::Server::new(site.limits.clone())),
             site,
-            renewed: None,
             client: Client::default(),
             role: Role::Public,
             effects: VecDeque::new(),
             inputs: VecDeque::new(),
-            ids: Ids::default(),
-            active: None,
-            leaving: Vec::new(),
+            exchanges: Vec::new(),
+            idle_since: None,
             errors_in_a_row: 0,
             half_closed: false,
             stopping: false,
@@ -144,7 +108,7 @@ impl Session {
         limits.idle_time = Some(ADMIN_TIME);
         limits.other_methods = false;
         let mut session = Self::new(site);
-        session.wire = http1::Server::new(Arc::new(limits));
+        session.wire = Wire::Http1(http1::Server::new(Arc::new(limits)));
         session.role = Role::Admin;
         session
     }
@@ -161,15 +125,15 @@ impl Session {
         self.client.user = Some(user);
     }
 
-    /// What is served to the request under way, and until [renewed](Self::renew) to the next ones.
-    pub fn site(&self) -> &Arc<Site> {
-        &self.site
+    /// What this exchange is served from; of one that is over, what the next one will be served from. The roots of its
+    /// effects are those of this site.
+    pub fn site(&self, exchange: ExchangeId) -> &Arc<Site> {
+        self.exchanges.iter().find(|it| it.id() == exchange).map_or(&self.site, |it| &it.site)
     }
 
-    /// From the next request on, another site is served. Effects that come after that speak of its roots:
-    /// [`site`](Self::site) tells.
+    /// From the next request on, another site is served.
     pub fn renew(&mut self, site: Arc<Site>) {
-        self.renewed = Some(site);
+        self.site = site;
     }
 
     /// Bytes were received.
@@ -181,8 +145,8 @@ impl Session {
     pub fn handle_eof(&mut self) {
         self.wire.handle_eof();
         self.half_closed = true;
-        if let Some(active) = &mut self.active {
-            active.about.half_closed = true;
+        for exchange in &mut self.exchanges {
+            exchange.about.half_closed = true;
         }
     }
 
@@ -207,8 +171,18 @@ impl Session {
         self.wire.handle_broken(why);
     }
 
-    /// Ends the connection at once, in the middle of whatever is under way: a file that is being sent turned out shorter, say, or
-    /// the server waits no longer.
+    /// A file that is being sent cannot be read, or is shorter than it was: the response that sends it is cut short.
+    pub fn handle_lost_file(&mut self, file: FileId, why: io::ErrorKind) {
+        self.reset(file.exchange(), why);
+    }
+
+    /// Ends an exchange at once, in the middle of whatever is under way. A connection that has no other exchanges at
+    /// the same time ends with it.
+    pub fn reset(&mut self, exchange: ExchangeId, why: io::ErrorKind) {
+        self.wire.reset(exchange, why);
+    }
+
+    /// Ends the connection at once, in the middle of whatever is under way: the server waits no longer, say.
     pub fn abort(&mut self, why: io::ErrorKind) {
         self.wire.abort_all(why);
     }
@@ -237,7 +211,7 @@ impl Session {
 
     /// True while a request is being answered.
     pub fn is_active(&self) -> bool {
-        self.active.is_some() || !self.leaving.is_empty()
+        !self.exchanges.is_empty()
     }
 
     /// Goes on until something is to be done or nothing is left to do.
@@ -250,11 +224,7 @@ impl Session {
                 self.on_input(input, now);
                 continue;
             }
-            if self.pace(now) || self.gives_up(now) {
-                continue;
-            }
-            if self.deadline().is_some_and(|(deadline, _)| deadline <= now.mono) {
-                self.ask(now, |task, cx| task.on_deadline(cx));
+            if self.attend(now) {
                 continue;
             }
             match self.wire.poll(now) {
@@ -262,7 +232,7 @@ impl Session {
                 Step::Wait(_) if self.pace(now) => {}
                 Step::Wait(wait) => {
                     // What is empty holds no memory: connections that rest are many, and so may listeners be.
-                    if self.active.as_ref().is_none_or(Active::is_endless) {
+                    if self.exchanges.iter().all(Exchange::is_endless) {
                         self.effects = VecDeque::new();
                         self.inputs = VecDeque::new();
                     }
@@ -276,77 +246,89 @@ impl Session {
         }
     }
 
-    fn deadline(&self) -> Option<(Instant, Timer)> {
-        let active = self.active.as_ref()?;
-        let task = active.task.as_ref().and_then(Task::deadline);
-        let pacing = active.pacing.as_ref().and_then(|pacing| pacing.deadline());
-        let gone = active.idle_since.map(|since| since + self.half_closed_time());
-        let own = [pacing.map(|at| (at, Timer::Pace)), gone.map(|at| (at, Timer::HalfClosed))];
-        task.into_iter().chain(own.into_iter().flatten()).min()
+    /// Does what is due for some exchange without an event; true if something changed.
+    fn attend(&mut self, now: Now) -> bool {
+        if self.exchanges.is_empty() {
+            return false;
+        }
+        if self.pace(now) || self.gives_up(now) {
+            return true;
+        }
+        let is_due = |at: Option<(Instant, Timer)>| at.is_some_and(|(at, _)| at <= now.mono);
+        let due = self.exchanges.iter().find(|exchange| is_due(exchange.deadline()));
+        let Some(id) = due.map(Exchange::id) else { return false };
+        self.ask(id, now, |task, cx| task.on_deadline(cx));
+        true
+    }
+
+    /// A peer that sends no more may be gone, which nothing tells as long as there is nothing to be sent to it: it is not waited
+    /// with. What it sent before is still obeyed.
+    fn gives_up(&mut self, now: Now) -> bool {
+        let is_active = self.exchanges.iter().any(Exchange::is_active);
+        if !self.half_closed || !is_active || !self.wire.reaches_peer() {
+            self.idle_since = None;
+            return false;
+        }
+        let mut all_blocked = true;
+        for exchange in self.exchanges.iter().filter(|exchange| exchange.is_active()) {
+            match exchange.task.as_ref().and_then(Task::waiting) {
+                Some(Waiting::Blocked) => {}
+                Some(Waiting::Idle) => all_blocked = false,
+                None => {
+                    self.idle_since = None;
+                    return false;
+                }
+            }
+        }
+        let since = *self.idle_since.get_or_insert(now.mono);
+        if !all_blocked && now.mono < since + self.half_closed_time() {
+            return false;
+        }
+        self.idle_since = None;
+        self.wire.handle_unsendable(io::ErrorKind::UnexpectedEof);
+        true
     }
 
     fn half_closed_time(&self) -> Duration {
         self.site.config.limits.half_closed_time
     }
 
-    /// A peer that sends no more may be gone, which nothing tells as long as there is nothing to be sent to it: it is not waited
-    /// with. What it sent before is still obeyed.
-    fn gives_up(&mut self, now: Now) -> bool {
-        if !self.half_closed || !self.wire.reaches_peer() {
-            return false;
-        }
-        let time = self.half_closed_time();
-        let Some(active) = &mut self.active else { return false };
-        match active.task.as_ref().and_then(Task::waiting) {
-            Some(Waiting::Blocked) => {}
-            Some(Waiting::Idle) => {
-                let since = *active.idle_since.get_or_insert(now.mono);
-                if now.mono < since + time {
-                    return false;
-                }
-            }
-            None => {
-                active.idle_since = None;
-                return false;
-            }
-        }
-        active.idle_since = None;
-        self.wire.handle_unsendable(io::ErrorKind::UnexpectedEof);
-        true
-    }
-
     /// Lets more of a throttled answer go out, or asks when it may; true if something changed.
     fn pace(&mut self, now: Now) -> bool {
-        let Self { active: Some(Active { id, pacing: Some(pacing), about, .. }), wire, .. } = self
-        else {
-            return false;
-        };
-        let done = wire.body_sent();
-        if let Some(bytes) = pacing.allow(now.mono) {
-            wire.pace(*id, done.saturating_add(bytes));
+        let Self { exchanges, wire, effects, .. } = self;
+        for exchange in exchanges.iter_mut().filter(|exchange| exchange.is_active()) {
+            let id = exchange.id();
+            let Some(pacing) = &mut exchange.pacing else { continue };
+            let done = wire.body_sent(id);
+            if let Some(bytes) = pacing.allow(now.mono) {
+                wire.set_send_limit(id, done.saturating_add(bytes));
+                return true;
+            }
+            let is_held = pacing.is_free() && wire.is_send_limited(id);
+            let Some(hook) = exchange.about.hook.filter(|_| is_held) else { continue };
+            let op = exchange.ids.op();
+            pacing.ask(op, now.mono + exchange.site.config.limits.hook_time);
+            let total = pacing.total;
+            effects.push_back(Effect::Hook(id, HookEffect::Pace { op, hook, done, total }));
             return true;
         }
-        let Some(hook) = about.hook.filter(|_| pacing.is_free() && wire.is_paced()) else {
-            return false;
-        };
-        let op = self.ids.op();
-        pacing.ask(op, now.mono + self.site.config.limits.hook_time);
-        self.effects.push_back(Effect::Pace { op, hook, done, total: pacing.total });
-        true
+        false
     }
 
     fn wait(&self, wait: Wait) -> Wait {
-        Wait { deadline: wait.deadline.into_iter().chain(self.deadline()).min(), ..wait }
+        let gone = self.idle_since.map(|at| (at + self.half_closed_time(), Timer::HalfClosed));
+        let own = self.exchanges.iter().filter_map(Exchange::deadline).chain(gone);
+        Wait { deadline: wait.deadline.into_iter().chain(own).min(), ..wait }
     }
 
     /// The connection is over; not so the effects whose answers must not be lost.
     fn closed(&mut self, closed: Closed, now: Now) -> Option<Step<Effect>> {
-        if self.active.is_some() {
-            self.ask(now, |task, cx| task.on_abort(cx));
-            self.retire(false, now);
+        if let Some(id) = self.exchanges.iter().find(|it| it.is_active()).map(Exchange::id) {
+            self.ask(id, now, |task, cx| task.on_abort(cx));
+            self.retire(id, false, now);
             return None;
         }
-        if self.leaving.is_empty() {
+        if self.exchanges.is_empty() {
             return Some(Step::Closed(closed));
         }
         Some(Step::Wait(Wait { read: false, write: false, deadline: None }))
@@ -355,35 +337,33 @@ impl Session {
     fn on_input(&mut self, input: Input, now: Now) {
         match input {
             Input::Done(op, result) => {
-                let Self { site, effects, ids, leaving, .. } = self;
-                if !leaving.is_empty() {
-                    let mut answers = VecDeque::new();
-                    let mut about = About::default();
-                    let mut cx =
-                        Cx { site, now, ids, effects, answers: &mut answers, about: &mut about };
-                    for task in leaving.iter_mut() {
-                        task.on_done(op, result.clone(), &mut cx);
-                    }
-                    leaving.retain(Task::is_busy);
-                }
-                if let Some(pacing) = self.active.as_mut().and_then(|it| it.pacing.as_mut())
-                    && pacing.waits_for(op)
-                {
+                let id = op.exchange();
+                let Some(exchange) = self.exchange(id) else { return };
+                if let Some(pacing) = exchange.pacing.as_mut().filter(|it| it.waits_for(op)) {
                     let pace = match result {
                         Ok(Done::Paced(pace)) => Some(pace),
                         Ok(_) | Err(_) => None,
                     };
                     return pacing.answered(pace, now.mono);
                 }
-                self.ask(now, |task, cx| task.on_done(op, result, cx));
+                self.ask(id, now, |task, cx| task.on_done(op, result, cx));
+                self.sweep(id);
             }
-            Input::Growth(op, growth) => self.ask(now, |task, cx| task.on_growth(op, growth, cx)),
+            Input::Growth(op, growth) => {
+                self.ask(op.exchange(), now, |task, cx| task.on_growth(op, growth, cx));
+            }
             Input::ShutDown => {
                 self.stopping = true;
-                if let Some(active) = &mut self.active {
-                    active.about.stopping = true;
+                let active = self.exchanges.iter_mut().filter(|exchange| exchange.is_active());
+                let ids: Vec<_> = active
+                    .map(|exchange| {
+                        exchange.about.stopping = true;
+                        exchange.id()
+                    })
+                    .collect();
+                for id in ids {
+                    self.ask(id, now, |task, cx| task.on_shut_down(cx));
                 }
-                self.ask(now, |task, cx| task.on_shut_down(cx));
             }
         }
     }
@@ -391,42 +371,43 @@ impl Session {
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
             Event::Request { head, responder } => {
-                self.begin(Some(head.method), || asked(&head), responder, now);
-                if let Some(active) = &mut self.active {
-                    active.about.cross_origin = head.fields.get("origin").is_some();
+                let id = self.begin(Some(head.method), || asked(&head), responder, now);
+                if let Some(exchange) = self.exchange(id) {
+                    exchange.about.cross_origin = head.fields.get("origin").is_some();
                 }
                 let role = self.role;
-                self.speak(now, |cx| exchange::start(head, role, cx));
+                self.speak(id, now, |cx| exchange::start(head, role, cx));
             }
             Event::Refused { why, line, responder } => {
-                self.begin(None, || refused(line.unwrap_or_default()), responder, now);
-                self.speak(now, |cx| {
+                let id = self.begin(None, || refused(line.unwrap_or_default()), responder, now);
+                self.speak(id, now, |cx| {
                     exchange::refuse_peer(why, cx);
                     None
                 });
             }
-            Event::Data { id, data } if self.is_current(id) => {
-                if let Some(active) = &mut self.active {
-                    active.so_far.received += data.len() as u64;
-                }
-                self.ask(now, |task, cx| task.on_data(data, cx));
+            Event::Data { id, data } => {
+                let Some(exchange) = self.active(id) else { return };
+                exchange.received += data.len() as u64;
+                self.ask(id, now, |task, cx| task.on_data(data, cx));
             }
-            Event::End { id } if self.is_current(id) => self.ask(now, |task, cx| task.on_end(cx)),
-            Event::Writable { id } if self.is_current(id) => {
-                self.ask(now, |task, cx| task.on_writable(cx));
+            Event::End { id } if self.active(id).is_some() => {
+                self.ask(id, now, |task, cx| task.on_end(cx));
             }
-            Event::Sent { id } if self.is_current(id) => {
-                self.ask(now, |task, cx| task.on_sent(cx));
-                self.retire(self.wire.reaches_peer(), now);
+            Event::Writable { id } if self.active(id).is_some() => {
+                self.ask(id, now, |task, cx| task.on_writable(cx));
             }
-            Event::Aborted { id, why } if self.is_current(id) => self.give_up(why, now),
-            Event::ShutdownWrite => self.effects.push_back(Effect::ShutdownWrite),
-            Event::Recheck { read } => self.effects.push_back(Effect::Recheck { read }),
-            Event::Data { .. }
-            | Event::End { .. }
-            | Event::Writable { .. }
-            | Event::Sent { .. }
-            | Event::Aborted { .. } => {}
+            Event::Sent { id } if self.active(id).is_some() => {
+                self.ask(id, now, |task, cx| task.on_sent(cx));
+                self.retire(id, self.wire.reaches_peer(), now);
+            }
+            Event::Aborted { id, why } => self.give_up(id, why, now),
+            Event::ShutdownWrite => {
+                self.effects.push_back(Effect::Connection(ConnectionEffect::ShutdownWrite));
+            }
+            Event::Recheck { read } => {
+                self.effects.push_back(Effect::Connection(ConnectionEffect::Recheck { read }));
+            }
+            Event::End { .. } | Event::Writable { .. } | Event::Sent { .. } => {}
         }
     }
 
@@ -437,182 +418,192 @@ impl Session {
         asked: impl FnOnce() -> Asked,
         responder: Responder,
         now: Now,
-    ) {
-        // What is still under way speaks of the old one's roots.
-        if self.leaving.is_empty()
-            && let Some(site) = self.renewed.take()
-        {
-            self.site = site;
-        }
-        let config = &self.site.config;
-        let told = self.role == Role::Public && (config.log || config.log_begin);
-        let asked = told.then(|| Arc::new(asked()));
-        if let (true, Some(method), Some(asked)) = (config.log_begin, method, &asked) {
-            self.effects.push_back(Effect::Begun { method, asked: asked.clone() });
-        }
+    ) -> ExchangeId {
         let about = About {
             client: self.client.clone(),
             half_closed: self.half_closed,
             stopping: self.stopping,
             ..About::default()
         };
-        let so_far = SoFar { began: now.mono, method, status: None, received: 0, why: None, asked };
-        let (id, turn) = (responder.id(), Turn::Due(responder));
-        let (task, pacing, idle_since) = (None, None, None);
-        self.active = Some(Active { id, turn, task, about, pacing, idle_since, so_far });
+        let mut exchange = Exchange::new(responder, self.site.clone(), about, now);
+        let id = exchange.id();
+        let config = &self.site.config;
+        let told = self.role == Role::Public && (config.log || config.log_begin);
+        exchange.method = method;
+        exchange.asked = told.then(|| Arc::new(asked()));
+        if let (true, Some(method), Some(asked)) = (config.log_begin, method, &exchange.asked) {
+            let begun = LogEffect::Begun { method, asked: asked.clone() };
+            self.effects.push_back(Effect::Log(id, begun));
+        }
+        self.exchanges.push(exchange);
+        id
     }
 
-    fn is_current(&self, id: ExchangeId) -> bool {
-        self.active.as_ref().is_some_and(|active| active.id == id)
+    fn exchange(&mut self, id: ExchangeId) -> Option<&mut Exchange> {
+        self.exchanges.iter_mut().find(|exchange| exchange.id() == id)
+    }
+
+    /// The exchange, if its response is not over.
+    fn active(&mut self, id: ExchangeId) -> Option<&mut Exchange> {
+        self.exchange(id).filter(|exchange| exchange.is_active())
     }
 
     /// The body cannot be had, or the answer not be delivered.
-    fn give_up(&mut self, why: PeerError, now: Now) {
-        self.ask(now, |task, cx| task.on_abort(cx));
-        let Some(active) = &mut self.active else { return };
-        active.so_far.why = Some(why);
-        active.about.unfinished = true;
-        self.leaving.extend(active.task.take().filter(Task::is_busy));
-        if matches!(active.turn, Turn::Due(_)) && why.status().is_some() {
-            self.speak(now, |cx| {
-                exchange::refuse_peer(why, cx);
-                None
-            });
+    fn give_up(&mut self, id: ExchangeId, why: PeerError, now: Now) {
+        if self.active(id).is_none() {
+            return;
+        }
+        self.ask(id, now, |task, cx| task.on_abort(cx));
+        let Self { exchanges, wire, .. } = self;
+        let Some(exchange) = exchanges.iter_mut().find(|exchange| exchange.id() == id) else {
+            return;
+        };
+        exchange.why = Some(why);
+        exchange.about.unfinished = true;
+        if matches!(exchange.turn, Turn::Due(_)) && why.status().is_some() {
+            self.speak_over(id, now, |cx| exchange::refuse_peer(why, cx));
         } else {
             // An answer that was begun has no good end any more.
-            if let Turn::Live(live) = std::mem::replace(&mut active.turn, Turn::Said) {
-                self.wire.abort(live);
+            if let Turn::Live(writer) = std::mem::replace(&mut exchange.turn, Turn::Said) {
+                wire.abort(writer);
             }
-            self.retire(false, now);
+            self.retire(id, false, now);
         }
     }
 
-    /// The exchange is over; what it still waits for is waited for apart.
-    fn retire(&mut self, complete: bool, now: Now) {
-        let Some(Active { task, about, so_far, .. }) = self.active.take() else { return };
-        self.leaving.extend(task.filter(Task::is_busy));
-        if let Some(hook) = about.hook {
-            let complete = complete && !about.unfinished;
-            self.effects.push_back(Effect::Dismiss { hook, complete });
-        }
-        if self.role == Role::Admin {
-            return;
-        }
-        let SoFar { began, method, status, received, why, asked } = so_far;
-        self.effects.push_back(Effect::Over(Box::new(Report {
-            method,
-            status,
-            received,
-            sent: self.wire.body_sent(),
-            took: now.mono.saturating_duration_since(began),
-            complete,
-            why,
-            user: about.user.or(about.client.user),
-            asked,
-        })));
+    /// The response of the exchange is over; what it still waits for is waited for.
+    fn retire(&mut self, id: ExchangeId, complete: bool, now: Now) {
+        let sent = self.wire.body_sent(id);
+        let Some(exchange) = self.active(id) else { return };
+        let dismissal = exchange.retire(sent, complete, now);
+        self.effects.extend(dismissal);
+        self.sweep(id);
+    }
+
+    /// Ends the exchange if nothing of it is left to be waited for.
+    fn sweep(&mut self, id: ExchangeId) {
+        let done = |exchange: &Exchange| exchange.id() == id && exchange.is_done();
+        let Some(at) = self.exchanges.iter().position(done) else { return };
+        let Exchange { over, .. } = self.exchanges.swap_remove(at);
+        let report = over.filter(|_| self.role == Role::Public);
+        self.effects.push_back(Effect::Log(id, LogEffect::Over(report)));
     }
 
     /// Lets the task go on, and says what it wants said.
-    fn ask(&mut self, now: Now, go_on: impl FnOnce(&mut Task, &mut Cx<'_>)) {
-        let Some(mut task) = self.active.as_mut().and_then(|active| active.task.take()) else {
+    fn ask(&mut self, id: ExchangeId, now: Now, go_on: impl FnOnce(&mut Task, &mut Cx<'_>)) {
+        let Some(mut task) = self.exchange(id).and_then(|exchange| exchange.task.take()) else {
             return;
         };
-        self.speak(now, |cx| {
+        self.speak(id, now, |cx| {
             go_on(&mut task, cx);
             Some(task)
         });
     }
 
+    /// As [`speak`](Self::speak), beside a task that only waits for its last effect.
+    fn speak_over(&mut self, id: ExchangeId, now: Now, answer: impl FnOnce(&mut Cx<'_>)) {
+        let busy = self.exchange(id).and_then(|exchange| exchange.task.take());
+        self.speak(id, now, |cx| {
+            answer(cx);
+            busy.filter(Task::is_busy)
+        });
+    }
+
     /// Says what comes out of `answer`, which also returns the task that remains.
-    fn speak(&mut self, now: Now, answer: impl FnOnce(&mut Cx<'_>) -> Option<Task>) {
+    fn speak(
+        &mut self,
+        id: ExchangeId,
+        now: Now,
+        answer: impl FnOnce(&mut Cx<'_>) -> Option<Task>,
+    ) {
         let mut answers = VecDeque::new();
-        let Self { site, effects, ids, active: Some(active), .. } = self else { return };
-        let about = &mut active.about;
+        let Self { effects, exchanges, .. } = self;
+        let Some(exchange) = exchanges.iter_mut().find(|exchange| exchange.id() == id) else {
+            return;
+        };
+        let Exchange { site, ids, about, .. } = exchange;
         let mut cx = Cx { site, now, ids, effects, answers: &mut answers, about };
-        active.task = answer(&mut cx);
+        exchange.task = answer(&mut cx);
         for answer in answers {
-            self.say(answer, now);
+            self.say(id, answer, now);
         }
     }
 
-    fn say(&mut self, answer: Answer, now: Now) {
-        let Some(active) = &mut self.active else { return };
-        let wire = &mut self.wire;
-        if active.about.throttled {
+    fn say(&mut self, id: ExchangeId, answer: Answer, now: Now) {
+        let Self { exchanges, wire, errors_in_a_row, .. } = self;
+        let Some(exchange) = exchanges.iter_mut().find(|exchange| exchange.id() == id) else {
+            return;
+        };
+        if exchange.about.throttled {
             let known = pacing(&answer).map(Box::new);
-            active.pacing = known.or_else(|| active.pacing.take());
+            exchange.pacing = known.or_else(|| exchange.pacing.take());
         }
-        let paced = active.pacing.is_some() && matches!(active.turn, Turn::Due(_));
-        let close = self.site.config.close || active.about.close;
-        let turn = std::mem::replace(&mut active.turn, Turn::Said);
-        active.turn = match (answer, turn) {
+        let config = &exchange.site.config;
+        let paced = exchange.pacing.is_some() && matches!(exchange.turn, Turn::Due(_));
+        let close = config.close || exchange.about.close;
+        let turn = std::mem::replace(&mut exchange.turn, Turn::Said);
+        exchange.turn = match (answer, turn) {
             (Answer::Grant(bytes), turn) => {
-                wire.grant(active.id, bytes);
+                wire.grant(id, bytes);
                 turn
             }
             (Answer::TakeRest, turn) => {
-                wire.take_rest(active.id);
+                wire.take_rest(id);
                 turn
             }
             (Answer::Endless(head), Turn::Due(responder)) => {
-                active.so_far.status = Some(head.status());
-                Turn::Live(wire.respond_live(responder, &head, None, false, now))
+                exchange.status = Some(head.status());
+                wire.delimit_by_close(id);
+                Turn::Live(wire.respond_stream(responder, &head, BodySize::Unknown, now))
             }
             (Answer::Whole(head, body), Turn::Due(responder)) => {
-                active.so_far.status = Some(head.status());
-                self.errors_in_a_row =
-                    if head.status().is_error() { self.errors_in_a_row + 1 } else { 0 };
-                let most = self.site.config.limits.client_errors;
-                if most > 0 && self.errors_in_a_row >= most {
+                exchange.status = Some(head.status());
+                *errors_in_a_row = if head.status().is_error() { *errors_in_a_row + 1 } else { 0 };
+                let most = config.limits.client_errors;
+                if most > 0 && *errors_in_a_row >= most {
                     wire.shut_down();
                 }
                 // Of what the peer sent behind its last error, only so much is taken.
-                if close || most > 0 && self.errors_in_a_row >= most.saturating_mul(2) {
-                    wire.close_after_answer();
+                if close || most > 0 && *errors_in_a_row >= most.saturating_mul(2) {
+                    wire.close_after_response(id);
                 }
                 wire.respond(responder, &head, body, now);
                 Turn::Said
             }
             (Answer::Last(head, body), Turn::Due(responder)) => {
-                active.so_far.status = Some(head.status());
-                wire.close_after_answer();
+                exchange.status = Some(head.status());
+                wire.close_after_response(id);
                 wire.respond(responder, &head, body, now);
                 Turn::Said
             }
-            (Answer::Live(head), Turn::Due(responder)) => {
-                active.so_far.status = Some(head.status());
-                self.errors_in_a_row = 0;
+            (Answer::Stream(head, size), Turn::Due(responder)) => {
+                exchange.status = Some(head.status());
+                *errors_in_a_row = 0;
                 if close {
-                    wire.close_after_answer();
+                    wire.close_after_response(id);
                 }
-                Turn::Live(wire.respond_live(responder, &head, None, self.site.config.cte, now))
-            }
-            (Answer::Sized(head, len), Turn::Due(responder)) => {
-                active.so_far.status = Some(head.status());
-                self.errors_in_a_row = 0;
-                if close {
-                    wire.close_after_answer();
+                if !config.cte {
+                    wire.delimit_by_close(id);
                 }
-                Turn::Live(wire.respond_live(responder, &head, Some(len), true, now))
+                Turn::Live(wire.respond_stream(responder, &head, size, now))
             }
-            (Answer::Part(part), Turn::Live(live)) => {
-                wire.push(&live, part);
-                Turn::Live(live)
+            (Answer::Part(part), Turn::Live(writer)) => {
+                wire.push(&writer, part);
+                Turn::Live(writer)
             }
-            (Answer::Finish, Turn::Live(live)) => {
-                wire.finish(live);
+            (Answer::Finish, Turn::Live(writer)) => {
+                wire.finish(writer);
                 Turn::Said
             }
-            (Answer::Abort, Turn::Live(live)) => {
-                wire.abort(live);
+            (Answer::Abort, Turn::Live(writer)) => {
+                wire.abort(writer);
                 Turn::Said
             }
             // What comes too late is not said.
             (
                 Answer::Whole(..)
                 | Answer::Last(..)
-                | Answer::Live(..)
-                | Answer::Sized(..)
+                | Answer::Stream(..)
                 | Answer::Endless(..)
                 | Answer::Part(_)
                 | Answer::Finish
@@ -621,7 +612,7 @@ impl Session {
             ) => turn,
         };
         if paced {
-            wire.pace(active.id, 0);
+            wire.set_send_limit(id, 0);
         }
     }
 }
@@ -630,8 +621,7 @@ impl Session {
 fn pacing(answer: &Answer) -> Option<Pacing> {
     let total = match answer {
         Answer::Whole(_, body) => Some(body.iter().map(Part::len).sum()),
-        Answer::Sized(_, len) => Some(*len),
-        Answer::Live(_) => None,
+        Answer::Stream(_, size) => size.len(),
         Answer::Grant(_)
         | Answer::TakeRest
         | Answer::Endless(_)

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
+use httpout_proto::effect::{ConnectionEffect, FsEffect, LiveEffect, LogEffect};
 use std::{
     io,
     sync::Arc,
@@ -54,8 +55,8 @@ impl Rig {
     fn run(&mut self) -> Option<Wait> {
         loop {
             match self.session.poll(self.now) {
-                Step::Do(Effect::ShutdownWrite) => self.shut = true,
-                Step::Do(Effect::Recheck { read }) => {
+                Step::Do(Effect::Connection(ConnectionEffect::ShutdownWrite)) => self.shut = true,
+                Step::Do(Effect::Connection(ConnectionEffect::Recheck { read })) => {
                     if std::mem::take(&mut self.fetches) {
                         self.session.handle_fetching(true);
                     }
@@ -137,23 +138,23 @@ fn secs(secs: u64) -> Duration {
 }
 
 fn create(effect: &Effect) -> Option<OpId> {
-    if let Effect::Create { op, .. } = effect { Some(*op) } else { None }
+    if let Effect::Fs(_, FsEffect::Create { op, .. }) = effect { Some(*op) } else { None }
 }
 
 fn write(effect: &Effect) -> Option<OpId> {
-    if let Effect::Write { op, .. } = effect { Some(*op) } else { None }
+    if let Effect::Fs(_, FsEffect::Write { op, .. }) = effect { Some(*op) } else { None }
 }
 
 fn follow(effect: &Effect) -> Option<OpId> {
-    if let Effect::Follow { op, .. } = effect { Some(*op) } else { None }
+    if let Effect::Live(_, LiveEffect::Follow { op, .. }) = effect { Some(*op) } else { None }
 }
 
 fn open(effect: &Effect) -> Option<OpId> {
-    if let Effect::Open { op, .. } = effect { Some(*op) } else { None }
+    if let Effect::Fs(_, FsEffect::Open { op, .. }) = effect { Some(*op) } else { None }
 }
 
 fn commit(effect: &Effect) -> Option<OpId> {
-    if let Effect::Commit { op, .. } = effect { Some(*op) } else { None }
+    if let Effect::Fs(_, FsEffect::Commit { op, .. }) = effect { Some(*op) } else { None }
 }
 
 fn meta(len: u64) -> Meta {
@@ -200,8 +201,11 @@ fn a_body_that_stops_gets_408_and_leaves_nothing() {
     assert_eq!(wait.deadline.unwrap().1, Timer::RequestBody);
     rig.after(secs(30));
     assert_eq!(rig.statuses(), ["408"]);
-    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Ended { complete: false, .. })));
-    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Close { .. })));
+    assert!(rig.open.iter().any(|effect| matches!(
+        effect,
+        Effect::Live(_, LiveEffect::Ended { complete: false, .. })
+    )));
+    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Fs(_, FsEffect::Close { .. }))));
 }
 
 #[test]
@@ -249,7 +253,7 @@ fn a_peer_that_takes_nothing_is_cut() {
     assert!(rig.closed.is_none(), "one byte is progress");
     rig.after(secs(30));
     assert_eq!(rig.closed.unwrap().why, Some(PeerError::Timeout(Timer::Send)));
-    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Close { .. })));
+    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Fs(_, FsEffect::Close { .. }))));
 }
 
 #[test]
@@ -410,7 +414,9 @@ fn missing() -> Rig {
 fn growing(len: u64) -> (Rig, OpId) {
     let mut rig = Rig::new(|_| {});
     rig.feed(GET);
-    let Some(&Effect::Follow { op, .. }) = rig.open.first() else { panic!("no follow") };
+    let Some(&Effect::Live(_, LiveEffect::Follow { op, .. })) = rig.open.first() else {
+        panic!("no follow")
+    };
     let growth = Growth { len, total: None, state: GrowthState::Growing };
     rig.answer(follow, Ok(Done::Following(growth)));
     (rig, op)
@@ -428,7 +434,7 @@ fn a_peer_that_closes_is_not_kept_waiting_for_what_may_not_come() {
     rig.session.handle_eof();
     rig.run();
     rig.answer(create, Ok(Done::Ok));
-    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Write { .. })));
+    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Fs(_, FsEffect::Write { .. }))));
     // An upload in progress is waited for a little, before its first byte and between two.
     for len in [0, 5] {
         let (mut rig, _) = growing(len);
@@ -484,17 +490,20 @@ fn a_shutdown_answers_a_request_that_is_blocked() {
 fn a_source_that_stalls_is_closed() {
     let mut rig = Rig::new(|config| (config.icecast, config.live) = (true, true));
     rig.feed("SOURCE /a.mp3 HTTP/1.0\r\n\r\n");
-    let air = |effect: &Effect| if let Effect::Air { op, .. } = effect { Some(*op) } else { None };
+    let air = |effect: &Effect| {
+        if let Effect::Live(_, LiveEffect::Publish { op, .. }) = effect { Some(*op) } else { None }
+    };
     let wait = rig.answer(air, Ok(Done::Ok)).unwrap();
     assert_eq!((rig.statuses(), wait.deadline.unwrap().1), (vec!["200"], Timer::RequestBody));
     rig.after(secs(30));
-    let off = |effect: &Effect| matches!(effect, Effect::OffAir { complete: false, .. });
+    let off = |effect: &Effect| {
+        matches!(effect, Effect::Live(_, LiveEffect::Unpublish { complete: false, .. }))
+    };
     assert!(rig.open.iter().any(off));
     assert_eq!(rig.closed.map(|how| how.reset), Some(false), "it has no body that could be cut");
-    let why = rig
-        .open
-        .iter()
-        .find_map(|effect| if let Effect::Over(report) = effect { report.why } else { None });
+    let why = rig.open.iter().find_map(|effect| {
+        if let Effect::Log(_, LogEffect::Over(Some(report))) = effect { report.why } else { None }
+    });
     assert_eq!(why, Some(PeerError::Timeout(Timer::RequestBody)));
 }
 
@@ -627,7 +636,11 @@ fn a_missing_path_is_waited_for_so_long() {
     // And once more at the end.
     rig.answer(open, Err(FsError::NotFound));
     assert_eq!(rig.statuses(), ["404"]);
-    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Unfollow { .. })));
+    assert!(
+        rig.open
+            .iter()
+            .any(|effect| matches!(effect, Effect::Live(_, LiveEffect::Unfollow { .. })))
+    );
 }
 
 #[test]
@@ -635,7 +648,9 @@ fn where_the_end_of_a_body_is_the_connections_giving_up_resets_it() {
     let grow = |version: &str| {
         let mut rig = Rig::new(|_| {});
         rig.feed(&format!("GET /a.bin {version}\r\nHost: a\r\n\r\n"));
-        let Some(&Effect::Follow { op, .. }) = rig.open.first() else { panic!("no follow") };
+        let Some(&Effect::Live(_, LiveEffect::Follow { op, .. })) = rig.open.first() else {
+            panic!("no follow")
+        };
         let growth = Growth { len: 5, total: None, state: GrowthState::Growing };
         rig.answer(follow, Ok(Done::Following(growth)));
         assert!(rig.sent.contains("#####"));
@@ -652,7 +667,9 @@ fn where_the_end_of_a_body_is_the_connections_giving_up_resets_it() {
 fn a_body_that_ends_with_the_connection_and_is_cut_resets_it() {
     let mut rig = Rig::new(|_| {});
     rig.feed("GET /a.bin HTTP/1.0\r\nHost: a\r\n\r\n");
-    let Some(&Effect::Follow { op, .. }) = rig.open.first() else { panic!("no follow") };
+    let Some(&Effect::Live(_, LiveEffect::Follow { op, .. })) = rig.open.first() else {
+        panic!("no follow")
+    };
     let growth = Growth { len: 5, total: None, state: GrowthState::Growing };
     rig.answer(follow, Ok(Done::Following(growth)));
     rig.takes = false;
@@ -673,7 +690,12 @@ fn a_commit_is_told_although_its_uploader_has_left() {
     assert!(!wait.read && !wait.write);
     rig.answer(commit, Ok(Done::Committed { created: true, meta: meta(2) }));
     assert!(rig.closed.is_some());
-    assert!(rig.open.iter().any(|effect| matches!(effect, Effect::Ended { complete: true, .. })));
+    assert!(
+        rig.open.iter().any(|effect| matches!(
+            effect,
+            Effect::Live(_, LiveEffect::Ended { complete: true, .. })
+        ))
+    );
 }
 
 #[test]
@@ -712,7 +734,9 @@ fn a_connection_may_send_more_bytes_than_are_counted() {
 fn after_the_end_everything_is_a_no_op() {
     let mut rig = Rig::new(|_| {});
     rig.feed(GET);
-    let Some(&Effect::Follow { op, .. }) = rig.open.first() else { panic!("no follow") };
+    let Some(&Effect::Live(_, LiveEffect::Follow { op, .. })) = rig.open.first() else {
+        panic!("no follow")
+    };
     rig.session.handle_broken(io::ErrorKind::BrokenPipe);
     assert!(rig.run().is_some(), "an answer is awaited: it may bring an open file");
     rig.answer(follow, Ok(Done::NotGrowing));
@@ -770,7 +794,7 @@ fn what_was_sent_whole_before_a_reset_is_obeyed() {
             rig.answer(write, Ok(Done::Ok));
         }
         let ended = |complete| {
-            let is = |effect: &&Effect| matches!(effect, Effect::Ended { complete: c, .. } if *c == complete);
+            let is = |effect: &&Effect| matches!(effect, Effect::Live(_, LiveEffect::Ended { complete: c, .. }) if *c == complete);
             rig.open.iter().filter(is).count()
         };
         assert_eq!((ended(true), rig.sent.as_str()), (2, ""));

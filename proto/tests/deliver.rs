@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
+use httpout_proto::effect::{ConnectionEffect, DeliveryEffect, LogEffect};
 use std::{
     io,
     path::PathBuf,
@@ -70,27 +71,31 @@ impl Rig {
     fn run(&mut self) {
         loop {
             match self.session.poll(self.now) {
-                Step::Do(Effect::Deliver { op, delivery }) => {
+                Step::Do(Effect::Delivery(_, DeliveryEffect::Begin { op, delivery })) => {
                     self.begun = Some((op, *delivery));
                     self.open.push(op);
                 }
-                Step::Do(Effect::Give { op, to, data }) => {
+                Step::Do(Effect::Delivery(_, DeliveryEffect::Data { op, to, data })) => {
                     assert_eq!(Some(to), self.begun.as_ref().map(|begun| begun.0));
                     assert!(self.open.is_empty(), "one thing at a time");
                     assert!(data.iter().all(|piece| !piece.is_empty()) && !data.is_empty());
                     self.given.extend(data.concat());
                     self.open.push(op);
                 }
-                Step::Do(Effect::Given { op, .. }) => {
+                Step::Do(Effect::Delivery(_, DeliveryEffect::End { op, .. })) => {
                     assert!(self.open.is_empty() && !self.whole && !self.withdrawn);
                     self.whole = true;
                     self.open.push(op);
                 }
-                Step::Do(Effect::Withdraw { .. }) => {
+                Step::Do(Effect::Delivery(_, DeliveryEffect::Abort { .. })) => {
                     assert!(!self.whole, "what was told to be whole is withdrawn");
                     assert!(!std::mem::replace(&mut self.withdrawn, true), "withdrawn twice");
                 }
-                Step::Do(Effect::Over(_) | Effect::Recheck { .. } | Effect::ShutdownWrite) => {}
+                Step::Do(
+                    Effect::Log(_, LogEffect::Over(_))
+                    | Effect::Connection(ConnectionEffect::Recheck { .. })
+                    | Effect::Connection(ConnectionEffect::ShutdownWrite),
+                ) => {}
                 Step::Do(effect) => panic!("{effect:?}"),
                 Step::Wait(wait) => {
                     (self.reads, self.deadline) = (wait.read, wait.deadline);

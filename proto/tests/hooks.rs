@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
+use httpout_proto::effect::{FsEffect, HookEffect, LiveEffect, LogEffect};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -70,9 +71,13 @@ impl Rig {
     fn go(&mut self) {
         loop {
             match self.session.poll(self.now) {
-                Step::Do(Effect::Ask { op, question }) => self.asked.push((op, *question)),
-                Step::Do(Effect::Dismiss { complete, .. }) => self.dismissed.push(complete),
-                Step::Do(Effect::Over(_)) => {}
+                Step::Do(Effect::Hook(_, HookEffect::Ask { op, question })) => {
+                    self.asked.push((op, *question))
+                }
+                Step::Do(Effect::Hook(_, HookEffect::Dismiss { complete, .. })) => {
+                    self.dismissed.push(complete)
+                }
+                Step::Do(Effect::Log(_, LogEffect::Over(_))) => {}
                 Step::Do(effect) => self.open.push(effect),
                 Step::Wait(wait) => {
                     self.deadline = wait.deadline;
@@ -116,7 +121,7 @@ fn without_a_hook_nobody_is_asked() {
     let mut rig = Rig::new(|config| config.hook = false);
     rig.feed("GET /a.mp4 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(rig.asked.is_empty());
-    assert!(matches!(rig.open[..], [Effect::Follow { .. }]), "{:?}", rig.open);
+    assert!(matches!(rig.open[..], [Effect::Live(_, LiveEffect::Follow { .. })]), "{:?}", rig.open);
 }
 
 #[test]
@@ -125,14 +130,14 @@ fn nothing_is_done_before_the_verdict() {
     let op = rig.get("/a.mp4");
     assert!(rig.open.is_empty());
     rig.verdict(op, pass());
-    assert!(matches!(rig.open[..], [Effect::Follow { .. }]), "{:?}", rig.open);
+    assert!(matches!(rig.open[..], [Effect::Live(_, LiveEffect::Follow { .. })]), "{:?}", rig.open);
 
     let mut rig = Rig::new(|config| config.wdir = Some("www".into()));
     rig.feed("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
     assert!(rig.open.is_empty() && rig.sent.is_empty());
     let op = rig.asked[0].0;
     rig.verdict(op, pass());
-    assert!(matches!(rig.open[..], [Effect::Create { .. }]), "{:?}", rig.open);
+    assert!(matches!(rig.open[..], [Effect::Fs(_, FsEffect::Create { .. })]), "{:?}", rig.open);
 }
 
 #[test]
@@ -184,7 +189,7 @@ fn who_leaves_is_dismissed_once() {
 /// Takes the only effect that waits, which is a pull.
 fn pull(rig: &mut Rig) -> OpId {
     match std::mem::take(&mut rig.open)[..] {
-        [Effect::Pull { op, .. }] => op,
+        [Effect::Hook(_, HookEffect::Pull { op, .. })] => op,
         ref other => panic!("{other:?}"),
     }
 }
@@ -252,7 +257,8 @@ fn a_throttled_answer_goes_out_as_it_is_allowed() {
     assert!(rig.text().ends_with("\r\n\r\n"), "the head goes at once");
     let pace = |rig: &mut Rig, delay: u64, bytes: u64| {
         let effects = std::mem::take(&mut rig.open);
-        let [Effect::Pace { op, done, total: Some(10), .. }] = effects[..] else {
+        let [Effect::Hook(_, HookEffect::Pace { op, done, total: Some(10), .. })] = effects[..]
+        else {
             panic!("{effects:?}")
         };
         rig.done(op, Ok(Done::Paced(Pace { delay: Duration::from_secs(delay), bytes })));

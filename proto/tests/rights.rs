@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
@@ -369,16 +373,19 @@ impl Rig {
         let (mut touched, mut located, mut verified) = (false, 0, 0);
         loop {
             match self.session.poll(self.now) {
-                Step::Do(Effect::Locate { op, place, last }) => {
+                Step::Do(Effect::Fs(_, FsEffect::Locate { op, place, last })) => {
                     assert!(!touched, "rights are looked up after something was touched");
                     located += 1;
-                    let root = &self.session.site().roots()[place.root.index()];
+                    let root = &self.session.site(op.exchange()).roots()[place.root.index()];
                     let real = real(root, place.path.as_str(), last);
                     let path = real.strip_prefix(root).unwrap_or(&real).to_str().unwrap();
                     let path = RelPath::new(path.trim_start_matches('/')).unwrap();
                     self.session.handle_done(op, Ok(Done::Located { real, root: None, path }));
                 }
-                Step::Do(Effect::Verify { op, user, password, credential }) => {
+                Step::Do(Effect::Auth(
+                    _,
+                    AuthEffect::Verify { op, user, password, credential },
+                )) => {
                     assert!(!touched, "a password is checked after something was touched");
                     verified += 1;
                     assert_eq!(credential.as_ref(), users().credential(&user));
@@ -456,45 +463,47 @@ impl Rig {
 /// There is nothing and nothing can be made: an answer to every effect behind the rights.
 fn answer(effect: &Effect) -> Option<(OpId, Result<Done, FsError>)> {
     match effect {
-        Effect::Follow { op, .. } => Some((*op, Ok(Done::NotGrowing))),
-        Effect::Open { op, .. }
-        | Effect::Stat { op, .. }
-        | Effect::Create { op, .. }
-        | Effect::Remove { op, .. }
-        | Effect::List { op, .. } => Some((*op, Err(FsError::NotFound))),
-        Effect::Close { .. }
-        | Effect::Unfollow { .. }
-        | Effect::Ended { .. }
-        | Effect::Begun { .. }
-        | Effect::Over(_)
-        | Effect::Recheck { .. }
-        | Effect::ShutdownWrite => None,
-        Effect::MediaType { .. }
-        | Effect::Write { .. }
-        | Effect::Commit { .. }
-        | Effect::CommitPatches { .. }
-        | Effect::Announce { .. }
-        | Effect::Grown { .. }
-        | Effect::Locate { .. }
-        | Effect::Verify { .. }
-        | Effect::Encode { .. }
-        | Effect::Listen { .. }
-        | Effect::Take { .. }
-        | Effect::Leave { .. }
-        | Effect::Air { .. }
-        | Effect::Send { .. }
-        | Effect::Retitle { .. }
-        | Effect::OffAir { .. }
-        | Effect::Deliver { .. }
-        | Effect::Give { .. }
-        | Effect::Given { .. }
-        | Effect::Withdraw { .. }
-        | Effect::Ask { .. }
-        | Effect::Pull { .. }
-        | Effect::Pace { .. }
-        | Effect::Dismiss { .. }
-        | Effect::Metrics { .. }
-        | Effect::Health { .. } => panic!("{effect:?} where nothing can be opened or made"),
+        Effect::Live(_, LiveEffect::Follow { op, .. }) => Some((*op, Ok(Done::NotGrowing))),
+        Effect::Fs(_, FsEffect::Open { op, .. })
+        | Effect::Fs(_, FsEffect::Stat { op, .. })
+        | Effect::Fs(_, FsEffect::Create { op, .. })
+        | Effect::Fs(_, FsEffect::Remove { op, .. })
+        | Effect::Fs(_, FsEffect::List { op, .. }) => Some((*op, Err(FsError::NotFound))),
+        Effect::Fs(_, FsEffect::Close { .. })
+        | Effect::Live(_, LiveEffect::Unfollow { .. })
+        | Effect::Live(_, LiveEffect::Ended { .. })
+        | Effect::Log(_, LogEffect::Begun { .. })
+        | Effect::Log(_, LogEffect::Over(_))
+        | Effect::Connection(ConnectionEffect::Recheck { .. })
+        | Effect::Connection(ConnectionEffect::ShutdownWrite) => None,
+        Effect::Fs(_, FsEffect::MediaType { .. })
+        | Effect::Fs(_, FsEffect::Write { .. })
+        | Effect::Fs(_, FsEffect::Commit { .. })
+        | Effect::Fs(_, FsEffect::CommitPatches { .. })
+        | Effect::Live(_, LiveEffect::Announce { .. })
+        | Effect::Live(_, LiveEffect::Grown { .. })
+        | Effect::Fs(_, FsEffect::Locate { .. })
+        | Effect::Auth(_, AuthEffect::Verify { .. })
+        | Effect::Fs(_, FsEffect::Encode { .. })
+        | Effect::Live(_, LiveEffect::Listen { .. })
+        | Effect::Live(_, LiveEffect::Take { .. })
+        | Effect::Live(_, LiveEffect::Leave { .. })
+        | Effect::Live(_, LiveEffect::Publish { .. })
+        | Effect::Live(_, LiveEffect::PublishGroup { .. })
+        | Effect::Live(_, LiveEffect::SetTitle { .. })
+        | Effect::Live(_, LiveEffect::Unpublish { .. })
+        | Effect::Delivery(_, DeliveryEffect::Begin { .. })
+        | Effect::Delivery(_, DeliveryEffect::Data { .. })
+        | Effect::Delivery(_, DeliveryEffect::End { .. })
+        | Effect::Delivery(_, DeliveryEffect::Abort { .. })
+        | Effect::Hook(_, HookEffect::Ask { .. })
+        | Effect::Hook(_, HookEffect::Pull { .. })
+        | Effect::Hook(_, HookEffect::Pace { .. })
+        | Effect::Hook(_, HookEffect::Dismiss { .. })
+        | Effect::Admin(_, AdminEffect::Metrics { .. })
+        | Effect::Admin(_, AdminEffect::Health { .. }) => {
+            panic!("{effect:?} where nothing can be opened or made")
+        }
     }
 }
 

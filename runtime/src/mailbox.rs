@@ -1,16 +1,16 @@
 //! What reaches a connection from outside its task: answers from the blocking pool, growth of followed uploads, shutdown.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Waker},
-};
-
 use httpout_proto::{
     Done, FileId, FsError, OpId,
     exchange::listing::Entry,
     fs::Meta,
     live::{FeedId, Growth},
 };
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Waker},
+};
+
 use rustix::fd::OwnedFd;
 
 use crate::{
@@ -145,7 +145,9 @@ mod tests {
         let mut session = Session::new(config.check().unwrap());
         session.handle_data("GET /a HTTP/1.1\r\nHost: a\r\n\r\n".into());
         let now = Now { mono: Instant::now(), wall: SystemTime::now() };
-        let Step::Do(Effect::Follow { op, .. }) = session.poll(now) else { panic!("it looks") };
+        let Step::Do(Effect::Live(_, LiveEffect::Follow { op, .. })) = session.poll(now) else {
+            panic!("it looks")
+        };
         op
     }
 

@@ -41,7 +41,7 @@ pub(crate) enum Sent {
     /// So many bytes are with the socket. Fewer than were offered does not mean that it is full: a signal shortens a send.
     Bytes(usize),
     /// A file is not what it was; what is announced of it cannot be sent.
-    Lost(io::ErrorKind),
+    Lost { file: FileId, why: io::ErrorKind },
     /// This span of a file is not in the page cache: reading it here would hold up the other connections.
     Cold { file: Arc<OwnedFd>, at: u64, len: u64 },
 }
@@ -97,7 +97,7 @@ pub(crate) fn send<'f>(
                 }
                 Piece::File { file: id, at, len } => {
                     let Some(Source { fd, content }) = file(id) else {
-                        return Ok(Sent::Lost(io::ErrorKind::NotFound));
+                        return Ok(Sent::Lost { file: id, why: io::ErrorKind::NotFound });
                     };
                     if len > block.min(room.len()) as u64 {
                         if used == 0 {
@@ -119,9 +119,11 @@ pub(crate) fn send<'f>(
                     let patient = warm.holds(id, at);
                     match read(fd, room, at, patient) {
                         Ok(got) if got as u64 == len => used += got,
-                        Ok(0) => return Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
+                        Ok(0) => {
+                            return Ok(Sent::Lost { file: id, why: io::ErrorKind::UnexpectedEof });
+                        }
                         Ok(_) if patient && used == 0 => {
-                            return Ok(Sent::Lost(io::ErrorKind::UnexpectedEof));
+                            return Ok(Sent::Lost { file: id, why: io::ErrorKind::UnexpectedEof });
                         }
                         // Cached in part, or shorter than it was.
                         Ok(_) | Err(Errno::AGAIN) if used == 0 => {
@@ -131,7 +133,7 @@ pub(crate) fn send<'f>(
                             more = true;
                             break;
                         }
-                        Err(error) => return Ok(Sent::Lost(error.kind())),
+                        Err(error) => return Ok(Sent::Lost { file: id, why: error.kind() }),
                     }
                 }
             }
@@ -158,7 +160,7 @@ fn send_span(
         let last = if len > READ_AHEAD { Some(at + len - 1) } else { None };
         for probe in [Some(at), last].into_iter().flatten() {
             match read(file, &mut [0], probe, false) {
-                Ok(0) => return Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
+                Ok(0) => return Ok(Sent::Lost { file: id, why: io::ErrorKind::UnexpectedEof }),
                 Err(Errno::AGAIN) => return Ok(Sent::Cold { file: file.clone(), at, len }),
                 Ok(_) | Err(_) => {}
             }
@@ -167,18 +169,20 @@ fn send_span(
     }
     let mut offset = at;
     match retry_on_intr(|| rustix::fs::sendfile(socket, file, Some(&mut offset), len as usize)) {
-        Ok(0) => Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
+        Ok(0) => Ok(Sent::Lost { file: id, why: io::ErrorKind::UnexpectedEof }),
         Ok(count) => Ok(Sent::Bytes(count)),
         // The file system does not know how.
         Err(Errno::INVAL | Errno::NOSYS) => {
             let most = scratch.len().min(usize::try_from(len).unwrap_or(usize::MAX));
             match read(file, &mut scratch[..most], at, true) {
-                Ok(0) => Ok(Sent::Lost(io::ErrorKind::UnexpectedEof)),
+                Ok(0) => Ok(Sent::Lost { file: id, why: io::ErrorKind::UnexpectedEof }),
                 Ok(read) => send_bytes(socket, &scratch[..read], false),
-                Err(error) => Ok(Sent::Lost(error.kind())),
+                Err(error) => Ok(Sent::Lost { file: id, why: error.kind() }),
             }
         }
-        Err(error) if FILE_ERRORS.contains(&error) => Ok(Sent::Lost(error.kind())),
+        Err(error) if FILE_ERRORS.contains(&error) => {
+            Ok(Sent::Lost { file: id, why: error.kind() })
+        }
         Err(error) => Err(error.into()),
     }
 }

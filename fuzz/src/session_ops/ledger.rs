@@ -1,6 +1,10 @@
 //! What a runtime would hold for a session: effects under way, open files, uploads, followings. Notes what the session asks for,
 //! and objects to what makes no sense.
 
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, UNIX_EPOCH},
@@ -90,18 +94,22 @@ impl Ledger {
             assert_ne!(self.let_in, Some(false), "without a right: {effect:?}");
         }
         match effect {
-            Effect::Open { op, file, .. } => self.begin_file(op, file, Asked::Open(file)),
-            Effect::Create { op, file, .. } => self.begin_file(op, file, Asked::Create(file)),
-            Effect::Follow { op, file, wait, .. } => {
+            Effect::Fs(_, FsEffect::Open { op, file, .. }) => {
+                self.begin_file(op, file, Asked::Open(file))
+            }
+            Effect::Fs(_, FsEffect::Create { op, file, .. }) => {
+                self.begin_file(op, file, Asked::Create(file))
+            }
+            Effect::Live(_, LiveEffect::Follow { op, file, wait, .. }) => {
                 self.begin_file(op, file, Asked::Follow { file, wait });
             }
-            Effect::Stat { op, .. } => self.begin(op, Asked::Stat),
-            Effect::Remove { op, .. } => self.begin(op, Asked::Remove),
-            Effect::MediaType { op, file } => {
+            Effect::Fs(_, FsEffect::Stat { op, .. }) => self.begin(op, Asked::Stat),
+            Effect::Fs(_, FsEffect::Remove { op, .. }) => self.begin(op, Asked::Remove),
+            Effect::Fs(_, FsEffect::MediaType { op, file }) => {
                 assert!(matches!(self.files.get(&file), Some(File::Reading { .. })));
                 self.begin(op, Asked::MediaType);
             }
-            Effect::Write { op, file, at, data } => {
+            Effect::Fs(_, FsEffect::Write { op, file, at, data }) => {
                 let data = data.concat();
                 assert!((1..=window).contains(&(data.len() as u64)), "{} at once", data.len());
                 let part = self.files.get_mut(&file);
@@ -113,8 +121,8 @@ impl Ledger {
                 *writing = true;
                 self.begin(op, Asked::Write(file));
             }
-            Effect::Commit { op, file, .. } => return Some(self.commit(op, file)),
-            Effect::CommitPatches { op, file, patches, .. } => {
+            Effect::Fs(_, FsEffect::Commit { op, file, .. }) => return Some(self.commit(op, file)),
+            Effect::Fs(_, FsEffect::CommitPatches { op, file, patches, .. }) => {
                 let content = self.commit(op, file);
                 assert_eq!(
                     content.len() as u64,
@@ -122,15 +130,15 @@ impl Ledger {
                 );
                 assert!(!patches.is_empty() && patches.iter().all(|patch| patch.len > 0));
             }
-            Effect::Close { file } => {
+            Effect::Fs(_, FsEffect::Close { file }) => {
                 let closed = self.files.remove(&file);
                 assert!(!matches!(closed, Some(File::Part { writing: true, .. })));
             }
-            Effect::Announce { file, .. } => {
+            Effect::Live(_, LiveEffect::Announce { file, .. }) => {
                 assert!(self.files.get(&file).is_some_and(File::is_empty_part));
                 assert!(self.announced.insert(file), "announced twice");
             }
-            Effect::Grown { file, len } => {
+            Effect::Live(_, LiveEffect::Grown { file, len }) => {
                 assert!(self.announced.contains(&file));
                 let part = self.files.get(&file);
                 let Some(File::Part { content, writing: false }) = part else {
@@ -138,38 +146,44 @@ impl Ledger {
                 };
                 assert_eq!(content.len() as u64, len);
             }
-            Effect::Ended { file, .. } => {
+            Effect::Live(_, LiveEffect::Ended { file, .. }) => {
                 assert!(self.announced.remove(&file), "an upload ends that was never announced");
             }
-            Effect::Unfollow { op } => {
+            Effect::Live(_, LiveEffect::Unfollow { op }) => {
                 self.followings.retain(|(other, ..)| *other != op);
                 // Nobody waits for an upload any more; the answer to one that does not wait comes in any case.
                 let waits = |asked: &Asked| matches!(asked, Asked::Follow { wait: true, .. });
                 self.pending.retain(|(other, asked)| *other != op || !waits(asked));
                 self.settled.push(op);
             }
-            Effect::Over(_) => {}
-            Effect::Locate { op, place, .. } => {
+            Effect::Log(_, LogEffect::Over(_)) => {}
+            Effect::Fs(_, FsEffect::Locate { op, place, .. }) => {
                 self.let_in = Some(false);
                 self.begin(op, Asked::Lookup(Lookup::Locate(place.path)));
             }
-            Effect::Verify { op, .. } => {
+            Effect::Auth(_, AuthEffect::Verify { op, .. }) => {
                 self.let_in = Some(false);
                 self.begin(op, Asked::Lookup(Lookup::Verify));
             }
-            Effect::List { op, most, .. } => self.begin(op, Asked::Lookup(Lookup::List { most })),
-            Effect::Encode { op, file, meta, .. } => {
+            Effect::Fs(_, FsEffect::List { op, most, .. }) => {
+                self.begin(op, Asked::Lookup(Lookup::List { most }))
+            }
+            Effect::Fs(_, FsEffect::Encode { op, file, meta, .. }) => {
                 assert_eq!(self.files.get(&file), Some(&File::Reading { len: meta.len }));
                 self.begin(op, Asked::Lookup(Lookup::Encode));
             }
-            Effect::Metrics { op } => self.begin(op, Asked::Lookup(Lookup::Metrics)),
-            Effect::Health { op } => self.begin(op, Asked::Lookup(Lookup::Health)),
-            Effect::Begun { .. } => {}
-            Effect::Deliver { op, .. } => {
+            Effect::Admin(_, AdminEffect::Metrics { op }) => {
+                self.begin(op, Asked::Lookup(Lookup::Metrics))
+            }
+            Effect::Admin(_, AdminEffect::Health { op }) => {
+                self.begin(op, Asked::Lookup(Lookup::Health))
+            }
+            Effect::Log(_, LogEffect::Begun { .. }) => {}
+            Effect::Delivery(_, DeliveryEffect::Begin { op, .. }) => {
                 assert!(self.delivery.replace((op, Vec::new())).is_none(), "two at a time");
                 self.begin(op, Asked::Deliver);
             }
-            Effect::Give { op, to, data } => {
+            Effect::Delivery(_, DeliveryEffect::Data { op, to, data }) => {
                 let data = data.concat();
                 assert!((1..=window).contains(&(data.len() as u64)), "{} at once", data.len());
                 assert!(!self.is_delivering(), "given before the last was taken");
@@ -178,14 +192,14 @@ impl Ledger {
                 given.extend(data);
                 self.begin(op, Asked::Give);
             }
-            Effect::Given { op, to } => {
+            Effect::Delivery(_, DeliveryEffect::End { op, to }) => {
                 assert!(!self.is_delivering(), "told to be whole before it was taken");
                 let (id, given) = self.delivery.take().expect("a delivery is under way");
                 assert_eq!(id, to);
                 self.begin(op, Asked::Given);
                 return Some(given);
             }
-            Effect::Withdraw { to } => {
+            Effect::Delivery(_, DeliveryEffect::Abort { to }) => {
                 let (id, _) = self.delivery.take().expect("a delivery is under way");
                 assert_eq!(id, to);
                 // No answer is waited for.
@@ -193,20 +207,20 @@ impl Ledger {
                 let dropped = self.pending.extract_if(.., |(_, asked)| over(asked));
                 self.settled.extend(dropped.map(|(op, _)| op));
             }
-            effect @ (Effect::Listen { .. }
-            | Effect::Take { .. }
-            | Effect::Leave { .. }
-            | Effect::Air { .. }
-            | Effect::Send { .. }
-            | Effect::Retitle { .. }
-            | Effect::OffAir { .. }
-            | Effect::Ask { .. }
-            | Effect::Pull { .. }
-            | Effect::Pace { .. }
-            | Effect::Dismiss { .. }) => panic!("nobody asked for {effect:?}"),
+            effect @ (Effect::Live(_, LiveEffect::Listen { .. })
+            | Effect::Live(_, LiveEffect::Take { .. })
+            | Effect::Live(_, LiveEffect::Leave { .. })
+            | Effect::Live(_, LiveEffect::Publish { .. })
+            | Effect::Live(_, LiveEffect::PublishGroup { .. })
+            | Effect::Live(_, LiveEffect::SetTitle { .. })
+            | Effect::Live(_, LiveEffect::Unpublish { .. })
+            | Effect::Hook(_, HookEffect::Ask { .. })
+            | Effect::Hook(_, HookEffect::Pull { .. })
+            | Effect::Hook(_, HookEffect::Pace { .. })
+            | Effect::Hook(_, HookEffect::Dismiss { .. })) => panic!("nobody asked for {effect:?}"),
             // Nothing is told of what the socket holds, which a driver may do.
-            Effect::Recheck { .. } => {}
-            Effect::ShutdownWrite => {
+            Effect::Connection(ConnectionEffect::Recheck { .. }) => {}
+            Effect::Connection(ConnectionEffect::ShutdownWrite) => {
                 assert!(!std::mem::replace(&mut self.shut_down, true), "shut down twice");
             }
         }
@@ -416,14 +430,14 @@ impl Ledger {
 fn touches(effect: &Effect) -> bool {
     matches!(
         effect,
-        Effect::Open { .. }
-            | Effect::Stat { .. }
-            | Effect::Create { .. }
-            | Effect::Commit { .. }
-            | Effect::CommitPatches { .. }
-            | Effect::Remove { .. }
-            | Effect::Follow { .. }
-            | Effect::List { .. }
+        Effect::Fs(_, FsEffect::Open { .. })
+            | Effect::Fs(_, FsEffect::Stat { .. })
+            | Effect::Fs(_, FsEffect::Create { .. })
+            | Effect::Fs(_, FsEffect::Commit { .. })
+            | Effect::Fs(_, FsEffect::CommitPatches { .. })
+            | Effect::Fs(_, FsEffect::Remove { .. })
+            | Effect::Live(_, LiveEffect::Follow { .. })
+            | Effect::Fs(_, FsEffect::List { .. })
     )
 }
 

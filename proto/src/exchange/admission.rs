@@ -1,6 +1,15 @@
 //! Rights: who may do what is asked. Where there are rules, every request that reaches a file passes here first, so
 //! that a refused one has no effect and shows nothing of what there is.
 
+use crate::{
+    auth::Verdict,
+    effect::{AuthEffect, Done, FsEffect, Verified},
+    fs::{FsError, Place},
+    http::Method,
+    id::OpId,
+    semantics::basic::{self, Basic},
+    site::Resolved,
+};
 use std::{sync::Arc, time::Instant};
 
 use super::{
@@ -8,14 +17,6 @@ use super::{
     answer::{Request, begin, begin_asked, fs_status},
     hooked::Hooked,
     refusal::Refusal,
-};
-use crate::semantics::basic::{self, Basic};
-use crate::{
-    auth::Verdict,
-    effect::{Done, Effect, OpId, Verified},
-    fs::{FsError, Place},
-    http::Method,
-    site::Resolved,
 };
 
 /// ```text
@@ -63,7 +64,7 @@ impl Admission {
             Resolved::Place(place) => {
                 // Removing a link removes no more than the link.
                 let last = request.head.method != Method::Delete;
-                cx.effect(Effect::Locate { op, place: place.clone(), last });
+                cx.effect(FsEffect::Locate { op, place: place.clone(), last });
                 admission.request = Some(request);
             }
             &Resolved::Virtual(rule) => {
@@ -149,7 +150,7 @@ impl Admission {
             Ok(Some(Basic { user, password })) => {
                 let (op, user) = (cx.op(), Arc::<str>::from(user));
                 let credential = cx.site.config.users.credential(&user).cloned();
-                cx.effect(Effect::Verify { op, user: user.clone(), password, credential });
+                cx.effect(AuthEffect::Verify { op, user: user.clone(), password, credential });
                 self.state = State::Verifying { op, user, rule };
             }
         }

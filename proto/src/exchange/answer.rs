@@ -23,7 +23,7 @@ use crate::semantics::{
 use crate::{
     error::PeerError,
     fs::{FsError, Place},
-    http::{Method, Part, RequestHead, RequestTarget, ResponseHead, Status},
+    http::{BodySize, Method, Part, RequestHead, RequestTarget, ResponseHead, Status},
     live::Text,
     site::{Action, Resolved, Site, cors},
 };
@@ -41,10 +41,8 @@ pub(crate) enum Answer {
     Whole(ResponseHead, Vec<Part>),
     /// The whole answer, after which the connection closes.
     Last(ResponseHead, Vec<Part>),
-    /// The head of an answer whose body goes on.
-    Live(ResponseHead),
-    /// The same, of a body of so many bytes.
-    Sized(ResponseHead, u64),
+    /// The head of an answer whose body goes on, and what is known of its size.
+    Stream(ResponseHead, BodySize),
     /// More of that body.
     Part(Part),
     /// Its end.

@@ -1,5 +1,13 @@
 //! A live resource that a client sends, as Icecast's source clients do: a body without end, for everybody who asks for its path.
 
+use crate::{
+    effect::{Done, LiveEffect},
+    fs::FsError,
+    http::{BodySize, HeaderList, Method, RequestHead, Status},
+    id::OpId,
+    live::{Description, Feed, FeedStep, framing::Format},
+    semantics::media,
+};
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -8,13 +16,6 @@ use super::{
     Answer, Cx, Task,
     answer::{self, Request, head, refuse_last},
     decoder,
-};
-use crate::semantics::media;
-use crate::{
-    effect::{Done, Effect, OpId},
-    fs::FsError,
-    http::{BodySize, HeaderList, Method, RequestHead, Status},
-    live::{Description, Feed, FeedStep, framing::Format},
 };
 
 /// Bytes that may come before the ones before are with the listeners.
@@ -81,7 +82,7 @@ impl Cast {
         let format = Format::from_media_type(&description.media_type)
             .or_else(|| Format::from_extension(&extension?.to_ascii_lowercase()));
         let live = cx.op();
-        cx.effect(Effect::Air { op: live, path: target.path.clone(), description });
+        cx.effect(LiveEffect::Publish { op: live, path: target.path.clone(), description });
         Some(Task::Cast(Box::new(Self {
             live,
             format,
@@ -149,7 +150,7 @@ impl Cast {
                     Ok(FeedStep::Group(group)) => {
                         let op = cx.op();
                         let audio = feed.framer().info();
-                        cx.effect(Effect::Send { op, live: self.live, group, audio });
+                        cx.effect(LiveEffect::PublishGroup { op, live: self.live, group, audio });
                         self.state = State::Passing { op };
                         return;
                     }
@@ -199,7 +200,7 @@ impl Cast {
 
     fn leave(&mut self, complete: bool, cx: &mut Cx<'_>) {
         self.state = State::Over;
-        cx.effect(Effect::OffAir { live: self.live, complete });
+        cx.effect(LiveEffect::Unpublish { live: self.live, complete });
     }
 }
 

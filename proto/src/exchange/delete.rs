@@ -4,11 +4,12 @@ use super::{
     Answer, Cx,
     answer::{fs_status, head, refuse, refuse_last},
 };
-use crate::semantics::conditional::{self, Validators, Verdict};
 use crate::{
-    effect::{Done, Effect, OpId},
+    effect::{Done, FsEffect},
     fs::{Expect, FsError, Place},
     http::{BodySize, RequestHead, Status},
+    id::OpId,
+    semantics::conditional::{self, Validators, Verdict},
 };
 
 /// Waits for the request's body to end (some encoders send an empty chunked one), looks if there are conditions, and
@@ -70,7 +71,7 @@ impl Delete {
         }
         if conditional::is_conditional(&self.request.fields) {
             let op = cx.op();
-            cx.effect(Effect::Stat { op, place: self.place.clone() });
+            cx.effect(FsEffect::Stat { op, place: self.place.clone() });
             self.state = State::Looking { op };
         } else {
             self.remove(Expect::Any, cx);
@@ -79,7 +80,7 @@ impl Delete {
 
     fn remove(&mut self, expect: Expect, cx: &mut Cx<'_>) {
         let op = cx.op();
-        cx.effect(Effect::Remove { op, place: self.place.clone(), expect });
+        cx.effect(FsEffect::Remove { op, place: self.place.clone(), expect });
         self.state = State::Removing { op };
     }
 

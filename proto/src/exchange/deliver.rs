@@ -1,6 +1,20 @@
 //! PUT and POST whose body is handed on to somebody instead of being stored: to whoever takes it, or to the hook that says so. Who takes it
 //! slowly slows its sender down.
 
+use crate::{
+    effect::{Delivery, DeliveryEffect, Done, Refusal},
+    error::PeerError,
+    fs::FsError,
+    http::{BodySize, Method, RequestHead, Status},
+    id::OpId,
+    semantics::{
+        byteranges,
+        conditional::{self, Verdict},
+        media,
+        target::Target,
+    },
+    time::Timer,
+};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,19 +25,6 @@ use super::{
     decoder::{self, Decoder},
     hooked::{Hooked, too_late},
     upload::{refuse_upload, weight},
-};
-use crate::semantics::{
-    byteranges,
-    conditional::{self, Verdict},
-    media,
-    target::Target,
-};
-use crate::{
-    effect::{Delivery, Done, Effect, OpId, Refusal},
-    error::PeerError,
-    fs::FsError,
-    http::{BodySize, Method, RequestHead, Status},
-    time::Timer,
 };
 
 /// ```text
@@ -125,7 +126,7 @@ impl Deliver {
             user: cx.about.user.clone(),
         };
         let (id, location) = (cx.op(), delivery.url_path());
-        cx.effect(Effect::Deliver { op: id, delivery: Box::new(delivery) });
+        cx.effect(DeliveryEffect::Begin { op: id, delivery: Box::new(delivery) });
         let until = cx.now.mono + cx.site.config.limits.take_time;
         Some(Task::Deliver(Box::new(Self {
             id,
@@ -286,7 +287,7 @@ impl Deliver {
             let op = cx.op();
             let weight = weight(&self.pending, std::mem::take(&mut self.pending_len));
             let data = std::mem::take(&mut self.pending);
-            cx.effect(Effect::Give { op, to: self.id, data });
+            cx.effect(DeliveryEffect::Data { op, to: self.id, data });
             *giving = Some(Giving { op, weight, until });
         }
         let is_decoded = self.decoder.as_ref().is_none_or(|decoder| decoder.is_done());
@@ -300,7 +301,7 @@ impl Deliver {
             }
             (true, None) if is_decoded => {
                 let op = cx.op();
-                cx.effect(Effect::Given { op, to: self.id });
+                cx.effect(DeliveryEffect::End { op, to: self.id });
                 self.state = State::Ending { op, until };
             }
             (true, _) => {}
@@ -342,7 +343,7 @@ impl Deliver {
         self.pending = Vec::new();
         match std::mem::replace(&mut self.state, State::Over) {
             State::Offering { .. } | State::Receiving { .. } => {
-                cx.effect(Effect::Withdraw { to: self.id });
+                cx.effect(DeliveryEffect::Abort { to: self.id });
             }
             State::Ending { .. } | State::Over => {}
         }

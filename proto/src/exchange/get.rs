@@ -3,25 +3,26 @@
 mod file;
 mod plan;
 
+use crate::{
+    effect::{Done, FsEffect, LiveEffect},
+    fs::{FileId, FsError, Meta, Place},
+    http::{BodySize, Method, Part, RequestHead, Status},
+    id::OpId,
+    live::{Growth, GrowthState},
+    semantics::{
+        coding::Coding,
+        conditional::{self, Validators, Verdict},
+        media,
+        range::{Ranges, VERY_LARGE},
+        target::Target,
+    },
+};
 use std::time::Instant;
 
 use self::plan::Plan;
 use super::{
     Answer, Cx, Waiting,
     answer::{NOT_LISTED, fs_status, head, redirect, refuse, refuse_stopping},
-};
-use crate::semantics::{
-    coding::Coding,
-    conditional::{self, Validators, Verdict},
-    media,
-    range::{Ranges, VERY_LARGE},
-    target::Target,
-};
-use crate::{
-    effect::{Done, Effect, OpId},
-    fs::{FileId, FsError, Meta, Place},
-    http::{Method, Part, RequestHead, Status},
-    live::{Growth, GrowthState},
 };
 
 /// ```text
@@ -119,13 +120,13 @@ impl Get {
             return self.open(Otherwise::Nothing, cx);
         }
         let (op, file) = (cx.op(), cx.file());
-        cx.effect(Effect::Follow { op, file, place: self.place.clone(), wait: false });
+        cx.effect(LiveEffect::Follow { op, file, place: self.place.clone(), wait: false });
         self.state = State::Looking { op, file };
     }
 
     fn open(&mut self, otherwise: Otherwise, cx: &mut Cx<'_>) {
         let (op, file) = (cx.op(), cx.file());
-        cx.effect(Effect::Open { op, file, place: self.place.clone() });
+        cx.effect(FsEffect::Open { op, file, place: self.place.clone() });
         self.state = State::Opening { op, file, otherwise };
     }
 
@@ -169,8 +170,8 @@ impl Get {
                 }
             }
             &State::Gone { op, file } if op == done => {
-                cx.effect(Effect::Unfollow { op });
-                cx.effect(Effect::Close { file });
+                cx.effect(LiveEffect::Unfollow { op });
+                cx.effect(FsEffect::Close { file });
                 self.state = State::Answered { file: None };
             }
             State::Looking { .. }
@@ -200,7 +201,7 @@ impl Get {
             Then::File(file, _) => file,
             Then::Growing(followed) => followed.file,
         };
-        cx.effect(Effect::MediaType { op, file });
+        cx.effect(FsEffect::MediaType { op, file });
         self.state = State::Describing { op, then };
     }
 
@@ -274,7 +275,7 @@ impl Get {
         let deadline = cx.now.mono + cx.site.config.wait_missing;
         let awaited = Awaited { op: cx.op(), file: cx.file(), deadline };
         let place = self.place.clone();
-        cx.effect(Effect::Follow { op: awaited.op, file: awaited.file, place, wait: true });
+        cx.effect(LiveEffect::Follow { op: awaited.op, file: awaited.file, place, wait: true });
         self.open(Otherwise::Awaited(awaited), cx);
     }
 
@@ -414,7 +415,7 @@ impl Get {
                     GrowthState::Growing => *starved = true,
                     GrowthState::Complete => {
                         let file = followed.file;
-                        cx.effect(Effect::Unfollow { op: followed.op });
+                        cx.effect(LiveEffect::Unfollow { op: followed.op });
                         self.state = State::Answered { file: Some(file) };
                         cx.answer(Answer::Finish);
                     }
@@ -484,7 +485,7 @@ impl Get {
                         "Content-Range",
                         format!("bytes {}-{}/{total}", span.start, span.end - 1),
                     );
-                cx.effect(Effect::Unfollow { op: followed.op });
+                cx.effect(LiveEffect::Unfollow { op: followed.op });
                 self.state = State::Answered { file: Some(followed.file) };
                 let part = Part::File { file: followed.file, at: span.start, len: span.len() };
                 return cx.answer(Answer::Whole(head, vec![part]));
@@ -498,7 +499,7 @@ impl Get {
                 return;
             }
         };
-        cx.answer(Answer::Live(head));
+        cx.answer(Answer::Stream(head, BodySize::Unknown));
         if self.request.method == Method::Head {
             followed.give_up(cx);
             self.state = State::Answered { file: None };
@@ -527,14 +528,14 @@ impl Get {
             }
             State::Missing { awaited } => awaited.give_up(cx),
             State::Describing { then: Then::File(file, _), .. } => {
-                cx.effect(Effect::Close { file })
+                cx.effect(FsEffect::Close { file })
             }
             State::Describing { then: Then::Growing(followed), .. } => followed.give_up(cx),
             State::Holding { followed, .. } | State::Streaming { followed, .. } => {
                 followed.give_up(cx);
             }
             State::Answered { file: Some(file) } | State::Encoding { file, .. } => {
-                cx.effect(Effect::Close { file })
+                cx.effect(FsEffect::Close { file })
             }
             State::Answered { file: None } => {}
         }
@@ -548,15 +549,15 @@ impl Get {
 impl Awaited {
     /// The upload may have begun just now, and its file be open.
     fn give_up(self, cx: &mut Cx<'_>) {
-        cx.effect(Effect::Unfollow { op: self.op });
-        cx.effect(Effect::Close { file: self.file });
+        cx.effect(LiveEffect::Unfollow { op: self.op });
+        cx.effect(FsEffect::Close { file: self.file });
     }
 }
 
 impl Followed {
     fn give_up(self, cx: &mut Cx<'_>) {
-        cx.effect(Effect::Unfollow { op: self.op });
-        cx.effect(Effect::Close { file: self.file });
+        cx.effect(LiveEffect::Unfollow { op: self.op });
+        cx.effect(FsEffect::Close { file: self.file });
     }
 }
 

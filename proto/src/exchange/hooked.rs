@@ -1,5 +1,13 @@
 //! A request about which a hook is asked, and what the hook answers by itself.
 
+use crate::{
+    effect::{Done, FsEffect, HookEffect},
+    fs::{FsError, Place},
+    hook::{Piece, Question, Rights, Verdict, What},
+    http::{BodySize, Method, Part, ResponseHead, Status},
+    id::OpId,
+    time::Timer,
+};
 use std::time::{Duration, Instant};
 
 use super::{
@@ -9,13 +17,6 @@ use super::{
     deliver::Deliver,
     get::Get,
     refusal::Refusal,
-};
-use crate::{
-    effect::{Done, Effect, OpId},
-    fs::{FsError, Place},
-    hook::{Piece, Question, Rights, Verdict, What},
-    http::{Method, Part, ResponseHead, Status},
-    time::Timer,
 };
 
 /// ```text
@@ -87,7 +88,7 @@ impl Hooked {
     ) -> Task {
         let hook = cx.op();
         cx.about.hook = Some(hook);
-        cx.effect(Effect::Ask {
+        cx.effect(HookEffect::Ask {
             op: hook,
             question: Box::new(Question {
                 method: request.head.method,
@@ -191,7 +192,7 @@ impl Hooked {
         match what {
             What::File(place) if reads && self.refusal.is_none() => {
                 let op = cx.op();
-                cx.effect(Effect::Stat { op, place: place.clone() });
+                cx.effect(FsEffect::Stat { op, place: place.clone() });
                 self.state = State::Looking { op, place };
                 return None;
             }
@@ -200,11 +201,11 @@ impl Hooked {
                 cx.answer(Answer::Whole(head(cx.site, status), Vec::new()));
             }
             What::Answer { status, len: Some(len), .. } if is_head => {
-                cx.answer(Answer::Sized(head(cx.site, status), len));
+                cx.answer(Answer::Stream(head(cx.site, status), BodySize::Known(len)));
                 cx.answer(Answer::Finish);
             }
             What::Answer { status, body, chunked: true, .. } => {
-                cx.answer(Answer::Live(head(cx.site, status)));
+                cx.answer(Answer::Stream(head(cx.site, status), BodySize::Unknown));
                 if !body.is_empty() && !is_head {
                     cx.answer(Answer::Part(Part::Bytes(body)));
                 }
@@ -265,7 +266,7 @@ impl Hooked {
             return self.finish(cx);
         }
         let op = cx.op();
-        cx.effect(Effect::Pull { op, hook: self.hook });
+        cx.effect(HookEffect::Pull { op, hook: self.hook });
         let until = cx.now.mono + cx.site.config.limits.hook_time;
         self.state = State::Pulling { op, left, until, rest };
     }
@@ -367,8 +368,8 @@ impl Hooked {
 
 fn begin(head: ResponseHead, len: Option<u64>) -> Answer {
     match len {
-        Some(len) => Answer::Sized(head, len),
-        None => Answer::Live(head),
+        Some(len) => Answer::Stream(head, BodySize::Known(len)),
+        None => Answer::Stream(head, BodySize::Unknown),
     }
 }
 

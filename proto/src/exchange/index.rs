@@ -5,12 +5,13 @@ use super::{
     answer::{directory, fs_status, refuse},
     get::Get,
 };
-use crate::semantics::target::Target;
 use crate::{
     auth::Verdict,
-    effect::{Done, Effect, OpId},
+    effect::{Done, FsEffect},
     fs::{FsError, Place, RelPath},
     http::{RequestHead, Status},
+    id::OpId,
+    semantics::target::Target,
     site::Action,
 };
 
@@ -53,7 +54,7 @@ impl Index {
         let mut index = Self { request: Some((head, target, place)), file, state: State::Over };
         if cx.site.mounts.has_rules() {
             let op = cx.op();
-            cx.effect(Effect::Locate { op, place: index.file.clone(), last: true });
+            cx.effect(FsEffect::Locate { op, place: index.file.clone(), last: true });
             index.state = State::Locating { op };
         } else {
             index.look(cx);
@@ -63,7 +64,7 @@ impl Index {
 
     fn look(&mut self, cx: &mut Cx<'_>) {
         let op = cx.op();
-        cx.effect(Effect::Stat { op, place: self.file.clone() });
+        cx.effect(FsEffect::Stat { op, place: self.file.clone() });
         self.state = State::Looking { op };
     }
 

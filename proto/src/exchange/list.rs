@@ -1,5 +1,17 @@
 //! GET and HEAD of a directory: its listing, in pieces, so that a large one holds up nobody.
 
+use crate::{
+    auth::Verdict,
+    effect::{Done, FsEffect},
+    fs::{FsError, Place},
+    http::{BodySize, Method, Part, RequestHead, Status},
+    id::OpId,
+    semantics::{
+        coding::{self, Coding},
+        target::Target,
+    },
+    site::Action,
+};
 use std::path::Path;
 
 use super::{
@@ -7,17 +19,6 @@ use super::{
     answer::{error_head, fs_status, head, refuse, say},
     listing::{CONTENT_SECURITY_POLICY, Entry, Filter, Format, Listing, Order},
     squeezer::Squeezer,
-};
-use crate::semantics::{
-    coding::{self, Coding},
-    target::Target,
-};
-use crate::{
-    auth::Verdict,
-    effect::{Done, Effect, OpId},
-    fs::{FsError, Place},
-    http::{Method, Part, RequestHead, Status},
-    site::Action,
 };
 
 /// ```text
@@ -68,7 +69,7 @@ impl List {
         let (op, order) = (cx.op(), list.order);
         let mounts = cx.site.mounts.below(&list.target.path);
         let most = cx.site.config.limits.listed;
-        cx.effect(Effect::List { op, place, mounts, order, most });
+        cx.effect(FsEffect::List { op, place, mounts, order, most });
         list.state = State::Reading { op };
         list
     }
@@ -140,7 +141,10 @@ impl List {
             };
             return cx.answer(Answer::Whole(head, vec![Part::Bytes(body)]));
         }
-        cx.answer(Answer::Live(head.field_opt("Content-Encoding", self.coding.map(Coding::token))));
+        cx.answer(Answer::Stream(
+            head.field_opt("Content-Encoding", self.coding.map(Coding::token)),
+            BodySize::Unknown,
+        ));
         if self.muted {
             return cx.answer(Answer::Finish);
         }

@@ -1,5 +1,16 @@
 //! GET and HEAD of a live resource: from where a listener can begin until it is over.
 
+use crate::{
+    effect::{Done, LiveEffect},
+    fs::FsError,
+    http::{BodySize, Method, Part, ResponseHead, Status},
+    id::OpId,
+    live::{
+        Description, News,
+        icy::{self, Icy},
+    },
+    semantics::media,
+};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -8,16 +19,6 @@ use std::{
 use super::{
     Answer, Cx, Task, Waiting,
     answer::{Request, begin_stored, head, refuse},
-};
-use crate::{
-    effect::{Done, Effect, OpId},
-    fs::FsError,
-    http::{Method, Part, ResponseHead, Status},
-    live::{Description, News},
-};
-use crate::{
-    live::icy::{self, Icy},
-    semantics::media,
 };
 
 /// How long a head is held back for what the first packets tell.
@@ -64,7 +65,7 @@ enum State {
 impl Listen {
     pub(super) fn start(request: Request, cx: &mut Cx<'_>) -> Self {
         let live = cx.op();
-        cx.effect(Effect::Listen { op: live, path: request.target.path.clone() });
+        cx.effect(LiveEffect::Listen { op: live, path: request.target.path.clone() });
         Self { live, icy: None, state: State::Looking { request } }
     }
 
@@ -98,7 +99,7 @@ impl Listen {
                     Arc::make_mut(&mut description).audio = Some(audio);
                 }
                 let head = self.head(&description, cx);
-                cx.answer(Answer::Live(head));
+                cx.answer(Answer::Stream(head, BodySize::Unknown));
                 self.go_on(result, cx);
             }
             State::Waiting { op } if op == done => self.go_on(result, cx),
@@ -125,14 +126,14 @@ impl Listen {
         let is_head = request.head.method == Method::Head;
         if tells && held && !is_head && description.audio.is_none() {
             let op = cx.op();
-            cx.effect(Effect::Take { op, live: self.live });
+            cx.effect(LiveEffect::Take { op, live: self.live });
             self.state = State::Opening { op, description, until: cx.now.mono + OPENING };
             return;
         }
         let head = self.head(&description, cx);
-        cx.answer(Answer::Live(head));
+        cx.answer(Answer::Stream(head, BodySize::Unknown));
         if is_head {
-            cx.effect(Effect::Leave { live: self.live });
+            cx.effect(LiveEffect::Leave { live: self.live });
             return cx.answer(Answer::Finish);
         }
         self.state = State::Sending;
@@ -167,7 +168,7 @@ impl Listen {
     pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
         if let State::Opening { op, description, .. } = &self.state {
             let (op, head) = (*op, self.head(description, cx));
-            cx.answer(Answer::Live(head));
+            cx.answer(Answer::Stream(head, BodySize::Unknown));
             self.state = State::Waiting { op };
         }
     }
@@ -176,7 +177,7 @@ impl Listen {
     pub(super) fn on_writable(&mut self, cx: &mut Cx<'_>) {
         if let State::Sending = self.state {
             let op = cx.op();
-            cx.effect(Effect::Take { op, live: self.live });
+            cx.effect(LiveEffect::Take { op, live: self.live });
             self.state = State::Waiting { op };
         }
     }
@@ -205,7 +206,7 @@ impl Listen {
             | State::Opening { .. }
             | State::Sending
             | State::Waiting { .. } => {
-                cx.effect(Effect::Leave { live: self.live });
+                cx.effect(LiveEffect::Leave { live: self.live });
             }
             State::Over => {}
         }

@@ -1,5 +1,14 @@
 //! What a source client says of its live resource beside the stream: `/admin/metadata` as Icecast has it.
 
+use crate::{
+    effect::{Done, LiveEffect},
+    fs::{FsError, RelPath},
+    http::{BodySize, Method, Part, RequestHead, Status},
+    id::OpId,
+    live::Text,
+    semantics::target::Target,
+    site::Resolved,
+};
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
@@ -8,14 +17,6 @@ use super::{
     Answer, Cx, Task,
     admission::Admission,
     answer::{Request, begin, head, refuse, refuse_last, refuses_write, resolve_write},
-};
-use crate::semantics::target::Target;
-use crate::{
-    effect::{Done, Effect, OpId},
-    fs::{FsError, RelPath},
-    http::{BodySize, Method, Part, RequestHead, Status},
-    live::Text,
-    site::Resolved,
 };
 
 /// Most bytes of a form.
@@ -62,7 +63,7 @@ impl Metadata {
     /// The request may do that.
     pub(super) fn update(path: RelPath, title: Text, cx: &mut Cx<'_>) -> Task {
         let op = cx.op();
-        cx.effect(Effect::Retitle { op, path, title });
+        cx.effect(LiveEffect::SetTitle { op, path, title });
         Task::Metadata(Self(State::Updating { op }))
     }
 

@@ -29,9 +29,10 @@ use bytes::Bytes;
 pub(crate) use answer::{Answer, refuse_peer, start};
 
 use crate::{
-    effect::{Done, Effect, OpId},
+    effect::{Done, Effect, ForExchange},
     fs::{FileId, FsError},
     http::{HeaderList, ResponseHead, Status},
+    id::{Ids, OpId},
     live::Growth,
     semantics::media,
     site::{Cors, Site, cors},
@@ -111,39 +112,24 @@ pub(crate) enum Waiting {
     Idle,
 }
 
-/// The source of ids that are used once.
-#[derive(Debug, Default)]
-pub(crate) struct Ids {
-    op: u32,
-    file: u32,
-}
-
-impl Ids {
-    pub(crate) fn op(&mut self) -> OpId {
-        self.op += 1;
-        OpId(self.op)
-    }
-}
-
 impl Cx<'_> {
     fn op(&mut self) -> OpId {
         self.ids.op()
     }
 
     fn file(&mut self) -> FileId {
-        self.ids.file += 1;
-        FileId(self.ids.file)
+        self.ids.file()
     }
 
-    fn effect(&mut self, effect: Effect) {
+    fn effect(&mut self, effect: impl ForExchange) {
+        let effect = effect.of(self.ids.exchange);
         self.effects.push_back(effect);
     }
 
     fn answer(&mut self, mut answer: Answer) {
         if let Answer::Whole(head, _)
         | Answer::Last(head, _)
-        | Answer::Live(head)
-        | Answer::Sized(head, _)
+        | Answer::Stream(head, _)
         | Answer::Endless(head) = &mut answer
         {
             self.complete(head);

@@ -5,11 +5,12 @@ use super::{
     answer::{head, refuse, say},
     clock,
 };
-use crate::semantics::target::Target;
 use crate::{
-    effect::{Done, Effect, OpId},
+    effect::{AdminEffect, Done},
     fs::FsError,
     http::{Method, Part, RequestHead, Status},
+    id::OpId,
+    semantics::target::Target,
 };
 
 /// The clock's path.
@@ -48,11 +49,11 @@ impl Admin {
         let op = cx.op();
         match target.path.as_str() {
             "metrics" => {
-                cx.effect(Effect::Metrics { op });
+                cx.effect(AdminEffect::Metrics { op });
                 Some(Self { op, metrics: true })
             }
             "readyz" => {
-                cx.effect(Effect::Health { op });
+                cx.effect(AdminEffect::Health { op });
                 Some(Self { op, metrics: false })
             }
             "healthz" => {

@@ -1,26 +1,27 @@
 //! PUT, POST and PATCH: a body that becomes a file, or fills ranges of one. Nothing is seen of it under its name before all
 //! of it is there.
 
+use crate::{
+    effect::{Done, FsEffect, LiveEffect},
+    error::PeerError,
+    fs::{Expect, FileId, FsError, Meta, Patch, Place, RelPath},
+    http::{BodySize, Method, RequestHead, Status},
+    id::OpId,
+    semantics::{
+        byteranges,
+        conditional::{self, Validators, Verdict},
+        content_range, media,
+        patch::{self, Parser},
+        range::{RangeSpec, Ranges},
+        target::{self, Target},
+    },
+};
 use bytes::Bytes;
 
 use super::{
     Answer, Cx,
     answer::{described, error_head, fs_status, head, refuse, refuse_last, say},
     decoder::{self, Decoder},
-};
-use crate::semantics::{
-    byteranges,
-    conditional::{self, Validators, Verdict},
-    content_range, media,
-    patch::{self, Parser},
-    range::{RangeSpec, Ranges},
-    target::{self, Target},
-};
-use crate::{
-    effect::{Done, Effect, OpId},
-    error::PeerError,
-    fs::{Expect, FileId, FsError, Meta, Patch, Place, RelPath},
-    http::{BodySize, Method, RequestHead, Status},
 };
 
 /// ```text
@@ -150,7 +151,7 @@ impl Upload {
         };
         if conditional || matches!(upload.content, Content::Ranges(_)) {
             let op = cx.op();
-            cx.effect(Effect::Stat { op, place: upload.place.clone() });
+            cx.effect(FsEffect::Stat { op, place: upload.place.clone() });
             upload.state = State::Looking { op, conditional, request: Box::new(request.clone()) };
         } else {
             upload.create(cx);
@@ -162,7 +163,7 @@ impl Upload {
         let (op, file) = (cx.op(), cx.file());
         let (place, len) = (self.place.clone(), self.announced);
         let media_type = self.media_type.take();
-        cx.effect(Effect::Create { op, file, place, len, media_type });
+        cx.effect(FsEffect::Create { op, file, place, len, media_type });
         self.state = State::Creating { op, file };
     }
 
@@ -185,7 +186,7 @@ impl Upload {
                 Ok(_) => {
                     if let Content::Whole = self.content {
                         let (place, len) = (self.place.clone(), self.announced);
-                        cx.effect(Effect::Announce { file, place, len });
+                        cx.effect(LiveEffect::Announce { file, place, len });
                     }
                     self.state = State::Receiving { file, writing: None };
                     self.go_on(cx);
@@ -198,7 +199,7 @@ impl Upload {
                     Ok(_) => {
                         self.written += len;
                         if let Content::Whole = self.content {
-                            cx.effect(Effect::Grown { file, len: self.written });
+                            cx.effect(LiveEffect::Grown { file, len: self.written });
                         }
                         self.go_on(cx);
                     }
@@ -213,7 +214,7 @@ impl Upload {
                 if announced {
                     self.end(file, matches!(result, Ok(Done::Committed { .. })), cx);
                 }
-                cx.effect(Effect::Close { file });
+                cx.effect(FsEffect::Close { file });
             }
             state @ (State::Looking { .. }
             | State::Creating { .. }
@@ -378,7 +379,7 @@ impl Upload {
             let op = cx.op();
             let weight = weight(&self.pending, self.pending_len);
             let data = std::mem::take(&mut self.pending);
-            cx.effect(Effect::Write { op, file, at: self.written, data });
+            cx.effect(FsEffect::Write { op, file, at: self.written, data });
             *writing = Some(Writing { op, len: std::mem::take(&mut self.pending_len), weight });
         }
         let under_way = writing.map_or(0, |writing| writing.weight);
@@ -401,7 +402,7 @@ impl Upload {
         let content = std::mem::replace(&mut self.content, Content::Whole);
         let (patches, create) = match content {
             Content::Whole => {
-                cx.effect(Effect::Commit { op, file, place, expect, durable });
+                cx.effect(FsEffect::Commit { op, file, place, expect, durable });
                 self.state = State::Committing { op, file };
                 return;
             }
@@ -416,7 +417,7 @@ impl Upload {
         match patches {
             Ok(patches) => {
                 self.content = Content::Patches { patches: Vec::new(), create };
-                cx.effect(Effect::CommitPatches {
+                cx.effect(FsEffect::CommitPatches {
                     op,
                     file,
                     place,
@@ -428,7 +429,7 @@ impl Upload {
                 self.state = State::Committing { op, file };
             }
             Err(why) => {
-                cx.effect(Effect::Close { file });
+                cx.effect(FsEffect::Close { file });
                 self.state = State::Over;
                 refuse_last(cx, Status::BAD_REQUEST, why);
             }
@@ -473,7 +474,7 @@ impl Upload {
             gone @ State::Gone { .. } => gone,
             State::Receiving { file, writing: None } => {
                 self.end(file, false, cx);
-                cx.effect(Effect::Close { file });
+                cx.effect(FsEffect::Close { file });
                 State::Over
             }
         };
@@ -481,7 +482,7 @@ impl Upload {
 
     fn end(&self, file: FileId, complete: bool, cx: &mut Cx<'_>) {
         if let Content::Whole = self.content {
-            cx.effect(Effect::Ended { file, complete });
+            cx.effect(LiveEffect::Ended { file, complete });
         }
     }
 

@@ -13,4 +13,4 @@ mod writer;
 pub(crate) use client::Alarms;
 pub use client::{Client, ClientEvent};
 pub use response::Response;
-pub use server::{BodyWriter, Event, ExchangeId, Responder, Server};
+pub use server::Server;

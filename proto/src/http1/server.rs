@@ -20,95 +20,13 @@ use super::{
 };
 use crate::{
     error::PeerError,
-    http::{Part, Queue, RequestHead, ResponseHead, Transmit, Version},
+    http::{BodySize, Part, Queue, ResponseHead, Transmit, Version},
+    id::ExchangeId,
     limits::Limits,
     step::{Closed, Step, Wait},
     time::{Now, Timer, Timers},
+    wire::{BodyWriter, Event, Responder},
 };
-
-/// Names one request and its answer on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ExchangeId(u32);
-
-/// The right to answer one request, once: spent by [`Server::respond`] or [`Server::respond_live`].
-#[must_use = "a request must be answered"]
-#[derive(Debug)]
-pub struct Responder {
-    id: ExchangeId,
-}
-
-impl Responder {
-    /// Which request.
-    pub fn id(&self) -> ExchangeId {
-        self.id
-    }
-}
-
-/// The right to go on with one open body: spent by [`Server::finish`] or [`Server::abort`].
-#[must_use = "a body must be ended"]
-#[derive(Debug)]
-pub struct BodyWriter {
-    id: ExchangeId,
-}
-
-/// What happened on the connection.
-#[derive(Debug)]
-pub enum Event {
-    /// A request; its body, if there is one, comes once it is [granted](Server::grant).
-    Request {
-        /// The head.
-        head: Box<RequestHead>,
-        /// To be answered.
-        responder: Responder,
-    },
-    /// A request that breaks the rules. To be answered with `why`'s status; the connection closes then.
-    Refused {
-        /// Which rule.
-        why: PeerError,
-        /// The request line, as far as it came; not what was received before it, nor the fields.
-        line: Option<String>,
-        /// To be answered.
-        responder: Responder,
-    },
-    /// A piece of the request's body: a slice of what was received.
-    Data {
-        /// Which request.
-        id: ExchangeId,
-        /// The bytes.
-        data: Bytes,
-    },
-    /// The request's body is whole.
-    End {
-        /// Which request.
-        id: ExchangeId,
-    },
-    /// The request's body cannot be had, or its answer cannot be delivered. If no answer was begun, one may still be given;
-    /// the connection closes in any case.
-    Aborted {
-        /// Which request.
-        id: ExchangeId,
-        /// What happened.
-        why: PeerError,
-    },
-    /// All that was pushed into a live body is sent.
-    Writable {
-        /// Which answer.
-        id: ExchangeId,
-    },
-    /// The answer is sent to its last byte.
-    Sent {
-        /// Which answer.
-        id: ExchangeId,
-    },
-    /// Shut down the writing half of the socket.
-    ShutdownWrite,
-    /// Try the socket itself before the next poll, whatever is known of its readiness: a deadline has passed, or the connection
-    /// is to end, and what the peer sent before counts. Send what [`Server::transmit`] shows; receive if `read`.
-    Recheck {
-        /// Something may be received.
-        read: bool,
-    },
-}
 
 /// A server's side of one connection; see the [crate documentation](crate) for how to drive it.
 #[derive(Debug)]
@@ -323,9 +241,12 @@ impl Server {
         self.most.map_or(u64::MAX, paced)
     }
 
-    /// True if there is something to be sent that is not allowed yet.
-    pub fn is_paced(&self) -> bool {
-        self.undecided.is_none() && !self.queue.is_empty() && self.room() == 0
+    /// True if something of the response waits for its [send limit](Self::set_send_limit) to be raised.
+    pub fn is_send_limited(&self, id: ExchangeId) -> bool {
+        self.current.id == id
+            && self.undecided.is_none()
+            && !self.queue.is_empty()
+            && self.room() == 0
     }
 
     /// False once nothing that is said gets to the peer any more.
@@ -333,9 +254,9 @@ impl Server {
         !self.silent
     }
 
-    /// Bytes of the body of the latest answer that are with the socket.
-    pub fn body_sent(&self) -> u64 {
-        self.sent.saturating_sub(self.body_begins)
+    /// Bytes of the body of this response that are with the socket, with their framing; 0 unless it is the latest one.
+    pub fn body_sent(&self, id: ExchangeId) -> u64 {
+        if self.current.id == id { self.sent.saturating_sub(self.body_begins) } else { 0 }
     }
 
     // ---- commands; those that name an exchange that is over are ignored ----
@@ -355,7 +276,7 @@ impl Server {
     }
 
     /// Of the body of this answer, no more than so many bytes may go out before this is said anew.
-    pub fn pace(&mut self, id: ExchangeId, bytes: u64) {
+    pub fn set_send_limit(&mut self, id: ExchangeId, bytes: u64) {
         if self.current.id == id && matches!(self.writing, Writing::Live { .. } | Writing::Flushing)
         {
             self.most = Some(bytes);
@@ -384,9 +305,25 @@ impl Server {
         self.last_request = true;
     }
 
-    /// No request is taken after the one under way, whose answer says so.
-    pub fn close_after_answer(&mut self) {
-        self.current.keep_alive = false;
+    /// No request is taken after this one, whose response says so.
+    pub fn close_after_response(&mut self, id: ExchangeId) {
+        if self.current.id == id {
+            self.current.keep_alive = false;
+        }
+    }
+
+    /// A body of unknown size is not chunked: it ends with the connection.
+    pub fn delimit_by_close(&mut self, id: ExchangeId) {
+        if self.current.id == id {
+            self.current.until_close = true;
+        }
+    }
+
+    /// Ends the connection in the middle of this exchange, if that is under way.
+    pub fn reset(&mut self, id: ExchangeId, why: io::ErrorKind) {
+        if self.current.id == id {
+            self.cut(PeerError::Broken(why));
+        }
     }
 
     /// Answers with a body of known length. The body of a HEAD request or of an answer without content is left out.
@@ -414,13 +351,13 @@ impl Server {
         self.give_up_if_silent();
     }
 
-    /// Answers with a body that goes on: of `len` bytes, or chunked, or (HTTP/1.0, or not `chunked`) until the connection closes.
-    pub fn respond_live(
+    /// Answers with a body that goes on: of known size, or chunked, or (HTTP/1.0, or
+    /// [asked for](Self::delimit_by_close)) until the connection closes.
+    pub fn respond_stream(
         &mut self,
         responder: Responder,
         head: &ResponseHead,
-        len: Option<u64>,
-        chunked: bool,
+        size: BodySize,
         now: Now,
     ) -> BodyWriter {
         let writer = BodyWriter { id: responder.id };
@@ -428,11 +365,11 @@ impl Server {
             return writer;
         }
         self.settle_request_body();
-        let (announce, framing) = match len {
+        let in_chunks = self.current.version > Version::Http10 && !self.current.until_close;
+        self.current.until_close = false;
+        let (announce, framing) = match size.len() {
             Some(len) => (Announce::Length(len), Framing::Length(len)),
-            None if chunked && self.current.version > Version::Http10 => {
-                (Announce::Chunked, Framing::Chunked)
-            }
+            None if in_chunks => (Announce::Chunked, Framing::Chunked),
             None => {
                 self.current.keep_alive = false;
                 self.current.until_close = true;

@@ -10,7 +10,7 @@ pub struct JobId(pub u32);
 impl JobId {
     /// Names the file of this job's body in [`Part::File`].
     pub fn file(self) -> FileId {
-        FileId(self.0)
+        FileId::outside(self.0)
     }
 }
 

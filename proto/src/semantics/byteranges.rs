@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn answer(asked: &[(u64, u64)], len: u64, how: Multirange) -> Partial {
-        partial(spans(asked), len, how, "video/mp4", FileId(7), "BOUND")
+        partial(spans(asked), len, how, "video/mp4", FileId::outside(7), "BOUND")
     }
 
     /// The body, where the file holds at each offset the offset's low byte.
@@ -119,7 +119,7 @@ mod tests {
             match part {
                 Part::Bytes(bytes) => body.extend_from_slice(bytes),
                 Part::File { file, at, len } => {
-                    assert_eq!(*file, FileId(7));
+                    assert_eq!(*file, FileId::outside(7));
                     body.extend((*at..at + len).map(|at| at as u8));
                 }
             }
@@ -133,7 +133,7 @@ mod tests {
             let partial = answer(&[(500, 1000)], 8000, how);
             assert_eq!(partial.content_range.as_deref(), Some("bytes 500-999/8000"));
             assert_eq!(partial.content_type, None);
-            assert_eq!(partial.parts, [Part::File { file: FileId(7), at: 500, len: 500 }]);
+            assert_eq!(partial.parts, [Part::File { file: FileId::outside(7), at: 500, len: 500 }]);
         }
     }
 
@@ -171,7 +171,8 @@ mod tests {
     fn a_media_type_adds_no_line() {
         for media_type in ["", "a/b\r\nX: y"] {
             let asked = spans(&[(0, 1), (5, 6)]);
-            let partial = partial(asked, 9, Multirange::Multipart, media_type, FileId(7), "B");
+            let partial =
+                partial(asked, 9, Multirange::Multipart, media_type, FileId::outside(7), "B");
             assert!(body(&partial.parts).starts_with(b"--B\r\nContent-Range: bytes 0-0/9\r\n\r\n"));
         }
     }

@@ -1,10 +1,10 @@
-//! What a session asks of the hook.
+//! What an exchange asks of the hook.
 
 use bytes::Bytes;
-use httpout_proto::{FsError, OpId};
+use httpout_proto::{FsError, OpId, effect::HookEffect};
 
-use super::{Connection, Transport};
-use crate::hook::{Facts, Question, Reply, Request, Service};
+use super::exchanges::{Driver, Exchange};
+use crate::hook::{Answer, Facts, Reply, Request, Service};
 
 /// A request that the hook was asked about.
 #[derive(Debug)]
@@ -14,66 +14,63 @@ pub(super) struct Hooked {
     service: Box<dyn Service>,
 }
 
-impl<T: Transport> Connection<T> {
-    pub(super) fn ask_hook(&mut self, op: OpId, question: Question) {
-        let shared = self.admission.shared();
-        let Some(hook) = &shared.options.hook else {
-            return self.session.handle_done(op, Err(FsError::NotFound));
-        };
-        let (peer, id) = (self.admission.peer_socket(), self.admission.id());
-        let facts = Facts::new(question, peer, id, self.session.site().clone());
-        let service = hook.ask(Request::new(facts, Reply::new(self.mailbox.clone(), op)));
-        self.hooked = service.map(|service| Hooked { hook: op, service });
-    }
-
-    pub(super) fn pull_hook(&mut self, op: OpId, hook: OpId) {
-        let reply = Reply::new(self.mailbox.clone(), op);
-        if let Some(service) = self.service(hook) {
-            service.read(reply);
+impl Exchange {
+    pub(super) fn run_hook(&mut self, effect: HookEffect, driver: &mut Driver<'_>) {
+        match effect {
+            HookEffect::Ask { op, question } => {
+                let Some(hook) = &driver.shared().options.hook else {
+                    return driver.done(op, Err(FsError::NotFound));
+                };
+                let (peer, id) = (driver.admission.peer_socket(), driver.admission.id());
+                let facts = Facts::new(*question, peer, id, self.offer.site.clone());
+                let service = hook.ask(Request::new(facts, driver.hook_reply(op)));
+                self.hooked = service.map(|service| Hooked { hook: op, service });
+            }
+            HookEffect::Pull { op, hook } => {
+                let reply = driver.hook_reply(op);
+                if let Some(hooked) = self.hook(hook) {
+                    hooked.service.read(reply);
+                }
+            }
+            HookEffect::Pace { op, hook, done, total } => {
+                let reply = driver.hook_reply(op);
+                if let Some(hooked) = self.hook(hook) {
+                    hooked.service.pace(done, total, reply);
+                }
+            }
+            HookEffect::Dismiss { hook, complete } => {
+                if let Some(mut hooked) = self.hooked.take_if(|hooked| hooked.hook == hook) {
+                    hooked.service.close(complete);
+                }
+            }
         }
     }
 
-    pub(super) fn pace_hook(&mut self, op: OpId, hook: OpId, (sent, total): (u64, Option<u64>)) {
-        let reply = Reply::new(self.mailbox.clone(), op);
-        if let Some(service) = self.service(hook) {
-            service.pace(sent, total, reply);
-        }
-    }
-
-    /// True if it is the hook that takes the body which this effect began.
-    pub(super) fn is_hooked(&self, to: OpId) -> bool {
-        self.hooked.as_ref().is_some_and(|hooked| hooked.hook == to)
-    }
-
-    pub(super) fn give_hook(&mut self, op: OpId, to: OpId, data: Vec<Bytes>) {
-        let reply = Reply::new(self.mailbox.clone(), op);
-        if let Some(service) = self.service(to) {
-            service.write(data, reply);
-        }
-    }
-
-    /// All of the body was given.
-    pub(super) fn end_hook(&mut self, op: OpId, to: OpId) {
-        let reply = Reply::new(self.mailbox.clone(), op);
-        if let Some(service) = self.service(to) {
-            service.end(reply);
-        }
-    }
-
-    pub(super) fn dismiss_hook(&mut self, hook: OpId, complete: bool) {
-        if let Some(mut hooked) = self.hooked.take_if(|hooked| hooked.hook == hook) {
-            hooked.service.close(complete);
-        }
-    }
-
-    fn service(&mut self, hook: OpId) -> Option<&mut Box<dyn Service>> {
-        self.hooked.as_mut().filter(|hooked| hooked.hook == hook).map(|hooked| &mut hooked.service)
+    /// The hook that was asked by this effect.
+    pub(super) fn hook(&mut self, asked: OpId) -> Option<&mut Hooked> {
+        self.hooked.as_mut().filter(|hooked| hooked.hook == asked)
     }
 }
 
 impl Hooked {
+    /// More of the body that the hook takes.
+    pub(super) fn write(&mut self, op: OpId, data: Vec<Bytes>, driver: &Driver<'_>) {
+        self.service.write(data, driver.hook_reply(op));
+    }
+
+    /// The hook was given all of the body.
+    pub(super) fn end(&mut self, op: OpId, driver: &Driver<'_>) {
+        self.service.end(driver.hook_reply(op));
+    }
+
     /// The connection is dropped before its end.
     pub(super) fn leave(mut self) {
         self.service.close(false);
+    }
+}
+
+impl Driver<'_> {
+    fn hook_reply<T: Answer>(&self, op: OpId) -> Reply<T> {
+        Reply::new(self.mailbox.clone(), op)
     }
 }

@@ -104,7 +104,7 @@ impl<T: Transport> Wire<T> {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Poll::Ready(Ok(Sent::Lost(why))) => Poll::Ready(Out::Lost(why)),
+            Poll::Ready(Ok(Sent::Lost { why, .. })) => Poll::Ready(Out::Lost(why)),
             Poll::Ready(Err(error)) => Poll::Ready(Out::Broken(error)),
         }
     }

@@ -38,8 +38,10 @@ pub(super) fn fill<'f>(
             Piece::File { file: id, at, len } => {
                 let wanted = left.len().min(usize::try_from(len).unwrap_or(usize::MAX));
                 let left = &mut left[..wanted];
-                let source = file(id).ok_or(Sent::Lost(io::ErrorKind::NotFound));
-                match source.and_then(|source| read(left, source, (at, len), warm.holds(id, at))) {
+                let source = file(id).ok_or(Sent::Lost { file: id, why: io::ErrorKind::NotFound });
+                match source
+                    .and_then(|source| read(left, (id, source), (at, len), warm.holds(id, at)))
+                {
                     Ok(got) => {
                         used += got;
                         // Cached in part, or shorter than it was.
@@ -59,7 +61,7 @@ pub(super) fn fill<'f>(
 
 fn read(
     room: &mut [u8],
-    Source { fd, content }: Source<'_>,
+    (id, Source { fd, content }): (FileId, Source<'_>),
     (at, len): (u64, u64),
     patient: bool,
 ) -> Result<usize, Sent> {
@@ -69,9 +71,9 @@ fn read(
         return Ok(room.len());
     }
     match output::read(fd, room, at, patient) {
-        Ok(0) => Err(Sent::Lost(io::ErrorKind::UnexpectedEof)),
+        Ok(0) => Err(Sent::Lost { file: id, why: io::ErrorKind::UnexpectedEof }),
         Ok(got) => Ok(got),
         Err(Errno::AGAIN) => Err(Sent::Cold { file: fd.clone(), at, len: len.min(SPAN) }),
-        Err(error) => Err(Sent::Lost(error.kind())),
+        Err(error) => Err(Sent::Lost { file: id, why: error.kind() }),
     }
 }

@@ -1,5 +1,9 @@
 //! What a session may ask of its runtime for rights, listings and compressed content; and that nothing is touched without a right.
 
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use httpout_proto::{Effect, fs::RelPath, semantics::media};
 
 use crate::{
@@ -19,46 +23,46 @@ impl World<'_> {
         let conn = &mut self.conns[who.0];
         let asked = conn.client.asked.get(who.1);
         let op = match effect {
-            Effect::Locate { op, .. }
-            | Effect::Verify { op, .. }
-            | Effect::List { op, .. }
-            | Effect::Encode { op, .. }
-            | Effect::Metrics { op }
-            | Effect::Health { op } => *op,
-            Effect::Begun { .. } if config.log_begin => return Ok(true),
-            Effect::Begun { .. } => return wrong("nobody wants to know"),
-            Effect::Open { .. }
-            | Effect::Stat { .. }
-            | Effect::Create { .. }
-            | Effect::MediaType { .. }
-            | Effect::Write { .. }
-            | Effect::Commit { .. }
-            | Effect::CommitPatches { .. }
-            | Effect::Remove { .. }
-            | Effect::Close { .. }
-            | Effect::Announce { .. }
-            | Effect::Grown { .. }
-            | Effect::Ended { .. }
-            | Effect::Follow { .. }
-            | Effect::Unfollow { .. }
-            | Effect::Listen { .. }
-            | Effect::Take { .. }
-            | Effect::Leave { .. }
-            | Effect::Air { .. }
-            | Effect::Send { .. }
-            | Effect::Retitle { .. }
-            | Effect::OffAir { .. }
-            | Effect::Deliver { .. }
-            | Effect::Give { .. }
-            | Effect::Given { .. }
-            | Effect::Withdraw { .. }
-            | Effect::Ask { .. }
-            | Effect::Pull { .. }
-            | Effect::Pace { .. }
-            | Effect::Dismiss { .. }
-            | Effect::Over(_)
-            | Effect::Recheck { .. }
-            | Effect::ShutdownWrite => return Ok(false),
+            Effect::Fs(_, FsEffect::Locate { op, .. })
+            | Effect::Auth(_, AuthEffect::Verify { op, .. })
+            | Effect::Fs(_, FsEffect::List { op, .. })
+            | Effect::Fs(_, FsEffect::Encode { op, .. })
+            | Effect::Admin(_, AdminEffect::Metrics { op })
+            | Effect::Admin(_, AdminEffect::Health { op }) => *op,
+            Effect::Log(_, LogEffect::Begun { .. }) if config.log_begin => return Ok(true),
+            Effect::Log(_, LogEffect::Begun { .. }) => return wrong("nobody wants to know"),
+            Effect::Fs(_, FsEffect::Open { .. })
+            | Effect::Fs(_, FsEffect::Stat { .. })
+            | Effect::Fs(_, FsEffect::Create { .. })
+            | Effect::Fs(_, FsEffect::MediaType { .. })
+            | Effect::Fs(_, FsEffect::Write { .. })
+            | Effect::Fs(_, FsEffect::Commit { .. })
+            | Effect::Fs(_, FsEffect::CommitPatches { .. })
+            | Effect::Fs(_, FsEffect::Remove { .. })
+            | Effect::Fs(_, FsEffect::Close { .. })
+            | Effect::Live(_, LiveEffect::Announce { .. })
+            | Effect::Live(_, LiveEffect::Grown { .. })
+            | Effect::Live(_, LiveEffect::Ended { .. })
+            | Effect::Live(_, LiveEffect::Follow { .. })
+            | Effect::Live(_, LiveEffect::Unfollow { .. })
+            | Effect::Live(_, LiveEffect::Listen { .. })
+            | Effect::Live(_, LiveEffect::Take { .. })
+            | Effect::Live(_, LiveEffect::Leave { .. })
+            | Effect::Live(_, LiveEffect::Publish { .. })
+            | Effect::Live(_, LiveEffect::PublishGroup { .. })
+            | Effect::Live(_, LiveEffect::SetTitle { .. })
+            | Effect::Live(_, LiveEffect::Unpublish { .. })
+            | Effect::Delivery(_, DeliveryEffect::Begin { .. })
+            | Effect::Delivery(_, DeliveryEffect::Data { .. })
+            | Effect::Delivery(_, DeliveryEffect::End { .. })
+            | Effect::Delivery(_, DeliveryEffect::Abort { .. })
+            | Effect::Hook(_, HookEffect::Ask { .. })
+            | Effect::Hook(_, HookEffect::Pull { .. })
+            | Effect::Hook(_, HookEffect::Pace { .. })
+            | Effect::Hook(_, HookEffect::Dismiss { .. })
+            | Effect::Log(_, LogEffect::Over(_))
+            | Effect::Connection(ConnectionEffect::Recheck { .. })
+            | Effect::Connection(ConnectionEffect::ShutdownWrite) => return Ok(false),
         };
         if !conn.watch.next_op(op) {
             return wrong("an id twice");
@@ -70,19 +74,19 @@ impl World<'_> {
             |path| conn.client.operates && later.any(|asked| asked.request.path == path);
         let record = self.records.entry(who).or_default();
         let fits = match effect {
-            Effect::Locate { place, last, .. } => {
+            Effect::Fs(_, FsEffect::Locate { place, last, .. }) => {
                 let first = record.located.replace(self.now).is_none();
                 let follows = !matches!(request.what, What::Delete { .. });
                 first && request.path == place.path.as_str() && *last == follows
             }
-            Effect::Verify { user, password, credential, .. } => {
+            Effect::Auth(_, AuthEffect::Verify { user, password, credential, .. }) => {
                 let named = matches!(request.login, Login::Named { user: name, password: word, .. }
                     if name == &**user && word == password.reveal());
                 let needed = matches!(right, Some(Right::Asked { .. }));
                 let known = credential.is_some() == rights::has_password(user);
                 named && needed && known && record.located.is_some() && record.verified.is_none()
             }
-            Effect::List { place, mounts, order, most, .. } => {
+            Effect::Fs(_, FsEffect::List { place, mounts, order, most, .. }) => {
                 let What::List { asking, .. } = &request.what else {
                     return wrong("nobody asked for a listing");
                 };
@@ -92,7 +96,7 @@ impl World<'_> {
                     && *most == config.limits.listed
                     && request.place() == place.path.as_str()
             }
-            Effect::Encode { file, place, meta, coding, .. } => {
+            Effect::Fs(_, FsEffect::Encode { file, place, meta, coding, .. }) => {
                 let What::Get { ranges, .. } = &request.what else {
                     return wrong("nobody asked for this");
                 };
@@ -103,41 +107,41 @@ impl World<'_> {
                     && request.accept.is_some_and(|(_, wanted)| wanted == Some(*coding))
                     && request.place() == place.path.as_str()
             }
-            Effect::Metrics { .. } => operated("metrics"),
-            Effect::Health { .. } => operated("readyz"),
-            Effect::Open { .. }
-            | Effect::Stat { .. }
-            | Effect::Create { .. }
-            | Effect::MediaType { .. }
-            | Effect::Write { .. }
-            | Effect::Commit { .. }
-            | Effect::CommitPatches { .. }
-            | Effect::Remove { .. }
-            | Effect::Close { .. }
-            | Effect::Announce { .. }
-            | Effect::Grown { .. }
-            | Effect::Ended { .. }
-            | Effect::Follow { .. }
-            | Effect::Unfollow { .. }
-            | Effect::Listen { .. }
-            | Effect::Take { .. }
-            | Effect::Leave { .. }
-            | Effect::Air { .. }
-            | Effect::Send { .. }
-            | Effect::Retitle { .. }
-            | Effect::OffAir { .. }
-            | Effect::Deliver { .. }
-            | Effect::Give { .. }
-            | Effect::Given { .. }
-            | Effect::Withdraw { .. }
-            | Effect::Ask { .. }
-            | Effect::Pull { .. }
-            | Effect::Pace { .. }
-            | Effect::Dismiss { .. }
-            | Effect::Over(_)
-            | Effect::Recheck { .. }
-            | Effect::ShutdownWrite
-            | Effect::Begun { .. } => false,
+            Effect::Admin(_, AdminEffect::Metrics { .. }) => operated("metrics"),
+            Effect::Admin(_, AdminEffect::Health { .. }) => operated("readyz"),
+            Effect::Fs(_, FsEffect::Open { .. })
+            | Effect::Fs(_, FsEffect::Stat { .. })
+            | Effect::Fs(_, FsEffect::Create { .. })
+            | Effect::Fs(_, FsEffect::MediaType { .. })
+            | Effect::Fs(_, FsEffect::Write { .. })
+            | Effect::Fs(_, FsEffect::Commit { .. })
+            | Effect::Fs(_, FsEffect::CommitPatches { .. })
+            | Effect::Fs(_, FsEffect::Remove { .. })
+            | Effect::Fs(_, FsEffect::Close { .. })
+            | Effect::Live(_, LiveEffect::Announce { .. })
+            | Effect::Live(_, LiveEffect::Grown { .. })
+            | Effect::Live(_, LiveEffect::Ended { .. })
+            | Effect::Live(_, LiveEffect::Follow { .. })
+            | Effect::Live(_, LiveEffect::Unfollow { .. })
+            | Effect::Live(_, LiveEffect::Listen { .. })
+            | Effect::Live(_, LiveEffect::Take { .. })
+            | Effect::Live(_, LiveEffect::Leave { .. })
+            | Effect::Live(_, LiveEffect::Publish { .. })
+            | Effect::Live(_, LiveEffect::PublishGroup { .. })
+            | Effect::Live(_, LiveEffect::SetTitle { .. })
+            | Effect::Live(_, LiveEffect::Unpublish { .. })
+            | Effect::Delivery(_, DeliveryEffect::Begin { .. })
+            | Effect::Delivery(_, DeliveryEffect::Data { .. })
+            | Effect::Delivery(_, DeliveryEffect::End { .. })
+            | Effect::Delivery(_, DeliveryEffect::Abort { .. })
+            | Effect::Hook(_, HookEffect::Ask { .. })
+            | Effect::Hook(_, HookEffect::Pull { .. })
+            | Effect::Hook(_, HookEffect::Pace { .. })
+            | Effect::Hook(_, HookEffect::Dismiss { .. })
+            | Effect::Log(_, LogEffect::Over(_))
+            | Effect::Connection(ConnectionEffect::Recheck { .. })
+            | Effect::Connection(ConnectionEffect::ShutdownWrite)
+            | Effect::Log(_, LogEffect::Begun { .. }) => false,
         };
         if fits { Ok(true) } else { wrong("nobody asked for this") }
     }
@@ -190,44 +194,44 @@ impl World<'_> {
 /// What an effect looks at or changes.
 fn touched(effect: &Effect) -> Option<&RelPath> {
     match effect {
-        Effect::Open { place, .. }
-        | Effect::Stat { place, .. }
-        | Effect::Create { place, .. }
-        | Effect::Commit { place, .. }
-        | Effect::CommitPatches { place, .. }
-        | Effect::Remove { place, .. }
-        | Effect::Announce { place, .. }
-        | Effect::Follow { place, .. }
-        | Effect::List { place, .. }
-        | Effect::Encode { place, .. } => Some(&place.path),
-        Effect::MediaType { .. }
-        | Effect::Write { .. }
-        | Effect::Close { .. }
-        | Effect::Grown { .. }
-        | Effect::Ended { .. }
-        | Effect::Unfollow { .. }
-        | Effect::Locate { .. }
-        | Effect::Verify { .. }
-        | Effect::Listen { .. }
-        | Effect::Take { .. }
-        | Effect::Leave { .. }
-        | Effect::Air { .. }
-        | Effect::Send { .. }
-        | Effect::Retitle { .. }
-        | Effect::OffAir { .. }
-        | Effect::Deliver { .. }
-        | Effect::Give { .. }
-        | Effect::Given { .. }
-        | Effect::Withdraw { .. }
-        | Effect::Ask { .. }
-        | Effect::Pull { .. }
-        | Effect::Pace { .. }
-        | Effect::Dismiss { .. }
-        | Effect::Metrics { .. }
-        | Effect::Health { .. }
-        | Effect::Begun { .. }
-        | Effect::Over(_)
-        | Effect::Recheck { .. }
-        | Effect::ShutdownWrite => None,
+        Effect::Fs(_, FsEffect::Open { place, .. })
+        | Effect::Fs(_, FsEffect::Stat { place, .. })
+        | Effect::Fs(_, FsEffect::Create { place, .. })
+        | Effect::Fs(_, FsEffect::Commit { place, .. })
+        | Effect::Fs(_, FsEffect::CommitPatches { place, .. })
+        | Effect::Fs(_, FsEffect::Remove { place, .. })
+        | Effect::Live(_, LiveEffect::Announce { place, .. })
+        | Effect::Live(_, LiveEffect::Follow { place, .. })
+        | Effect::Fs(_, FsEffect::List { place, .. })
+        | Effect::Fs(_, FsEffect::Encode { place, .. }) => Some(&place.path),
+        Effect::Fs(_, FsEffect::MediaType { .. })
+        | Effect::Fs(_, FsEffect::Write { .. })
+        | Effect::Fs(_, FsEffect::Close { .. })
+        | Effect::Live(_, LiveEffect::Grown { .. })
+        | Effect::Live(_, LiveEffect::Ended { .. })
+        | Effect::Live(_, LiveEffect::Unfollow { .. })
+        | Effect::Fs(_, FsEffect::Locate { .. })
+        | Effect::Auth(_, AuthEffect::Verify { .. })
+        | Effect::Live(_, LiveEffect::Listen { .. })
+        | Effect::Live(_, LiveEffect::Take { .. })
+        | Effect::Live(_, LiveEffect::Leave { .. })
+        | Effect::Live(_, LiveEffect::Publish { .. })
+        | Effect::Live(_, LiveEffect::PublishGroup { .. })
+        | Effect::Live(_, LiveEffect::SetTitle { .. })
+        | Effect::Live(_, LiveEffect::Unpublish { .. })
+        | Effect::Delivery(_, DeliveryEffect::Begin { .. })
+        | Effect::Delivery(_, DeliveryEffect::Data { .. })
+        | Effect::Delivery(_, DeliveryEffect::End { .. })
+        | Effect::Delivery(_, DeliveryEffect::Abort { .. })
+        | Effect::Hook(_, HookEffect::Ask { .. })
+        | Effect::Hook(_, HookEffect::Pull { .. })
+        | Effect::Hook(_, HookEffect::Pace { .. })
+        | Effect::Hook(_, HookEffect::Dismiss { .. })
+        | Effect::Admin(_, AdminEffect::Metrics { .. })
+        | Effect::Admin(_, AdminEffect::Health { .. })
+        | Effect::Log(_, LogEffect::Begun { .. })
+        | Effect::Log(_, LogEffect::Over(_))
+        | Effect::Connection(ConnectionEffect::Recheck { .. })
+        | Effect::Connection(ConnectionEffect::ShutdownWrite) => None,
     }
 }

@@ -2,6 +2,10 @@
 //! fails. What is given is a prefix of the body; told to be whole it is whole, once; what breaks is withdrawn; and the sender hears
 //! that it has arrived only if it has.
 
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use std::{
     io,
     time::{Duration, Instant, SystemTime},
@@ -230,7 +234,7 @@ impl World<'_> {
         let shown = format!("{effect:?}");
         let wrong = |what: &str| Err(format!("{what}: {shown}"));
         match effect {
-            Effect::Deliver { op, delivery } => {
+            Effect::Delivery(_, DeliveryEffect::Begin { op, delivery }) => {
                 // What was told before to who is gone may still be under way.
                 if self.begun.last().is_some_and(|last| !last.whole && !last.withdrawn) {
                     return wrong("two at a time");
@@ -249,11 +253,11 @@ impl World<'_> {
                     arrived: None,
                 });
             }
-            Effect::Give { op, to, data } => {
+            Effect::Delivery(_, DeliveryEffect::Data { op, to, data }) => {
                 let busy = self.open.replace((op, Asked::Give)).is_some();
                 return self.give(to, &data, busy).or_else(|what| wrong(&what));
             }
-            Effect::Given { op, to } => {
+            Effect::Delivery(_, DeliveryEffect::End { op, to }) => {
                 let busy = self.open.replace((op, Asked::Given)).is_some();
                 let sent = self.all - self.unsent.len();
                 let Some(delivery) = self.begun.last_mut().filter(|it| it.id == to) else {
@@ -267,7 +271,7 @@ impl World<'_> {
                     return wrong("told to be whole, and is not");
                 }
             }
-            Effect::Withdraw { to } => {
+            Effect::Delivery(_, DeliveryEffect::Abort { to }) => {
                 self.open = None;
                 let Some(delivery) = self.begun.last_mut().filter(|it| it.id == to) else {
                     return wrong("of no delivery");
@@ -276,39 +280,41 @@ impl World<'_> {
                     return wrong("withdrawn, and was over");
                 }
             }
-            Effect::Over(_) | Effect::Recheck { .. } | Effect::ShutdownWrite => {}
-            Effect::Open { .. }
-            | Effect::Stat { .. }
-            | Effect::Create { .. }
-            | Effect::MediaType { .. }
-            | Effect::Write { .. }
-            | Effect::Commit { .. }
-            | Effect::CommitPatches { .. }
-            | Effect::Remove { .. }
-            | Effect::Close { .. }
-            | Effect::Announce { .. }
-            | Effect::Grown { .. }
-            | Effect::Ended { .. }
-            | Effect::Follow { .. }
-            | Effect::Unfollow { .. }
-            | Effect::Locate { .. }
-            | Effect::Verify { .. }
-            | Effect::List { .. }
-            | Effect::Encode { .. }
-            | Effect::Listen { .. }
-            | Effect::Take { .. }
-            | Effect::Leave { .. }
-            | Effect::Air { .. }
-            | Effect::Send { .. }
-            | Effect::Retitle { .. }
-            | Effect::OffAir { .. }
-            | Effect::Ask { .. }
-            | Effect::Pull { .. }
-            | Effect::Pace { .. }
-            | Effect::Dismiss { .. }
-            | Effect::Metrics { .. }
-            | Effect::Health { .. }
-            | Effect::Begun { .. } => return wrong("nobody asked for it"),
+            Effect::Log(_, LogEffect::Over(_))
+            | Effect::Connection(ConnectionEffect::Recheck { .. })
+            | Effect::Connection(ConnectionEffect::ShutdownWrite) => {}
+            Effect::Fs(_, FsEffect::Open { .. })
+            | Effect::Fs(_, FsEffect::Stat { .. })
+            | Effect::Fs(_, FsEffect::Create { .. })
+            | Effect::Fs(_, FsEffect::MediaType { .. })
+            | Effect::Fs(_, FsEffect::Write { .. })
+            | Effect::Fs(_, FsEffect::Commit { .. })
+            | Effect::Fs(_, FsEffect::CommitPatches { .. })
+            | Effect::Fs(_, FsEffect::Remove { .. })
+            | Effect::Fs(_, FsEffect::Close { .. })
+            | Effect::Live(_, LiveEffect::Announce { .. })
+            | Effect::Live(_, LiveEffect::Grown { .. })
+            | Effect::Live(_, LiveEffect::Ended { .. })
+            | Effect::Live(_, LiveEffect::Follow { .. })
+            | Effect::Live(_, LiveEffect::Unfollow { .. })
+            | Effect::Fs(_, FsEffect::Locate { .. })
+            | Effect::Auth(_, AuthEffect::Verify { .. })
+            | Effect::Fs(_, FsEffect::List { .. })
+            | Effect::Fs(_, FsEffect::Encode { .. })
+            | Effect::Live(_, LiveEffect::Listen { .. })
+            | Effect::Live(_, LiveEffect::Take { .. })
+            | Effect::Live(_, LiveEffect::Leave { .. })
+            | Effect::Live(_, LiveEffect::Publish { .. })
+            | Effect::Live(_, LiveEffect::PublishGroup { .. })
+            | Effect::Live(_, LiveEffect::SetTitle { .. })
+            | Effect::Live(_, LiveEffect::Unpublish { .. })
+            | Effect::Hook(_, HookEffect::Ask { .. })
+            | Effect::Hook(_, HookEffect::Pull { .. })
+            | Effect::Hook(_, HookEffect::Pace { .. })
+            | Effect::Hook(_, HookEffect::Dismiss { .. })
+            | Effect::Admin(_, AdminEffect::Metrics { .. })
+            | Effect::Admin(_, AdminEffect::Health { .. })
+            | Effect::Log(_, LogEffect::Begun { .. }) => return wrong("nobody asked for it"),
         }
         Ok(())
     }

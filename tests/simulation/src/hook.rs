@@ -1,6 +1,7 @@
 //! A hook: verdicts that come late, twice, or for a connection that is gone; answers of its own, uploads that it takes, answers
 //! that it slows down. In some worlds, each request waits for it.
 
+use httpout_proto::effect::{DeliveryEffect, HookEffect};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,7 +50,7 @@ impl World<'_> {
     pub(crate) fn ask_hook(&mut self, who: Who, effect: Effect) -> Result<Option<Effect>, String> {
         let c = who.0;
         let wrong = |what: &str| Err(format!("[{c}] {what}"));
-        if let Effect::Ask { op, question } = effect {
+        if let Effect::Hook(_, HookEffect::Ask { op, question }) = effect {
             let conn = &mut self.conns[c];
             if !self.site.config().hook {
                 return wrong("asks where there is no hook");
@@ -72,13 +73,15 @@ impl World<'_> {
             self.decide(who, op);
             return Ok(None);
         }
-        let (op, hook) = if let Effect::Pull { op, hook }
-        | Effect::Pace { op, hook, .. }
-        | Effect::Give { op, to: hook, .. }
-        | Effect::Given { op, to: hook } = &effect
+        let (op, hook) = if let Effect::Hook(_, HookEffect::Pull { op, hook })
+        | Effect::Hook(_, HookEffect::Pace { op, hook, .. })
+        | Effect::Delivery(_, DeliveryEffect::Data { op, to: hook, .. })
+        | Effect::Delivery(_, DeliveryEffect::End { op, to: hook }) = &effect
         {
             (Some(*op), *hook)
-        } else if let Effect::Withdraw { to: hook } | Effect::Dismiss { hook, .. } = &effect {
+        } else if let Effect::Delivery(_, DeliveryEffect::Abort { to: hook })
+        | Effect::Hook(_, HookEffect::Dismiss { hook, .. }) = &effect
+        {
             (None, *hook)
         } else {
             return Ok(Some(effect));
@@ -91,23 +94,23 @@ impl World<'_> {
             return wrong("speaks of what the hook was not asked about");
         };
         let who = asked.who;
-        if let Effect::Pull { op, .. } = effect {
+        if let Effect::Hook(_, HookEffect::Pull { op, .. }) = effect {
             self.pulled(c, op);
-        } else if let Effect::Pace { op, .. } = effect {
+        } else if let Effect::Hook(_, HookEffect::Pace { op, .. }) = effect {
             if !asked.throttled {
                 return wrong("asks when to send what is not throttled");
             }
             let delay = Duration::from_millis(self.dice.below(40));
             let bytes = *self.dice.pick(&[1, 100, 1000, 10_000]);
             self.tell_hook(c, op, Ok(Done::Paced(Pace { delay, bytes })));
-        } else if let Effect::Give { op, data, .. } = effect {
+        } else if let Effect::Delivery(_, DeliveryEffect::Data { op, data, .. }) = effect {
             data.iter().for_each(|data| asked.given.extend_from_slice(data));
             let fails = self.dice.chance(3);
             if fails {
                 self.records.entry(who).or_default().hook = Some(Says::Failed(500));
             }
             self.tell_hook(c, op, if fails { Err(BROKEN) } else { Ok(Done::Ok) });
-        } else if let Effect::Given { op, .. } = effect {
+        } else if let Effect::Delivery(_, DeliveryEffect::End { op, .. }) = effect {
             let given = std::mem::take(&mut asked.given);
             let sent = &conn.client.asked[who.1].request.what;
             if !matches!(sent, What::Put { body, .. } if **body == given) {
@@ -118,7 +121,7 @@ impl World<'_> {
             let answer = answer.expect("its length is not said");
             self.records.entry(who).or_default().hook = Some(Says::Own { body, cut: false });
             self.tell_hook(c, op, Ok(Done::Verdict(Box::new(answer))));
-        } else if let Effect::Dismiss { .. } = effect {
+        } else if let Effect::Hook(_, HookEffect::Dismiss { .. }) = effect {
             conn.hook = None;
         }
         Ok(None)

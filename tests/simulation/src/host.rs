@@ -1,5 +1,9 @@
 //! What a runtime does for a session: the table of its files, its effects, and the answers to them.
 
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use std::{collections::BTreeMap, io, rc::Rc, time::Duration};
 
 use bytes::Bytes;
@@ -155,45 +159,54 @@ impl World<'_> {
     /// Does what session `c` wants done, or begins to.
     pub(crate) fn run(&mut self, c: usize, effect: Effect) -> Result<(), String> {
         self.trace(|| format!("[{c}] {effect:?}"));
-        let who = self.locate(c, &effect);
+        // Exchanges are numbered from 1, in the order of the requests.
+        let exchange = effect.exchange().map(|id| id.number() as usize - 1);
+        let who = (c, exchange.unwrap_or_else(|| self.conns[c].watch.answered()));
         let Some(effect) = self.ask_hook(who, effect)? else { return Ok(()) };
         self.check_effect(who, &effect)?;
         let conn = &mut self.conns[c];
         match effect {
-            Effect::Open { op, file, place } => self.job(who, op, Work::Open(file, place.path))?,
-            Effect::Stat { op, place } => self.job(who, op, Work::Stat(place.path))?,
-            Effect::Create { op, file, place, len, media_type } => {
+            Effect::Fs(_, FsEffect::Open { op, file, place }) => {
+                self.job(who, op, Work::Open(file, place.path))?
+            }
+            Effect::Fs(_, FsEffect::Stat { op, place }) => {
+                self.job(who, op, Work::Stat(place.path))?
+            }
+            Effect::Fs(_, FsEffect::Create { op, file, place, len, media_type }) => {
                 self.job(who, op, Work::Create(file, place.path, len, media_type))?;
             }
-            Effect::MediaType { op, file } => {
+            Effect::Fs(_, FsEffect::MediaType { op, file }) => {
                 let handle = conn.files.get(&file).ok_or("asks for a file that is not open")?;
                 let kept = handle.inode().media_type();
                 self.answer(c, op, Ok(Done::MediaType(kept)), None);
             }
-            Effect::Write { op, file, at, data } => {
+            Effect::Fs(_, FsEffect::Write { op, file, at, data }) => {
                 let part = conn.part(file)?;
                 self.job(who, op, Work::Write(part, at, data))?;
             }
-            Effect::Commit { op, file, place, expect, durable } => {
+            Effect::Fs(_, FsEffect::Commit { op, file, place, expect, durable }) => {
                 let part = conn.part(file)?;
                 conn.files.remove(&file);
                 self.job(who, op, Work::Commit(part, place.path, expect, durable))?;
             }
-            Effect::CommitPatches { op, file, place, expect, durable, create, patches } => {
+            Effect::Fs(
+                _,
+                FsEffect::CommitPatches { op, file, place, expect, durable, create, patches },
+            ) => {
                 let part = conn.part(file)?;
                 conn.files.remove(&file);
                 let how = (expect, durable, create);
                 self.job(who, op, Work::Patch(part, place.path, how, patches))?;
             }
-            Effect::Remove { op, place, expect } => {
+            Effect::Fs(_, FsEffect::Remove { op, place, expect }) => {
                 self.job(who, op, Work::Remove(place.path, expect))?;
             }
-            Effect::Close { file } => {
+            Effect::Fs(_, FsEffect::Close { file }) => {
                 if let Some(Handle::Part(part, _)) = conn.files.remove(&file) {
                     self.disk.discard(part);
                 }
             }
-            Effect::Announce { file, place, len } => {
+            Effect::Live(_, LiveEffect::Announce { file, place, len }) => {
                 conn.part(file)?;
                 let inode = conn.files[&file].inode().clone();
                 let (feed, waiters) = self.hub.begin(place.path.clone(), inode.clone(), len);
@@ -204,7 +217,7 @@ impl World<'_> {
                     self.post(follower, op, News::Begun(feed, inode.clone(), growth));
                 }
             }
-            Effect::Grown { file, len } => {
+            Effect::Live(_, LiveEffect::Grown { file, len }) => {
                 let &(feed, ..) = conn.feeds.get(&file).ok_or("what was not announced grows")?;
                 let followers = self.hub.grow(feed, len).to_vec();
                 let growth = self.hub.get(feed).map(|(_, growth)| growth).ok_or("no feed")?;
@@ -212,21 +225,24 @@ impl World<'_> {
                     self.post(follower, op, News::Growth(growth));
                 }
             }
-            Effect::Ended { file, complete } => self.end_feed(c, file, complete),
-            Effect::Follow { op, file, place, wait } => match self.hub.follow(&place.path, (c, op))
-            {
-                Some((feed, inode, growth)) => {
-                    conn.followings.insert(op, Following::Feed(feed));
-                    let news = Ok(Done::Following(growth));
-                    self.answer(c, op, news, Some((file, Handle::Open(inode))));
+            Effect::Live(_, LiveEffect::Ended { file, complete }) => {
+                self.end_feed(c, file, complete)
+            }
+            Effect::Live(_, LiveEffect::Follow { op, file, place, wait }) => {
+                match self.hub.follow(&place.path, (c, op)) {
+                    Some((feed, inode, growth)) => {
+                        conn.followings.insert(op, Following::Feed(feed));
+                        let news = Ok(Done::Following(growth));
+                        self.answer(c, op, news, Some((file, Handle::Open(inode))));
+                    }
+                    None if wait => {
+                        self.hub.wait(place.path.clone(), (c, op));
+                        conn.followings.insert(op, Following::Waiting(place.path, file));
+                    }
+                    None => self.answer(c, op, Ok(Done::NotGrowing), None),
                 }
-                None if wait => {
-                    self.hub.wait(place.path.clone(), (c, op));
-                    conn.followings.insert(op, Following::Waiting(place.path, file));
-                }
-                None => self.answer(c, op, Ok(Done::NotGrowing), None),
-            },
-            Effect::Unfollow { op } => {
+            }
+            Effect::Live(_, LiveEffect::Unfollow { op }) => {
                 conn.watch.done(op, true);
                 match conn.followings.remove(&op) {
                     Some(Following::Feed(feed)) => self.hub.unfollow(feed, &(c, op)),
@@ -234,55 +250,59 @@ impl World<'_> {
                     None => {}
                 }
             }
-            Effect::Over(report) => {
+            Effect::Log(_, LogEffect::Over(report)) => {
                 // The client sends no more, and was not waited with: it counts as gone.
-                if report.why == Some(PeerError::Broken(io::ErrorKind::UnexpectedEof)) {
-                    conn.watch.trail().1.silent = true;
+                let why = report.and_then(|report| report.why);
+                if why == Some(PeerError::Broken(io::ErrorKind::UnexpectedEof)) {
                     conn.excused = true;
                 }
             }
-            Effect::Locate { op, place, last } => {
+            Effect::Fs(_, FsEffect::Locate { op, place, last }) => {
                 self.job(who, op, Work::Locate(place.path, last))?;
             }
-            Effect::Verify { op, user, password, credential } => {
+            Effect::Auth(_, AuthEffect::Verify { op, user, password, credential }) => {
                 self.verify(who, op, (&user, &password), credential.as_ref())?;
             }
-            Effect::List { op, place, order, most, .. } => {
+            Effect::Fs(_, FsEffect::List { op, place, order, most, .. }) => {
                 let time = self.long();
                 self.job_after(time, who, op, Work::List(place.path, order, most))?;
             }
-            Effect::Encode { op, file, coding, .. } => {
+            Effect::Fs(_, FsEffect::Encode { op, file, coding, .. }) => {
                 let handle = conn.files.get(&file).ok_or("asks for a file that is not open")?;
                 let inode = handle.inode().clone();
                 let time = self.long();
                 self.job_after(time, who, op, Work::Encode(inode, coding))?;
             }
-            Effect::Metrics { op } => {
+            Effect::Admin(_, AdminEffect::Metrics { op }) => {
                 self.job(who, op, Work::Tell(Done::Text("requests 1\n".into())))?;
             }
-            Effect::Health { op } => {
+            Effect::Admin(_, AdminEffect::Health { op }) => {
                 let well = self.dice.chance(70);
                 let done = if well { Done::Ok } else { Done::Text("the disk is full".into()) };
                 self.job(who, op, Work::Tell(done))?;
             }
-            Effect::Begun { .. } => {}
-            effect @ (Effect::Listen { .. }
-            | Effect::Take { .. }
-            | Effect::Leave { .. }
-            | Effect::Air { .. }
-            | Effect::Send { .. }
-            | Effect::Retitle { .. }
-            | Effect::OffAir { .. }
-            | Effect::Deliver { .. }
-            | Effect::Give { .. }
-            | Effect::Given { .. }
-            | Effect::Withdraw { .. }
-            | Effect::Ask { .. }
-            | Effect::Pull { .. }
-            | Effect::Pace { .. }
-            | Effect::Dismiss { .. }) => return Err(format!("nobody asked for {effect:?}")),
-            Effect::ShutdownWrite => conn.link.down.finish(End::Fin, 0),
-            Effect::Recheck { read } => {
+            Effect::Log(_, LogEffect::Begun { .. }) => {}
+            effect @ (Effect::Live(_, LiveEffect::Listen { .. })
+            | Effect::Live(_, LiveEffect::Take { .. })
+            | Effect::Live(_, LiveEffect::Leave { .. })
+            | Effect::Live(_, LiveEffect::Publish { .. })
+            | Effect::Live(_, LiveEffect::PublishGroup { .. })
+            | Effect::Live(_, LiveEffect::SetTitle { .. })
+            | Effect::Live(_, LiveEffect::Unpublish { .. })
+            | Effect::Delivery(_, DeliveryEffect::Begin { .. })
+            | Effect::Delivery(_, DeliveryEffect::Data { .. })
+            | Effect::Delivery(_, DeliveryEffect::End { .. })
+            | Effect::Delivery(_, DeliveryEffect::Abort { .. })
+            | Effect::Hook(_, HookEffect::Ask { .. })
+            | Effect::Hook(_, HookEffect::Pull { .. })
+            | Effect::Hook(_, HookEffect::Pace { .. })
+            | Effect::Hook(_, HookEffect::Dismiss { .. })) => {
+                return Err(format!("nobody asked for {effect:?}"));
+            }
+            Effect::Connection(ConnectionEffect::ShutdownWrite) => {
+                conn.link.down.finish(End::Fin, 0)
+            }
+            Effect::Connection(ConnectionEffect::Recheck { read }) => {
                 let readable = read && conn.link.up.is_readable();
                 if conn.session.transmit().is_some() && conn.link.down.space() > 0 {
                     self.send(c)?;
@@ -356,7 +376,6 @@ impl World<'_> {
         if let Work::Check(check) = work {
             return self.checked(check);
         }
-        let looks = matches!(work, Work::Stat(_));
         let locates = matches!(work, Work::Locate(..));
         let packs = matches!(work, Work::Encode(..));
         let (result, handle) = match self.fault(&work) {
@@ -372,9 +391,6 @@ impl World<'_> {
             }
             None => self.work(who, work)?,
         };
-        if looks {
-            self.note_looked(who, !matches!(result, Ok(_) | Err(FsError::NotFound)));
-        }
         self.trace(|| format!("[{}] {op:?} -> {result:?}", who.0));
         if let Err(error) = &result
             && !packs

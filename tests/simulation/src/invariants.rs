@@ -1,15 +1,18 @@
 //! What must hold after every step of a session.
 
-use std::collections::BTreeMap;
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
-use httpout_proto::{Effect, FileId, OpId, Wait, http::Piece};
+use httpout_proto::{Effect, ExchangeId, FileId, OpId, Wait, http::Piece};
 
 use crate::{
     client::Time,
     model::Who,
     reply::{Heard, Reader},
     request::{Request, What},
-    trail::Trail,
     world::World,
 };
 
@@ -22,12 +25,13 @@ pub(crate) struct Watch {
     /// Reads what the socket took.
     tap: Reader,
     answered: usize,
+    /// The exchanges whose last effect has come.
+    over: BTreeSet<ExchangeId>,
     last_op: Option<OpId>,
     last_file: Option<FileId>,
     /// Effects under way that open a file or change one; of a write, where and how much.
     under_way: BTreeMap<OpId, Option<(FileId, u64)>>,
     parts: BTreeMap<FileId, Part>,
-    trail: Trail,
     pub(crate) eof: bool,
     pub(crate) received: usize,
     /// As it was when the disk was given the work that it has now.
@@ -57,11 +61,6 @@ impl Watch {
         if self.under_way.is_empty() {
             self.received_before = None;
         }
-    }
-
-    /// The number of requests answered, and where the session is otherwise.
-    pub(crate) fn trail(&mut self) -> (usize, &mut Trail) {
-        (self.answered, &mut self.trail)
     }
 
     /// An effect with this id; false if it is not a new one.
@@ -95,6 +94,13 @@ impl Watch {
 impl World<'_> {
     /// Is this effect what the request under way asks for?
     pub(crate) fn check_effect(&mut self, who: Who, effect: &Effect) -> Result<(), String> {
+        if let Some(exchange) = effect.exchange() {
+            let over = &mut self.conns[who.0].watch.over;
+            let is_last = matches!(effect, Effect::Log(_, LogEffect::Over(_)));
+            if over.contains(&exchange) || is_last && !over.insert(exchange) {
+                return Err(format!("[{}] the exchange was over: {effect:?}", who.0));
+            }
+        }
         self.check_right(who, effect)?;
         if self.check_asks(who, effect)? {
             return Ok(());
@@ -113,17 +119,18 @@ impl World<'_> {
             |request: &Request| matches!(request.what, What::Put { .. } | What::Fill { .. });
         let removes = |request: &Request| matches!(request.what, What::Delete { .. });
         let (op, place, fits): (_, _, fn(&Request) -> bool) = match effect {
-            Effect::Open { op, place, .. } | Effect::Follow { op, place, .. } => (op, place, reads),
-            Effect::Stat { op, place } => (op, place, |request| request.writes()),
-            Effect::Create { op, place, .. } => (op, place, uploads),
-            Effect::Commit { op, place, .. } => {
+            Effect::Fs(_, FsEffect::Open { op, place, .. })
+            | Effect::Live(_, LiveEffect::Follow { op, place, .. }) => (op, place, reads),
+            Effect::Fs(_, FsEffect::Stat { op, place }) => (op, place, |request| request.writes()),
+            Effect::Fs(_, FsEffect::Create { op, place, .. }) => (op, place, uploads),
+            Effect::Fs(_, FsEffect::Commit { op, place, .. }) => {
                 (op, place, |request| matches!(request.what, What::Put { .. }))
             }
-            Effect::CommitPatches { op, place, .. } => {
+            Effect::Fs(_, FsEffect::CommitPatches { op, place, .. }) => {
                 (op, place, |request| matches!(request.what, What::Fill { .. }))
             }
-            Effect::Remove { op, place, .. } => (op, place, removes),
-            Effect::Write { op, file, at, data } => {
+            Effect::Fs(_, FsEffect::Remove { op, place, .. }) => (op, place, removes),
+            Effect::Fs(_, FsEffect::Write { op, file, at, data }) => {
                 let len = data.iter().map(|piece| piece.len() as u64).sum::<u64>();
                 if watch.is_writing(*file) {
                     return wrong("two writes at a time");
@@ -142,7 +149,7 @@ impl World<'_> {
                 watch.begin(*op, Some((*file, len)));
                 return Ok(());
             }
-            Effect::Announce { file, place, .. } => {
+            Effect::Live(_, LiveEffect::Announce { file, place, .. }) => {
                 let put = |asked: &crate::client::Asked| {
                     matches!(asked.request.what, What::Put { .. })
                         && asked.request.place() == place.path.as_str()
@@ -153,56 +160,56 @@ impl World<'_> {
                 }
                 return Ok(());
             }
-            Effect::Grown { file, len } => {
+            Effect::Live(_, LiveEffect::Grown { file, len }) => {
                 let part = watch.parts.entry(*file).or_default();
                 if !part.announced || *len != part.written {
                     return wrong("what is not written may not be read");
                 }
                 return Ok(());
             }
-            Effect::Close { file } => {
+            Effect::Fs(_, FsEffect::Close { file }) => {
                 if watch.is_writing(*file) {
                     return wrong("closed while it is written");
                 }
                 watch.parts.remove(file);
                 return Ok(());
             }
-            Effect::MediaType { op, .. } => {
+            Effect::Fs(_, FsEffect::MediaType { op, .. }) => {
                 if watch.last_op >= Some(*op) || !asked.is_some_and(|asked| reads(&asked.request)) {
                     return wrong("nobody asked for this");
                 }
                 watch.last_op = Some(*op);
                 return Ok(());
             }
-            Effect::Ended { file, .. } => {
+            Effect::Live(_, LiveEffect::Ended { file, .. }) => {
                 return if announced(*file) { Ok(()) } else { wrong("ends what did not begin") };
             }
-            Effect::Unfollow { .. }
-            | Effect::Recheck { .. }
-            | Effect::ShutdownWrite
-            | Effect::Over(_) => return Ok(()),
-            Effect::Locate { .. }
-            | Effect::Verify { .. }
-            | Effect::List { .. }
-            | Effect::Encode { .. }
-            | Effect::Metrics { .. }
-            | Effect::Health { .. }
-            | Effect::Listen { .. }
-            | Effect::Take { .. }
-            | Effect::Leave { .. }
-            | Effect::Air { .. }
-            | Effect::Send { .. }
-            | Effect::Retitle { .. }
-            | Effect::OffAir { .. }
-            | Effect::Deliver { .. }
-            | Effect::Give { .. }
-            | Effect::Given { .. }
-            | Effect::Withdraw { .. }
-            | Effect::Ask { .. }
-            | Effect::Pull { .. }
-            | Effect::Pace { .. }
-            | Effect::Dismiss { .. }
-            | Effect::Begun { .. } => return wrong("nobody asked for this"),
+            Effect::Live(_, LiveEffect::Unfollow { .. })
+            | Effect::Connection(ConnectionEffect::Recheck { .. })
+            | Effect::Connection(ConnectionEffect::ShutdownWrite)
+            | Effect::Log(_, LogEffect::Over(_)) => return Ok(()),
+            Effect::Fs(_, FsEffect::Locate { .. })
+            | Effect::Auth(_, AuthEffect::Verify { .. })
+            | Effect::Fs(_, FsEffect::List { .. })
+            | Effect::Fs(_, FsEffect::Encode { .. })
+            | Effect::Admin(_, AdminEffect::Metrics { .. })
+            | Effect::Admin(_, AdminEffect::Health { .. })
+            | Effect::Live(_, LiveEffect::Listen { .. })
+            | Effect::Live(_, LiveEffect::Take { .. })
+            | Effect::Live(_, LiveEffect::Leave { .. })
+            | Effect::Live(_, LiveEffect::Publish { .. })
+            | Effect::Live(_, LiveEffect::PublishGroup { .. })
+            | Effect::Live(_, LiveEffect::SetTitle { .. })
+            | Effect::Live(_, LiveEffect::Unpublish { .. })
+            | Effect::Delivery(_, DeliveryEffect::Begin { .. })
+            | Effect::Delivery(_, DeliveryEffect::Data { .. })
+            | Effect::Delivery(_, DeliveryEffect::End { .. })
+            | Effect::Delivery(_, DeliveryEffect::Abort { .. })
+            | Effect::Hook(_, HookEffect::Ask { .. })
+            | Effect::Hook(_, HookEffect::Pull { .. })
+            | Effect::Hook(_, HookEffect::Pace { .. })
+            | Effect::Hook(_, HookEffect::Dismiss { .. })
+            | Effect::Log(_, LogEffect::Begun { .. }) => return wrong("nobody asked for this"),
         };
         if !asked.is_some_and(|asked| {
             fits(&asked.request) && asked.request.place() == place.path.as_str()
@@ -214,16 +221,17 @@ impl World<'_> {
         }
         watch.last_op = Some(*op);
         match effect {
-            Effect::Open { file, .. }
-            | Effect::Create { file, .. }
-            | Effect::Follow { file, .. } => {
+            Effect::Fs(_, FsEffect::Open { file, .. })
+            | Effect::Fs(_, FsEffect::Create { file, .. })
+            | Effect::Live(_, LiveEffect::Follow { file, .. }) => {
                 if watch.last_file >= Some(*file) {
                     return wrong("a file id twice");
                 }
                 watch.last_file = Some(*file);
                 watch.begin(*op, None);
             }
-            Effect::Commit { file, durable, .. } | Effect::CommitPatches { file, durable, .. } => {
+            Effect::Fs(_, FsEffect::Commit { file, durable, .. })
+            | Effect::Fs(_, FsEffect::CommitPatches { file, durable, .. }) => {
                 if watch.is_writing(*file) {
                     return wrong("put in place while it is written");
                 }
@@ -236,40 +244,40 @@ impl World<'_> {
                 watch.parts.remove(file);
                 watch.begin(*op, None);
             }
-            Effect::Stat { .. }
-            | Effect::Remove { .. }
-            | Effect::MediaType { .. }
-            | Effect::Write { .. }
-            | Effect::Close { .. }
-            | Effect::Announce { .. }
-            | Effect::Grown { .. }
-            | Effect::Ended { .. }
-            | Effect::Unfollow { .. }
-            | Effect::Locate { .. }
-            | Effect::Verify { .. }
-            | Effect::List { .. }
-            | Effect::Encode { .. }
-            | Effect::Metrics { .. }
-            | Effect::Health { .. }
-            | Effect::Listen { .. }
-            | Effect::Take { .. }
-            | Effect::Leave { .. }
-            | Effect::Air { .. }
-            | Effect::Send { .. }
-            | Effect::Retitle { .. }
-            | Effect::OffAir { .. }
-            | Effect::Deliver { .. }
-            | Effect::Give { .. }
-            | Effect::Given { .. }
-            | Effect::Withdraw { .. }
-            | Effect::Ask { .. }
-            | Effect::Pull { .. }
-            | Effect::Pace { .. }
-            | Effect::Dismiss { .. }
-            | Effect::Begun { .. }
-            | Effect::Over(_)
-            | Effect::Recheck { .. }
-            | Effect::ShutdownWrite => {}
+            Effect::Fs(_, FsEffect::Stat { .. })
+            | Effect::Fs(_, FsEffect::Remove { .. })
+            | Effect::Fs(_, FsEffect::MediaType { .. })
+            | Effect::Fs(_, FsEffect::Write { .. })
+            | Effect::Fs(_, FsEffect::Close { .. })
+            | Effect::Live(_, LiveEffect::Announce { .. })
+            | Effect::Live(_, LiveEffect::Grown { .. })
+            | Effect::Live(_, LiveEffect::Ended { .. })
+            | Effect::Live(_, LiveEffect::Unfollow { .. })
+            | Effect::Fs(_, FsEffect::Locate { .. })
+            | Effect::Auth(_, AuthEffect::Verify { .. })
+            | Effect::Fs(_, FsEffect::List { .. })
+            | Effect::Fs(_, FsEffect::Encode { .. })
+            | Effect::Admin(_, AdminEffect::Metrics { .. })
+            | Effect::Admin(_, AdminEffect::Health { .. })
+            | Effect::Live(_, LiveEffect::Listen { .. })
+            | Effect::Live(_, LiveEffect::Take { .. })
+            | Effect::Live(_, LiveEffect::Leave { .. })
+            | Effect::Live(_, LiveEffect::Publish { .. })
+            | Effect::Live(_, LiveEffect::PublishGroup { .. })
+            | Effect::Live(_, LiveEffect::SetTitle { .. })
+            | Effect::Live(_, LiveEffect::Unpublish { .. })
+            | Effect::Delivery(_, DeliveryEffect::Begin { .. })
+            | Effect::Delivery(_, DeliveryEffect::Data { .. })
+            | Effect::Delivery(_, DeliveryEffect::End { .. })
+            | Effect::Delivery(_, DeliveryEffect::Abort { .. })
+            | Effect::Hook(_, HookEffect::Ask { .. })
+            | Effect::Hook(_, HookEffect::Pull { .. })
+            | Effect::Hook(_, HookEffect::Pace { .. })
+            | Effect::Hook(_, HookEffect::Dismiss { .. })
+            | Effect::Log(_, LogEffect::Begun { .. })
+            | Effect::Log(_, LogEffect::Over(_))
+            | Effect::Connection(ConnectionEffect::Recheck { .. })
+            | Effect::Connection(ConnectionEffect::ShutdownWrite) => {}
         }
         Ok(())
     }

@@ -32,7 +32,6 @@ mod run;
 mod script;
 mod serve;
 mod stage;
-mod trail;
 mod verdict;
 mod world;
 

@@ -1,6 +1,10 @@
 //! A live resource in a world of its own: a source, which is a client or the server itself, and listeners that come, go, stall and fail. Each
 //! must get its tune-in data and then whole packets without a gap.
 
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use std::{
     io,
     time::{Duration, Instant, SystemTime},
@@ -312,7 +316,7 @@ impl World<'_> {
     fn run(&mut self, at: usize, effect: Effect) -> Result<(), String> {
         let person = &mut self.people[at];
         match effect {
-            Effect::Listen { op, .. } => {
+            Effect::Live(_, LiveEffect::Listen { op, .. }) => {
                 let id = self.live.join();
                 person.listens = Some((op, id));
                 person.session.handle_done(
@@ -320,53 +324,61 @@ impl World<'_> {
                     Ok(Done::Live { description: Description::new("a/b").into(), held: false }),
                 );
             }
-            Effect::Take { op, .. } => self.take(at, op)?,
-            Effect::Leave { live } => {
+            Effect::Live(_, LiveEffect::Take { op, .. }) => self.take(at, op)?,
+            Effect::Live(_, LiveEffect::Leave { live }) => {
                 if let Some((_, id)) = person.listens.take_if(|(op, _)| *op == live) {
                     self.live.leave(id);
                 }
             }
-            Effect::Air { op, .. } => person.session.handle_done(op, Ok(Done::Ok)),
-            Effect::Send { op, group, .. } => {
+            Effect::Live(_, LiveEffect::Publish { op, .. }) => {
+                person.session.handle_done(op, Ok(Done::Ok))
+            }
+            Effect::Live(_, LiveEffect::PublishGroup { op, group, .. }) => {
                 if self.stuck.replace((op, group)).is_some() {
                     return Err("sent before the last was answered".into());
                 }
             }
-            Effect::Retitle { op, .. } => person.session.handle_done(op, Ok(Done::Ok)),
-            Effect::OffAir { complete, .. } => {
+            Effect::Live(_, LiveEffect::SetTitle { op, .. }) => {
+                person.session.handle_done(op, Ok(Done::Ok))
+            }
+            Effect::Live(_, LiveEffect::Unpublish { complete, .. }) => {
                 self.stuck = None;
                 self.finish(complete)?;
             }
-            Effect::Over(_) | Effect::Recheck { .. } | Effect::ShutdownWrite => {}
-            other @ (Effect::Open { .. }
-            | Effect::Stat { .. }
-            | Effect::Create { .. }
-            | Effect::MediaType { .. }
-            | Effect::Write { .. }
-            | Effect::Commit { .. }
-            | Effect::CommitPatches { .. }
-            | Effect::Remove { .. }
-            | Effect::Close { .. }
-            | Effect::Announce { .. }
-            | Effect::Grown { .. }
-            | Effect::Ended { .. }
-            | Effect::Follow { .. }
-            | Effect::Unfollow { .. }
-            | Effect::Locate { .. }
-            | Effect::Verify { .. }
-            | Effect::List { .. }
-            | Effect::Encode { .. }
-            | Effect::Metrics { .. }
-            | Effect::Health { .. }
-            | Effect::Deliver { .. }
-            | Effect::Give { .. }
-            | Effect::Given { .. }
-            | Effect::Withdraw { .. }
-            | Effect::Ask { .. }
-            | Effect::Pull { .. }
-            | Effect::Pace { .. }
-            | Effect::Dismiss { .. }
-            | Effect::Begun { .. }) => return Err(format!("nobody asked for {other:?}")),
+            Effect::Log(_, LogEffect::Over(_))
+            | Effect::Connection(ConnectionEffect::Recheck { .. })
+            | Effect::Connection(ConnectionEffect::ShutdownWrite) => {}
+            other @ (Effect::Fs(_, FsEffect::Open { .. })
+            | Effect::Fs(_, FsEffect::Stat { .. })
+            | Effect::Fs(_, FsEffect::Create { .. })
+            | Effect::Fs(_, FsEffect::MediaType { .. })
+            | Effect::Fs(_, FsEffect::Write { .. })
+            | Effect::Fs(_, FsEffect::Commit { .. })
+            | Effect::Fs(_, FsEffect::CommitPatches { .. })
+            | Effect::Fs(_, FsEffect::Remove { .. })
+            | Effect::Fs(_, FsEffect::Close { .. })
+            | Effect::Live(_, LiveEffect::Announce { .. })
+            | Effect::Live(_, LiveEffect::Grown { .. })
+            | Effect::Live(_, LiveEffect::Ended { .. })
+            | Effect::Live(_, LiveEffect::Follow { .. })
+            | Effect::Live(_, LiveEffect::Unfollow { .. })
+            | Effect::Fs(_, FsEffect::Locate { .. })
+            | Effect::Auth(_, AuthEffect::Verify { .. })
+            | Effect::Fs(_, FsEffect::List { .. })
+            | Effect::Fs(_, FsEffect::Encode { .. })
+            | Effect::Admin(_, AdminEffect::Metrics { .. })
+            | Effect::Admin(_, AdminEffect::Health { .. })
+            | Effect::Delivery(_, DeliveryEffect::Begin { .. })
+            | Effect::Delivery(_, DeliveryEffect::Data { .. })
+            | Effect::Delivery(_, DeliveryEffect::End { .. })
+            | Effect::Delivery(_, DeliveryEffect::Abort { .. })
+            | Effect::Hook(_, HookEffect::Ask { .. })
+            | Effect::Hook(_, HookEffect::Pull { .. })
+            | Effect::Hook(_, HookEffect::Pace { .. })
+            | Effect::Hook(_, HookEffect::Dismiss { .. })
+            | Effect::Log(_, LogEffect::Begun { .. })) => {
+                return Err(format!("nobody asked for {other:?}"));
+            }
         }
         Ok(())
     }

@@ -110,7 +110,6 @@ impl World<'_> {
             }
             Read::End(End::Reset) => {
                 conn.watch.eof = true;
-                conn.watch.trail().1.silent = true;
                 conn.session.handle_broken(io::ErrorKind::ConnectionReset);
             }
         }
@@ -120,17 +119,19 @@ impl World<'_> {
         let conn = &mut self.conns[c];
         conn.dirty = true;
         if conn.link.down.ended() == Some(End::Reset) {
-            conn.watch.trail().1.silent = true;
             conn.session.handle_unsendable(io::ErrorKind::BrokenPipe);
             return Ok(());
         }
-        let reads_file = |piece| matches!(piece, Piece::File { .. });
-        if conn.session.transmit().into_iter().flatten().any(reads_file)
+        let file_of = |piece| match piece {
+            Piece::File { file, .. } => Some(file),
+            Piece::Bytes(_) => None,
+        };
+        if let Some(file) = conn.session.transmit().into_iter().flatten().find_map(file_of)
             && self.dice.chance(self.faults / 4)
         {
             // The file is shorter than it was, or the device is broken.
             conn.excused = true;
-            conn.session.abort(io::ErrorKind::UnexpectedEof);
+            conn.session.handle_lost_file(file, io::ErrorKind::UnexpectedEof);
             return Ok(());
         }
         let most = self.dice.share(conn.link.down.space());

@@ -1,5 +1,6 @@
 //! Scenes that chance finds too rarely, each in several orders of events.
 
+use httpout_proto::effect::{FsEffect, LiveEffect};
 use std::time::Duration;
 
 use httpout_proto::{
@@ -342,8 +343,11 @@ fn an_upload_that_begins_when_it_is_waited_for_no_longer_is_closed() {
         let mut closed = 0;
         loop {
             match session.poll(now) {
-                Step::Do(Effect::Open { op, .. } | Effect::Follow { op, .. }) => ops.push(op),
-                Step::Do(Effect::Close { .. }) => closed += 1,
+                Step::Do(
+                    Effect::Fs(_, FsEffect::Open { op, .. })
+                    | Effect::Live(_, LiveEffect::Follow { op, .. }),
+                ) => ops.push(op),
+                Step::Do(Effect::Fs(_, FsEffect::Close { .. })) => closed += 1,
                 Step::Do(_) => {}
                 Step::Wait(_) | Step::Closed(_) => return (ops, closed),
             }

@@ -8,7 +8,7 @@ use super::{
     Get, State,
 };
 use crate::{
-    effect::{Done, Effect},
+    effect::{Done, FsEffect},
     fs::{FileId, FsError, Meta},
     http::{Part, Status},
     semantics::{
@@ -36,7 +36,7 @@ impl Get {
             return self.answer_unmet(verdict, meta, &coded, cx);
         }
         let (op, place, meta) = (cx.op(), self.place.clone(), *meta);
-        cx.effect(Effect::Encode { op, file, place, meta, coding });
+        cx.effect(FsEffect::Encode { op, file, place, meta, coding });
         self.state = State::Encoding { op, file, meta, coding };
     }
 

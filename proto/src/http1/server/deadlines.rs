@@ -1,11 +1,12 @@
 //! The end of a connection, and the deadlines that bring it.
 
-use super::{Event, Server};
+use super::Server;
 use crate::{
     error::PeerError,
     http1::{reader::Reading, writer::Writing},
     step::Closed,
     time::{Now, Timer, Timers},
+    wire::Event,
 };
 
 impl Server {
@@ -73,7 +74,7 @@ impl Server {
 
     /// True if what is to be sent waits for the peer alone.
     fn peer_is_to_take(&self) -> bool {
-        !self.queue.is_empty() && !self.is_paced() && !self.fetching
+        !self.queue.is_empty() && !self.is_send_limited(self.current.id) && !self.fetching
     }
 
     /// Brings the deadlines in line with the state, once nothing is left to do.

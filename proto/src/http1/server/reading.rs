@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Current, Event, ExchangeId, Responder, Server};
+use super::{Current, Server};
 use crate::{
     error::PeerError,
     http::{BodySize, Method, RequestHead, Version},
@@ -14,7 +14,9 @@ use crate::{
         reader::{Body, Reading},
         writer::Writing,
     },
+    id::ExchangeId,
     time::{Now, Timer},
+    wire::{Event, Responder},
 };
 
 /// The stream of a SOURCE without a length begins behind its head: where the request is refused, no
@@ -144,7 +146,7 @@ impl Server {
     }
 
     fn next_exchange(&mut self) -> Responder {
-        self.next_id += 1;
+        self.next_id = self.next_id.wrapping_add(1);
         Responder { id: ExchangeId(self.next_id) }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{Event, ExchangeId, Recheck, Server, Undecided};
+use super::{Recheck, Server, Undecided};
 use crate::{
     error::PeerError,
     http::{ResponseHead, Version},
@@ -11,9 +11,11 @@ use crate::{
         reader::Reading,
         writer::{self, Announce, Persistence, Writing},
     },
+    id::ExchangeId,
     limits::Limits,
     step::Closed,
     time::{Now, Timer},
+    wire::Event,
 };
 
 impl Server {

@@ -93,7 +93,7 @@ impl Rig {
             match piece {
                 Piece::Bytes(bytes) => sent.extend_from_slice(bytes),
                 Piece::File { file, at, len } => {
-                    let body = &self.bodies[&JobId(file.0)];
+                    let body = &self.bodies[&JobId(file.number())];
                     sent.extend_from_slice(&body[at as usize..(at + len) as usize]);
                 }
             }

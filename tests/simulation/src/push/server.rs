@@ -1,5 +1,9 @@
 //! The other end of a connection: a session with its disk, or somebody who says what no session would.
 
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -295,12 +299,15 @@ impl World<'_> {
             Some(File::Open) | None => Err(format!("{file:?} is no part file")),
         };
         let answer = match effect {
-            Effect::Follow { op, .. } => (op, Ok(Done::NotGrowing)),
-            Effect::Create { op, .. } | Effect::Write { op, .. } if fault => {
+            Effect::Live(_, LiveEffect::Follow { op, .. }) => (op, Ok(Done::NotGrowing)),
+            Effect::Fs(_, FsEffect::Create { op, .. })
+            | Effect::Fs(_, FsEffect::Write { op, .. })
+                if fault =>
+            {
                 self.excused = true;
                 (op, Err(*self.dice.pick(&[FsError::Full, FsError::Exhausted])))
             }
-            Effect::Create { op, file, place, len, media_type } => {
+            Effect::Fs(_, FsEffect::Create { op, file, place, len, media_type }) => {
                 match disk.create(&place.path, len, media_type, wall) {
                     Ok(part) => {
                         conn.files.insert(file, File::Part(part));
@@ -309,18 +316,21 @@ impl World<'_> {
                     Err(error) => (op, Err(error)),
                 }
             }
-            Effect::Write { op, file, at, data } => {
+            Effect::Fs(_, FsEffect::Write { op, file, at, data }) => {
                 let part = part(conn, file)?;
                 (op, disk.write(part, at, &data, wall).map(|()| Done::Ok))
             }
-            Effect::Commit { op, file, place, expect, durable } => {
+            Effect::Fs(_, FsEffect::Commit { op, file, place, expect, durable }) => {
                 let part = part(conn, file)?;
                 conn.files.remove(&file);
                 let done = disk.commit(part, &place.path, expect, durable);
                 self.committed(place.path.as_str(), done.is_ok());
                 (op, done.map(|(created, meta)| Done::Committed { created, meta }))
             }
-            Effect::CommitPatches { op, file, place, expect, durable, create, patches } => {
+            Effect::Fs(
+                _,
+                FsEffect::CommitPatches { op, file, place, expect, durable, create, patches },
+            ) => {
                 let part = part(conn, file)?;
                 conn.files.remove(&file);
                 let how = (expect, durable, create);
@@ -328,13 +338,13 @@ impl World<'_> {
                 self.committed(place.path.as_str(), done.is_ok());
                 (op, done.map(|(created, meta)| Done::Committed { created, meta }))
             }
-            Effect::Remove { op, place, expect } => {
+            Effect::Fs(_, FsEffect::Remove { op, place, expect }) => {
                 (op, disk.remove(&place.path, expect).map(|()| Done::Ok))
             }
-            Effect::Stat { op, place } => {
+            Effect::Fs(_, FsEffect::Stat { op, place }) => {
                 (op, disk.open(&place.path).map(|inode| Done::Stat(inode.meta())))
             }
-            Effect::Open { op, file, place } => match disk.open(&place.path) {
+            Effect::Fs(_, FsEffect::Open { op, file, place }) => match disk.open(&place.path) {
                 Ok(inode) => {
                     let meta = inode.meta();
                     conn.files.insert(file, File::Open);
@@ -342,45 +352,47 @@ impl World<'_> {
                 }
                 Err(error) => (op, Err(error)),
             },
-            Effect::MediaType { op, .. } => (op, Ok(Done::MediaType(None))),
-            Effect::Close { file } => {
+            Effect::Fs(_, FsEffect::MediaType { op, .. }) => (op, Ok(Done::MediaType(None))),
+            Effect::Fs(_, FsEffect::Close { file }) => {
                 if let Some(File::Part(part)) = conn.files.remove(&file) {
                     disk.discard(part);
                 }
                 return Ok(());
             }
-            Effect::ShutdownWrite => {
+            Effect::Connection(ConnectionEffect::ShutdownWrite) => {
                 conn.link.down.finish(End::Fin, 0);
                 return Ok(());
             }
-            Effect::Announce { .. }
-            | Effect::Grown { .. }
-            | Effect::Ended { .. }
-            | Effect::Unfollow { .. }
-            | Effect::Over(_)
-            | Effect::Recheck { .. }
-            | Effect::Begun { .. } => return Ok(()),
-            other @ (Effect::Listen { .. }
-            | Effect::Take { .. }
-            | Effect::Leave { .. }
-            | Effect::Air { .. }
-            | Effect::Send { .. }
-            | Effect::Retitle { .. }
-            | Effect::OffAir { .. }
-            | Effect::Deliver { .. }
-            | Effect::Give { .. }
-            | Effect::Given { .. }
-            | Effect::Withdraw { .. }
-            | Effect::Ask { .. }
-            | Effect::Pull { .. }
-            | Effect::Pace { .. }
-            | Effect::Dismiss { .. }
-            | Effect::Locate { .. }
-            | Effect::Verify { .. }
-            | Effect::List { .. }
-            | Effect::Encode { .. }
-            | Effect::Metrics { .. }
-            | Effect::Health { .. }) => return Err(format!("nobody asked for {other:?}")),
+            Effect::Live(_, LiveEffect::Announce { .. })
+            | Effect::Live(_, LiveEffect::Grown { .. })
+            | Effect::Live(_, LiveEffect::Ended { .. })
+            | Effect::Live(_, LiveEffect::Unfollow { .. })
+            | Effect::Log(_, LogEffect::Over(_))
+            | Effect::Connection(ConnectionEffect::Recheck { .. })
+            | Effect::Log(_, LogEffect::Begun { .. }) => return Ok(()),
+            other @ (Effect::Live(_, LiveEffect::Listen { .. })
+            | Effect::Live(_, LiveEffect::Take { .. })
+            | Effect::Live(_, LiveEffect::Leave { .. })
+            | Effect::Live(_, LiveEffect::Publish { .. })
+            | Effect::Live(_, LiveEffect::PublishGroup { .. })
+            | Effect::Live(_, LiveEffect::SetTitle { .. })
+            | Effect::Live(_, LiveEffect::Unpublish { .. })
+            | Effect::Delivery(_, DeliveryEffect::Begin { .. })
+            | Effect::Delivery(_, DeliveryEffect::Data { .. })
+            | Effect::Delivery(_, DeliveryEffect::End { .. })
+            | Effect::Delivery(_, DeliveryEffect::Abort { .. })
+            | Effect::Hook(_, HookEffect::Ask { .. })
+            | Effect::Hook(_, HookEffect::Pull { .. })
+            | Effect::Hook(_, HookEffect::Pace { .. })
+            | Effect::Hook(_, HookEffect::Dismiss { .. })
+            | Effect::Fs(_, FsEffect::Locate { .. })
+            | Effect::Auth(_, AuthEffect::Verify { .. })
+            | Effect::Fs(_, FsEffect::List { .. })
+            | Effect::Fs(_, FsEffect::Encode { .. })
+            | Effect::Admin(_, AdminEffect::Metrics { .. })
+            | Effect::Admin(_, AdminEffect::Health { .. })) => {
+                return Err(format!("nobody asked for {other:?}"));
+            }
         };
         let slow = *self.dice.pick(&[1, 1, 20, 300]);
         let time = self.now + self.dice.delay(Duration::from_millis(slow));
