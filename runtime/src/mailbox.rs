@@ -134,7 +134,7 @@ impl Mailbox {
 mod tests {
     use std::time::{Instant, SystemTime};
 
-    use httpout_proto::{Config, Effect, Now, Session, Step};
+    use httpout_proto::{Config, Effect, Now, Session, Step, effect::LiveEffect};
 
     use super::*;
 

@@ -92,7 +92,7 @@ pub struct Config {
     pub hook_dirs: Vec<PathBuf>,
     /// Reports of requests tell what was asked, for a log: [`Report::asked`](crate::Report::asked).
     pub log: bool,
-    /// Requests are told when they begin, too: [`Effect::Begun`](crate::Effect::Begun).
+    /// Requests are told when they begin, too: [`LogEffect::Begun`](crate::effect::LogEffect::Begun).
     pub log_begin: bool,
     /// Bounds of a connection; among them `timeout`, `maxs`, `max_client_errors`.
     pub limits: Limits,
