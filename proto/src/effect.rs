@@ -64,8 +64,8 @@ pub enum FsEffect {
         place: Place,
     },
     /// Make a part file beside `place` (and the directories that lead there), under a name that no URL
-    /// reaches and that is swept at the next start. `len` is the announced length: room for it is reserved
-    /// where the file system can, so that a full disk is known now. Answer: [`Done::Ok`].
+    /// reaches and that is swept at the next start. `len` is the announced length: one for which there
+    /// certainly is no room is [`FsError::Full`](crate::FsError::Full). Room is not held for bytes that have not come. Answer: [`Done::Ok`].
     Create {
         /// To be answered.
         op: OpId,
@@ -98,8 +98,9 @@ pub enum FsEffect {
         data: Vec<Bytes>,
     },
     /// Rename the part file over `place` if `expect` holds; with `durable`, flush data before and the directory entry
-    /// after. The file is closed then, whatever the answer; on failure the part file is gone too.
-    /// Answer: [`Done::Committed`].
+    /// after. The file is closed then, whatever the answer; on failure the part file is gone too. Whatever can fail is
+    /// done before the rename; if the directory cannot be flushed after it, the error is
+    /// [`FsError::Unflushed`](crate::FsError::Unflushed). Answer: [`Done::Committed`].
     Commit {
         /// To be answered.
         op: OpId,

@@ -152,6 +152,8 @@ pub enum FsError {
     Changed,
     /// A patch begins past the end of the file, which has this many bytes.
     Hole(u64),
+    /// The change was made, but the disk did not confirm it: a crash may undo it.
+    Unflushed,
     /// Too many open files.
     Exhausted,
     /// Anything else.
@@ -170,6 +172,9 @@ impl fmt::Display for FsError {
             Self::Full => f.write_str("no space left on the device"),
             Self::Changed => f.write_str("the file was changed meanwhile"),
             Self::Hole(len) => write!(f, "the range begins past the end of the file ({len} bytes)"),
+            Self::Unflushed => f.write_str(
+                "the content is in place, but the disk did not confirm it: a crash may undo it; send it again",
+            ),
             Self::Exhausted => f.write_str("too many open files"),
             Self::Other(kind) => write!(f, "{kind}"),
         }

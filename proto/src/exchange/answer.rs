@@ -436,6 +436,6 @@ pub(super) fn fs_status(error: FsError) -> Status {
         FsError::Changed => Status::PRECONDITION_FAILED,
         FsError::Hole(_) => Status::RANGE_NOT_SATISFIABLE,
         FsError::Exhausted => Status::SERVICE_UNAVAILABLE,
-        FsError::Other(_) => Status::INTERNAL_SERVER_ERROR,
+        FsError::Unflushed | FsError::Other(_) => Status::INTERNAL_SERVER_ERROR,
     }
 }

@@ -348,6 +348,7 @@ impl Get {
             | FsError::Full
             | FsError::Changed
             | FsError::Hole(_)
+            | FsError::Unflushed
             | FsError::Exhausted
             | FsError::Other(_) => refuse(cx, fs_status(error), &error.to_string()),
         }

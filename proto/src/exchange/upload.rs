@@ -212,7 +212,7 @@ impl Upload {
             State::Committing { op, file } if op == done => self.committed(file, result, cx),
             State::Gone { op, file, announced } if op == done => {
                 if announced {
-                    self.end(file, matches!(result, Ok(Done::Committed { .. })), cx);
+                    self.end(file, is_in_place(&result), cx);
                 }
                 cx.effect(FsEffect::Close { file });
             }
@@ -455,7 +455,7 @@ impl Upload {
                 refuse_upload(FsError::Other(std::io::ErrorKind::Other), cx);
             }
             Err(error) => {
-                self.end(file, false, cx);
+                self.end(file, is_in_place(&Err(error)), cx);
                 refuse_upload(error, cx);
             }
         }
@@ -628,6 +628,11 @@ fn fill(mut patches: Vec<Patch>, received: u64) -> Result<Vec<Patch>, &'static s
     Ok(patches)
 }
 
+/// True if the upload stands under its name now.
+fn is_in_place(result: &Result<Done, FsError>) -> bool {
+    matches!(result, Ok(Done::Committed { .. }) | Err(FsError::Unflushed))
+}
+
 /// Tells the peer why its upload failed.
 pub(super) fn refuse_upload(error: FsError, cx: &mut Cx<'_>) {
     match error {
@@ -654,6 +659,7 @@ pub(super) fn refuse_upload(error: FsError, cx: &mut Cx<'_>) {
         | FsError::Denied
         | FsError::Full
         | FsError::Changed
+        | FsError::Unflushed
         | FsError::Other(_) => refuse(cx, fs_status(error), &error.to_string()),
     }
 }

@@ -1,6 +1,9 @@
 //! Uploads under way: part files.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use httpout_proto::{
@@ -10,8 +13,8 @@ use httpout_proto::{
 use rustix::{
     fd::OwnedFd,
     fs::{
-        AtFlags, FileType, FlockOperation, Mode, OFlags, fchmod, fdatasync, flock, fstat, fsync,
-        ftruncate, openat, renameat, statat, unlinkat,
+        AtFlags, FileType, FlockOperation, Mode, OFlags, fchmod, fdatasync, flock, fstat, fstatvfs,
+        fsync, ftruncate, openat, renameat, statat, unlinkat,
     },
     io::{Errno, retry_on_intr},
 };
@@ -26,8 +29,12 @@ use super::{
     sys::{self, LOOK},
 };
 
-/// From this length on, room is reserved before the first byte.
+/// From this length on, room is reserved ahead of the bytes, so that the file lies in one piece.
 const RESERVE_FROM: u64 = 1 << 20;
+
+/// How far ahead at most, and never farther than what has come: an upload that announces much and sends little holds
+/// little.
+const AHEAD: u64 = 8 << 20;
 
 /// How often a part file is tried to be made while other requests remove its directory.
 const TRIES: usize = 16;
@@ -40,7 +47,10 @@ pub(super) struct DiskPart {
     // Behind `temp`, since fields are dropped in order and a directory must be empty to go.
     pub(super) made: Made,
     pub(super) roots: Arc<Roots>,
-    reserved: u64,
+    /// The announced length, if room is reserved for it.
+    announced: u64,
+    /// Up to here.
+    reserved: AtomicU64,
 }
 
 /// What a part file is for.
@@ -74,10 +84,14 @@ impl Roots {
                 done => break done?,
             }
         };
-        let mut part = DiskPart { temp, made, roots: Arc::clone(self), reserved: 0 };
-        match purpose {
-            Purpose::Upload(Some(len)) if len >= RESERVE_FROM => part.reserve(len)?,
-            Purpose::Upload(_) | Purpose::Recording => {}
+        let announced = match purpose {
+            Purpose::Upload(Some(len)) if len >= RESERVE_FROM => len,
+            Purpose::Upload(_) | Purpose::Recording => 0,
+        };
+        let (roots, reserved) = (Arc::clone(self), AtomicU64::new(0));
+        let part = DiskPart { temp, made, roots, announced, reserved };
+        if announced > 0 && has_no_room(part.file(), announced) {
+            return Err(FsError::Full);
         }
         Ok(part)
     }
@@ -111,6 +125,8 @@ impl DiskPart {
     /// # Errors
     /// What the system says; [`FsError::Full`] where there is no room.
     pub(super) fn write_all_at(&self, at: u64, data: &[Bytes]) -> Result<(), FsError> {
+        let len: usize = data.iter().map(Bytes::len).sum();
+        self.reserve(at.saturating_add(len as u64));
         copy::write_all_at(&self.temp.file, at, data)
     }
 
@@ -126,10 +142,9 @@ impl DiskPart {
         durable: bool,
     ) -> Result<(bool, Meta), FsError> {
         self.give_back()?;
-        if durable {
-            // Outside the lock: it may take seconds.
-            self.temp.flush()?;
-        }
+        let meta = self.temp.meta()?;
+        // Outside the lock: it may take seconds.
+        let directories = self.made.flushed_first(&self.temp, durable)?;
         let target = {
             let _alone = self.roots.lock(&self.temp.dir, place.path.name())?;
             let target = Target::look(&self.roots, &self.temp.dir, place)?;
@@ -138,8 +153,9 @@ impl DiskPart {
             target.forget(&self.roots.cache);
             target
         };
-        self.made.finish(&self.temp, durable)?;
-        Ok((target.is_new(), self.temp.meta()?))
+        self.made.keep();
+        directories.flush(place)?;
+        Ok((target.is_new(), meta))
     }
 
     /// Keeps what there is of a recording that cannot go on, under its name or a similar one. `None`: there is nothing of it.
@@ -156,24 +172,24 @@ impl DiskPart {
         Ok(kept)
     }
 
-    fn reserve(&mut self, len: u64) -> Result<(), FsError> {
-        // Beyond that the system has no number for it.
-        if i64::try_from(len).is_err() {
-            return Err(FsError::Full);
+    /// Reserves room for what is written up to `end`, and some ahead.
+    fn reserve(&self, end: u64) {
+        let reserved = self.reserved.load(Ordering::Relaxed);
+        if end <= reserved || reserved >= self.announced {
+            return;
         }
-        match retry_on_intr(|| sys::reserve(&self.temp.file, len)).map_err(fs_error) {
-            Ok(()) => self.reserved = len,
-            Err(FsError::Full) => return Err(FsError::Full),
-            // The file system cannot; a full disk shows when writing.
-            Err(_) => {}
-        }
-        Ok(())
+        let ahead = end.saturating_add(end.min(AHEAD)).min(self.announced);
+        let room = ahead.saturating_sub(reserved);
+        let done = retry_on_intr(|| sys::reserve(&self.temp.file, reserved, room));
+        // A full disk shows when writing; a file system that cannot reserve is not asked again.
+        let reserved = if done.is_ok() { ahead } else { u64::MAX };
+        self.reserved.store(reserved, Ordering::Relaxed);
     }
 
     /// Gives back what was reserved and not written.
     fn give_back(&self) -> Result<(), FsError> {
         let len = self.temp.meta()?.len;
-        if self.reserved > len {
+        if self.reserved.load(Ordering::Relaxed) > len {
             retry_on_intr(|| ftruncate(&self.temp.file, len)).map_err(fs_error)?;
         }
         Ok(())
@@ -181,17 +197,38 @@ impl DiskPart {
 }
 
 impl Made {
-    /// The upload stands: its directories stay, and with `durable` they and its own entry are flushed.
-    pub(super) fn finish(&mut self, temp: &Temp, durable: bool) -> Result<(), FsError> {
-        let flushed = if durable {
-            self.parents()
-                .try_for_each(|dir| flush_directory(&dir.map_err(fs_error)?))
-                .and_then(|()| flush_directory(&temp.dir))
-        } else {
-            Ok(())
-        };
-        self.keep();
-        flushed
+    /// With `durable`, flushes the file, and opens the directories whose new entries are flushed after it is put in
+    /// place: all that can fail before that does.
+    pub(super) fn flushed_first(&self, temp: &Temp, durable: bool) -> Result<Directories, FsError> {
+        if !durable {
+            return Ok(Directories(Vec::new()));
+        }
+        temp.flush()?;
+        let parents = self.parents().map(|dir| open_to_flush(&dir.map_err(fs_error)?));
+        let all = parents.chain([open_to_flush(&temp.dir)]);
+        all.collect::<Result<_, _>>().map(Directories)
+    }
+}
+
+/// Directories whose entries are to be flushed.
+#[derive(Debug)]
+pub(super) struct Directories(Vec<OwnedFd>);
+
+impl Directories {
+    /// Flushes them, after a change of `place`.
+    ///
+    /// # Errors
+    /// [`FsError::Unflushed`]: the change stands, for now.
+    pub(super) fn flush(self, place: &Place) -> Result<(), FsError> {
+        let flushed = self.0.iter().try_for_each(|dir| retry_on_intr(|| fsync(dir)));
+        flushed.map_err(|why| {
+            let path = &place.path;
+            tracing::error!(
+                %path,
+                "the upload is in place, but its directory cannot be flushed to the disk: {why}; a crash may undo it"
+            );
+            FsError::Unflushed
+        })
     }
 }
 
@@ -322,8 +359,17 @@ fn permissions(mode: rustix::fs::RawMode) -> Mode {
     Mode::from_raw_mode(mode) & Mode::from_raw_mode(0o777)
 }
 
-fn flush_directory(dir: &OwnedFd) -> Result<(), FsError> {
+fn open_to_flush(dir: &OwnedFd) -> Result<OwnedFd, FsError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = openat(dir, ".", flags, Mode::empty()).map_err(fs_error)?;
-    retry_on_intr(|| fsync(&dir)).map_err(fs_error)
+    openat(dir, ".", flags, Mode::empty()).map_err(fs_error)
+}
+
+/// True if the file system of the file certainly has no room for so many bytes.
+fn has_no_room(file: &OwnedFd, len: u64) -> bool {
+    // Beyond that the system has no number for it.
+    i64::try_from(len).is_err()
+        || fstatvfs(file).is_ok_and(|fs| {
+            // A file system that does not tell its size tells no free blocks either.
+            fs.f_blocks > 0 && fs.f_bavail.saturating_mul(fs.f_frsize) < len
+        })
 }

@@ -31,7 +31,7 @@ impl DiskPart {
         patches: &[Patch],
     ) -> Result<(bool, Meta), FsError> {
         let spool = &self.temp;
-        let (target, copy) = {
+        let (target, meta, directories) = {
             // Until the rename: what is copied must still be what is replaced.
             let _alone = self.roots.lock(&spool.dir, place.path.name())?;
             let target = Target::look(&self.roots, &spool.dir, place)?;
@@ -55,15 +55,14 @@ impl DiskPart {
                 copy::copy_run(&spool.file, at, &copy.file, patch.at, patch.len)?;
                 at += patch.len;
             }
-            if durable {
-                copy.flush()?;
-            }
+            let (meta, directories) = (copy.meta()?, self.made.flushed_first(&copy, durable)?);
             copy.put(place.path.name(), &target)?;
             target.forget(&self.roots.cache);
-            (target, copy)
+            (target, meta, directories)
         };
-        self.made.finish(&copy, durable)?;
-        Ok((target.is_new(), copy.meta()?))
+        self.made.keep();
+        directories.flush(place)?;
+        Ok((target.is_new(), meta))
     }
 }
 

@@ -41,10 +41,10 @@ pub(super) fn open_beneath(
     rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve)
 }
 
-/// Takes room for a file of `len` bytes without making it longer.
+/// Takes room for `len` bytes of a file from `at` on, without making it longer.
 #[cfg(target_os = "linux")]
-pub(super) fn reserve(file: impl AsFd, len: u64) -> Result<()> {
-    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, len)
+pub(super) fn reserve(file: impl AsFd, at: u64, len: u64) -> Result<()> {
+    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, at, len)
 }
 
 /// Renames within a directory, unless the new name is taken: [`Errno::EXIST`] then.
@@ -92,7 +92,7 @@ mod absent {
         Err(Errno::NOSYS)
     }
 
-    pub(in super::super) fn reserve(_: impl AsFd, _: u64) -> Result<()> {
+    pub(in super::super) fn reserve(_: impl AsFd, _: u64, _: u64) -> Result<()> {
         Err(Errno::NOSYS)
     }
 

@@ -103,7 +103,8 @@ impl Recording {
         let (place, durable) = (self.place.clone(), self.offer.site.config().durable);
         let is_in_memory = part.is_in_memory();
         let done = perform(is_in_memory, move || part.commit(&place, Expect::Any, durable)).await;
-        self.shared.ended(self.feed, done.is_ok());
+        let is_in_place = matches!(done, Ok(_) | Err(FsError::Unflushed));
+        self.shared.ended(self.feed, is_in_place);
         done.map(|_| ())
     }
 

@@ -295,6 +295,11 @@ fn a_full_disk_is_told_and_leaves_nothing() {
     );
     assert_eq!(read(&roots, &at), Ok(b"old".to_vec()));
     assert_eq!(scratch.tree(), ["d", "d/f"]);
+    // An announcement alone holds no room, however many there are.
+    let announced = [1, 2, 3].map(|_| roots.create(&at, Some(2 << 20)).unwrap());
+    put(&roots, &place(&site, "h"), &block);
+    fs::remove_file(disk.0.join("h")).unwrap();
+    drop(announced);
     // What was reserved and not used is free again.
     let part = roots.create(&at, Some(2 << 20)).unwrap();
     part.write_all_at(0, &[block.slice(..4096)]).unwrap();

@@ -9,6 +9,7 @@ both! {
     durable_answers_after_data_and_directory_are_flushed,
     a_flush_that_fails_is_an_error_and_the_old_file_stays,
     a_rename_that_fails_is_an_error_and_the_old_file_stays,
+    a_directory_that_cannot_be_flushed_is_told_and_the_new_file_stands,
     errors_of_accept_do_not_stop_the_server,
     a_listening_socket_that_is_broken_ends_the_server,
     a_server_without_descriptors_recovers,
@@ -64,12 +65,36 @@ fn uploads_fail_cleanly(site: &Site, inject: &str) {
 
 fn a_flush_that_fails_is_an_error_and_the_old_file_stays(kind: Kind) {
     let site = Site::with(kind, &["--durable"]);
-    uploads_fail_cleanly(&site, "inject=fsync,fdatasync,syncfs:error=EIO");
+    uploads_fail_cleanly(&site, "inject=fdatasync,syncfs:error=EIO");
 }
 
 fn a_rename_that_fails_is_an_error_and_the_old_file_stays(kind: Kind) {
     let site = Site::new(kind);
     uploads_fail_cleanly(&site, "inject=rename,renameat,renameat2,linkat:error=EIO");
+}
+
+/// What is flushed after the rename cannot undo it: whether it outlives a crash is not known.
+fn a_directory_that_cannot_be_flushed_is_told_and_the_new_file_stands(kind: Kind) {
+    let site = Site::with(kind, &["--durable"]);
+    site.write("a.bin", "old");
+    let traced = Traced::attach(site.server.pid(), &["-e", "inject=fsync:error=EIO"]);
+    let mut reader = site.client();
+    for (request, path, content) in [
+        (put("/a.bin", "new"), "/a.bin", "new"),
+        (put("/a.bin", "N").field("Range", "bytes=0-0"), "/a.bin", "New"),
+        (put("/dir/deep/b.bin", "other"), "/dir/deep/b.bin", "other"),
+    ] {
+        let answer = site.ask(&request);
+        answer.status_is(500);
+        assert!(
+            answer.text().contains("in place") && answer.text().contains("crash"),
+            "{answer:?}"
+        );
+        reader.ask(&get(path)).is(200, content);
+    }
+    traced.finish();
+    site.no_parts_left();
+    site.ask(&put("/a.bin", "newer")).status_is(200);
 }
 
 fn errors_of_accept_do_not_stop_the_server(kind: Kind) {

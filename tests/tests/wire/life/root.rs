@@ -4,7 +4,11 @@ use httpout_tests::Mounted;
 
 use super::*;
 
-both! { a_full_disk_is_507_and_the_old_file_stays, a_full_disk_under_a_chunked_upload }
+both! {
+    a_full_disk_is_507_and_the_old_file_stays,
+    a_full_disk_under_a_chunked_upload,
+    an_announced_upload_takes_no_room_from_others,
+}
 
 /// The old file is whole, nothing else is left, and there is room again.
 #[track_caller]
@@ -58,4 +62,33 @@ fn a_full_disk_under_a_chunked_upload(kind: Kind) {
     assert!(reader.rest().is_err(), "a cut upload looks complete");
     drop(upload);
     nothing_is_lost(&site);
+}
+
+fn an_announced_upload_takes_no_room_from_others(kind: Kind) {
+    let tree = Tree::new();
+    tree.dir("www");
+    let _mounted = Mounted::tmpfs(&tree.path("www"), 16 << 10);
+    let site = Site::over(tree, kind, &[]);
+    // Each of them fits, and all of them together do not.
+    let mut idle: Vec<_> = (0..3)
+        .map(|at| {
+            let mut client = site.client();
+            let head = Request::new("PUT", &format!("/idle{at}.bin")).announce(12 << 20);
+            client.begin_upload(head);
+            client.send([b'i'; 1000]);
+            client
+        })
+        .collect();
+    until("the uploads have begun", || (site.tree.list().len() == 4).then_some(()));
+    site.ask(&put("/a.bin", vec![b'a'; 8 << 20])).status_is(201);
+    // The room is gone now, which the next upload is told before it sends anything.
+    let mut late = site.client();
+    late.send(Request::new("PUT", "/late.bin").announce(12 << 20).bytes());
+    late.response("PUT").status_is(507);
+    let mut first = idle.remove(0);
+    let _ = first.try_send(vec![b'i'; (12 << 20) - 1000]);
+    first.response("PUT").status_is(507);
+    drop((first, idle, late));
+    site.no_parts_left();
+    site.ask(&get("/a.bin")).is(200, vec![b'a'; 8 << 20]);
 }
