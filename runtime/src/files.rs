@@ -12,6 +12,7 @@ mod copy;
 pub(crate) mod encoded;
 pub(crate) mod list;
 mod locate;
+mod lock;
 mod made;
 mod memory;
 mod part;
@@ -27,7 +28,6 @@ mod upload;
 use std::{
     collections::HashSet,
     fmt,
-    hash::{BuildHasher as _, RandomState},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -52,6 +52,7 @@ use self::{
     aliases::RuledDirs,
     beneath::{Root, fs_error, meta},
     cache::Cache,
+    lock::Locks,
     memory::{Bounds, Memory},
     part::Target,
     segments::Segments,
@@ -61,9 +62,6 @@ pub use self::{cache::OpenFile, upload::PartFile};
 
 /// The extended attribute that desktops and web servers agree on for a media type.
 const MEDIA_TYPE: &str = "user.mime_type";
-
-/// Locks for changes of targets; so many that two of them seldom share one.
-const LOCKS: usize = 256;
 
 /// Reading, without waiting for the writer of a FIFO.
 const READ: OFlags =
@@ -101,13 +99,6 @@ struct Lasting {
     locks: Locks,
     memory: Arc<Memory>,
     segments: Segments,
-}
-
-/// Locks for changes of targets.
-#[derive(Debug)]
-struct Locks {
-    locks: [Mutex<()>; LOCKS],
-    hasher: RandomState,
 }
 
 /// What became of an open.
@@ -297,16 +288,6 @@ impl Roots {
         let file = root.open(place.path.as_str(), READ).map_err(fs_error)?;
         let meta = meta(&fstat(&file).map_err(fs_error)?)?;
         Ok((file, meta))
-    }
-
-    /// Whoever changes the entry `name` of `dir` holds this. The directory is told by its inode, so that the way
-    /// there, over another mount or a symbolic link, makes no difference.
-    fn lock(&self, dir: &OwnedFd, name: &str) -> Result<MutexGuard<'_, ()>, FsError> {
-        let stat = fstat(dir).map_err(fs_error)?;
-        let Locks { locks, hasher } = &self.lasting.locks;
-        let hash = hasher.hash_one((stat.st_dev, stat.st_ino, name));
-        // Nothing is guarded that a panic could leave half done.
-        Ok(locks[hash as usize % LOCKS].lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -24,6 +24,7 @@ use super::{
     beneath::{fs_error, meta},
     cache::Cache,
     copy,
+    lock::open_again,
     made::{Made, make_parent},
     sweep::{part_name, recording_name, recover},
     sys::{self, LOOK},
@@ -306,7 +307,7 @@ impl Drop for Temp {
 }
 
 /// What stands at a place that is to be changed.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// There is an entry of this name, be it a symbolic link that leads nowhere.
     occupied: bool,
@@ -360,8 +361,7 @@ fn permissions(mode: rustix::fs::RawMode) -> Mode {
 }
 
 fn open_to_flush(dir: &OwnedFd) -> Result<OwnedFd, FsError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(dir, ".", flags, Mode::empty()).map_err(fs_error)
+    open_again(dir).map_err(fs_error)
 }
 
 /// True if the file system of the file certainly has no room for so many bytes.

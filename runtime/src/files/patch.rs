@@ -9,10 +9,16 @@ use httpout_proto::{
 
 use super::{
     beneath::fs_error,
-    copy, keep_media_type, media_type,
+    copy, keep_media_type,
+    lock::LockedDir,
+    media_type,
     part::{DiskPart, Target, Temp},
     sweep::part_name,
 };
+
+/// How often a file is patched that others change meanwhile, before its directory is locked for the
+/// whole time.
+const TRIES: usize = 8;
 
 impl DiskPart {
     /// Takes the file as the bytes of `patches`, one after the other, and puts in place of `place`, for which it was
@@ -31,15 +37,22 @@ impl DiskPart {
         patches: &[Patch],
     ) -> Result<(bool, Meta), FsError> {
         let spool = &self.temp;
-        let (target, meta, directories) = {
-            // Until the rename: what is copied must still be what is replaced.
-            let _alone = self.roots.lock(&spool.dir, place.path.name())?;
+        // Until the rename: what is copied must still be what is replaced.
+        let alone = self.roots.lock_here(&spool.dir, place.path.name())?;
+        let mut tries = 0;
+        let (target, meta, directories) = loop {
+            tries += 1;
+            let held = (tries > TRIES).then(|| LockedDir::lock(&spool.dir)).transpose()?;
             let target = Target::look(&self.roots, &spool.dir, place)?;
             target.check(expect)?;
             if target.is_new() && !create {
                 return Err(FsError::NotFound);
             }
-            let old = if target.is_new() { None } else { Some(self.roots.open_waiting(place)?) };
+            let old = match (!target.is_new()).then(|| self.roots.open_waiting(place)) {
+                // Another server has removed it just now.
+                Some(Err(FsError::NotFound)) if held.is_none() => continue,
+                opened => opened.transpose()?,
+            };
             let len = old.as_ref().map_or(0, |(_, meta)| meta.len);
             check_holes(len, patches)?;
             let mut copy = Temp::create(Arc::clone(&spool.dir), part_name).map_err(fs_error)?;
@@ -56,10 +69,22 @@ impl DiskPart {
                 at += patch.len;
             }
             let (meta, directories) = (copy.meta()?, self.made.flushed_first(&copy, durable)?);
+            // Not before: other uploads to the directory need not wait for the copy.
+            let _held = match held {
+                Some(held) => held,
+                None => {
+                    let held = LockedDir::lock(&spool.dir)?;
+                    if Target::look(&self.roots, &spool.dir, place)? != target {
+                        continue;
+                    }
+                    held
+                }
+            };
             copy.put(place.path.name(), &target)?;
             target.forget(&self.roots.cache);
-            (target, meta, directories)
+            break (target, meta, directories);
         };
+        drop(alone);
         self.made.keep();
         directories.flush(place)?;
         Ok((target.is_new(), meta))

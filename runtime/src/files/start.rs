@@ -17,10 +17,11 @@ use rustix::{
 };
 
 use super::{
-    Base, LOCKS, Lasting, Locks, Roots,
+    Base, Lasting, Roots,
     aliases::RuledDirs,
     beneath::{Guard, Links, Root},
     cache::Cache,
+    lock::{LockedDir, Locks},
     memory::{Bounds, Memory},
     segments::Segments,
     sweep::{Swept, sweep},
@@ -34,10 +35,7 @@ impl Roots {
     /// # Errors
     /// The first directory that cannot be used.
     pub fn open(site: &Site) -> Result<Arc<Self>, ConfigError> {
-        let locks = Locks {
-            locks: std::array::from_fn::<_, LOCKS, _>(|_| Mutex::default()),
-            hasher: std::hash::RandomState::new(),
-        };
+        let locks = Locks::new();
         let (memory, segments) = (Arc::new(Memory::new()), Segments::default());
         let roots = Self::with(site, Arc::new(Lasting { locks, memory, segments }))?;
         if roots.directories().any(|root| root.guard() == Guard::Comparison) {
@@ -114,6 +112,15 @@ impl Roots {
             cache: Cache::default(),
             provisional: Mutex::default(),
         };
+        for root in site.writable_roots().filter_map(|id| all.directory(id).ok()) {
+            if let Err(error) = LockedDir::try_lock(root.handle()) {
+                let dir = root.path.display();
+                tracing::warn!(
+                    "{dir} cannot be locked: {error}. Let no other server write there: one could undo \
+                     the changes of the other"
+                );
+            }
+        }
         let dirs: Vec<_> = all.directories().map(|root| root.path.clone()).collect();
         all.kept.extend(dirs);
         Ok(all)

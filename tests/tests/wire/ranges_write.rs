@@ -1,6 +1,9 @@
 //! Writing parts of a file, by `Range`, by `Content-Range` (RFC 9110 §14.5) and by PATCH.
 
-use httpout_tests::{Kind, Request, Site, both, get, patch, post, put};
+use std::{fs, thread};
+
+use httpout_tests::{Kind, Request, Server, Site, both, get, patch, post, put, until};
+use rustix::fs::{FlockOperation, flock};
 
 both! {
     rfc9110_14_5_content_range_overwrites_in_place,
@@ -26,6 +29,8 @@ both! {
     patch_with_another_type_is_415,
     a_malformed_patch_is_refused,
     patch_of_a_missing_resource_is_404,
+    two_servers_on_one_directory_lose_no_range_upload,
+    a_range_upload_waits_for_who_has_locked_the_directory,
 }
 
 const OLD: &str = "0123456789";
@@ -418,4 +423,48 @@ fn patch_of_a_missing_resource_is_404(kind: Kind) {
     let message = "Content-Range: bytes 2-4/10\r\n\r\nabc";
     site.ask(&patch("/none.bin", "message/byterange", message)).status_is(404);
     assert_eq!(site.tree.list(), ["www/", "www/a.bin"]);
+}
+
+fn two_servers_on_one_directory_lose_no_range_upload(kind: Kind) {
+    const UPLOADS: usize = 50;
+    const LENGTH: usize = 4096;
+    let site = Site::new(kind);
+    let www = site.tree.arg("www");
+    let other =
+        Server::start(kind, &["--rdirs", &www, "--wdir", &www, "--maxc", "0", "--maxp", "0"]);
+    site.write("a.bin", vec![b'.'; UPLOADS * LENGTH]);
+    let part = |number: usize| vec![b'A' + (number % 26) as u8; LENGTH];
+    thread::scope(|scope| {
+        for number in 0..UPLOADS {
+            let server = if number % 2 == 0 { &site.server } else { &other };
+            let first = number * LENGTH;
+            let range = format!("bytes {first}-{}/*", first + LENGTH - 1);
+            let request = put("/a.bin", part(number)).field("Content-Range", range);
+            let mut client = server.client();
+            scope.spawn(move || {
+                client.ask(&request).status_in(&[200, 204]);
+            });
+        }
+    });
+    let found = site.read("a.bin").expect("a file");
+    assert_eq!(found.len(), UPLOADS * LENGTH);
+    let lost: Vec<_> =
+        (0..UPLOADS).filter(|&n| found[n * LENGTH..(n + 1) * LENGTH] != part(n)).collect();
+    assert!(lost.is_empty(), "confirmed, but not there: {lost:?}");
+    site.no_parts_left();
+}
+
+fn a_range_upload_waits_for_who_has_locked_the_directory(kind: Kind) {
+    let site = site(kind);
+    let directory = fs::File::open(site.tree.path("www")).expect("the directory");
+    flock(&directory, FlockOperation::LockExclusive).expect("it can be locked");
+    let mut client = site.client();
+    client.send(put("/a.bin", "abc").field("Content-Range", "bytes 2-4/*").bytes());
+    // Its copy of what it has read lies there.
+    until("a copy is made", || (site.tree.parts().len() == 2).then_some(()));
+    site.write("new.bin", "ABCDEFGHIJ");
+    fs::rename(site.tree.path("www/new.bin"), site.tree.path("www/a.bin")).expect("replaced");
+    drop(directory);
+    client.response("PUT").status_in(&[200, 204]);
+    holds(&site, "ABabcFGHIJ");
 }
