@@ -148,6 +148,8 @@ pub enum FsError {
     NameTooLong,
     /// No room on the device, or over quota.
     Full,
+    /// No room in memory ([`Config::gmem_max`](crate::Config::gmem_max)).
+    MemoryFull,
     /// The target is no longer what [`Expect`](Expect) says.
     Changed,
     /// A patch begins past the end of the file, which has this many bytes.
@@ -170,6 +172,9 @@ impl fmt::Display for FsError {
             Self::Denied => f.write_str("permission denied"),
             Self::NameTooLong => f.write_str("file name too long"),
             Self::Full => f.write_str("no space left on the device"),
+            Self::MemoryFull => {
+                f.write_str("no room in memory: raise --gmem-max, or store less at a time")
+            }
             Self::Changed => f.write_str("the file was changed meanwhile"),
             Self::Hole(len) => write!(f, "the range begins past the end of the file ({len} bytes)"),
             Self::Unflushed => f.write_str(

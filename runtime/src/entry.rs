@@ -15,7 +15,7 @@ use crate::{
     alarm::{self, Panicked},
     cli::{self, Options, Place, Task},
     creds,
-    listen::{self, Port},
+    listen::{self, Port, StartError},
     log, notify,
     push::Pushes,
     serve::{Handle, Server},
@@ -23,9 +23,12 @@ use crate::{
     source::Sink,
 };
 
+/// The server cannot start, and a restart does not mend that (`EX_CONFIG` of `sysexits.h`).
+const WRONG_CONFIG: u8 = 78;
+
 /// Reads the options (`version` is what `--version` shows), binds, prints the banner and calls `serve`, which returns when the server has ended; or calls `push`, which returns
-/// when all is uploaded, and tells whether all of it arrived. The exit status is 0 then; 1 if it could not start or serve, or something did not
-/// arrive; 2 if the command line is wrong.
+/// when all is uploaded, and tells whether all of it arrived. The exit status is 0 then; 1 if it could not serve, or something did not
+/// arrive; 2 if the command line is wrong; 78 if the server cannot start with what the options name.
 pub fn run(
     version: &'static str,
     serve: impl FnOnce(Server) -> io::Result<()>,
@@ -73,7 +76,10 @@ pub fn run(
                 Err(error) => fail(format, &format!("cannot serve: {error}")),
             }
         }
-        Err(error) => fail(format, &options.explain(&error)),
+        Err(StartError { error, may_pass }) => {
+            let status = fail(format, &options.explain(&error));
+            if may_pass { status } else { ExitCode::from(WRONG_CONFIG) }
+        }
     }
 }
 
@@ -162,7 +168,7 @@ fn plain(error: &clap::Error) -> String {
     text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
 }
 
-fn bind(options: &Options) -> Result<Server, ConfigError> {
+fn bind(options: &Options) -> Result<Server, StartError> {
     options.check()?;
     let config = options.config()?;
     let inputs = options.inputs()?;
@@ -172,7 +178,7 @@ fn bind(options: &Options) -> Result<Server, ConfigError> {
         let bind = |secure: bool| {
             let places = places.iter().filter(move |place| place.secure == secure);
             let bound = places.map(|place| listen::bind(place.ifce, place.port));
-            Ok::<Vec<_>, ConfigError>(
+            Ok::<Vec<_>, StartError>(
                 bound.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect(),
             )
         };
@@ -193,7 +199,7 @@ fn bind(options: &Options) -> Result<Server, ConfigError> {
     if let Some(sink) = options.sink() {
         server = server.with_sink(sink)?;
     }
-    server.with_admin(admin.into_iter().collect()).with_inputs(inputs)
+    Ok(server.with_admin(admin.into_iter().collect()).with_inputs(inputs)?)
 }
 
 /// Whether a socket that was passed is for HTTPS: all are, or those whose port is.

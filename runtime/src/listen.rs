@@ -16,6 +16,21 @@ use rustix::{
 
 pub use self::passed::passed;
 
+/// Why the server does not start.
+#[derive(Debug)]
+pub struct StartError {
+    /// What is wrong.
+    pub error: ConfigError,
+    /// It may be over at the next start: a port becomes free, an interface comes up.
+    pub may_pass: bool,
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self { error, may_pass: false }
+    }
+}
+
 /// Connections that may wait to be accepted. The system lowers it to its own bound.
 const BACKLOG: i32 = 4096;
 
@@ -36,7 +51,7 @@ pub enum Port {
 ///
 /// # Errors
 /// An unknown interface, an address of another machine, a port that is taken or not allowed.
-pub fn bind(ifce: Option<&str>, port: Port) -> Result<Vec<TcpListener>, ConfigError> {
+pub fn bind(ifce: Option<&str>, port: Port) -> Result<Vec<TcpListener>, StartError> {
     let addresses = match ifce {
         None => return bind_any(port),
         Some(ifce) => resolve(ifce)?,
@@ -57,8 +72,12 @@ pub fn bind(ifce: Option<&str>, port: Port) -> Result<Vec<TcpListener>, ConfigEr
 ///
 /// # Errors
 /// An address of another machine, a port that is taken or not allowed.
-pub fn bind_admin(address: SocketAddr) -> Result<TcpListener, ConfigError> {
-    listen(address).map_err(|error| ConfigError { option: "admin", ..explain(address, error) })
+pub fn bind_admin(address: SocketAddr) -> Result<TcpListener, StartError> {
+    listen(address).map_err(|error| {
+        let mut refused = explain(address, error);
+        refused.error.option = "admin";
+        refused
+    })
 }
 
 /// The URLs under which the listeners are reached; those of this machine alone come first.
@@ -85,7 +104,7 @@ pub fn urls(scheme: &str, listeners: &[TcpListener]) -> Vec<String> {
 }
 
 /// IPv4 and IPv6 in one socket, or IPv4 alone where there is no IPv6.
-fn bind_any(port: Port) -> Result<Vec<TcpListener>, ConfigError> {
+fn bind_any(port: Port) -> Result<Vec<TcpListener>, StartError> {
     let number = number(port);
     let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, number));
     let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, number));
@@ -148,7 +167,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Errno> {
 }
 
 /// The addresses that `ifce` means.
-fn resolve(ifce: &str) -> Result<Vec<SocketAddr>, ConfigError> {
+fn resolve(ifce: &str) -> Result<Vec<SocketAddr>, StartError> {
     if ifce == "localhost" {
         return Ok(vec![(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()]);
     }
@@ -169,11 +188,9 @@ fn resolve(ifce: &str) -> Result<Vec<SocketAddr>, ConfigError> {
             "no interface with an address is named {ifce}; there are: {}",
             names.join(", ")
         );
-        return Err(ConfigError {
-            option: "ifce",
-            problem,
-            help: "name one of them, or one of their addresses",
-        });
+        let help = "name one of them, or one of their addresses";
+        let error = ConfigError { option: "ifce", problem, help };
+        return Err(StartError { error, may_pass: true });
     }
     Ok(found)
 }
@@ -210,7 +227,7 @@ fn no_interfaces(error: &io::Error) -> ConfigError {
     ConfigError { option: "ifce", problem, help: "leave it out to listen on all of them" }
 }
 
-fn explain(address: SocketAddr, error: Errno) -> ConfigError {
+fn explain(address: SocketAddr, error: Errno) -> StartError {
     let (option, problem, help) = match error {
         Errno::ADDRINUSE => (
             "port",
@@ -233,7 +250,8 @@ fn explain(address: SocketAddr, error: Errno) -> ConfigError {
             "choose another address with --ifce or another port with --port",
         ),
     };
-    ConfigError { option, problem, help }
+    let may_pass = !matches!(error, Errno::ACCESS | Errno::PERM);
+    StartError { error: ConfigError { option, problem, help }, may_pass }
 }
 
 #[cfg(test)]
@@ -304,18 +322,22 @@ mod tests {
         let held = bind(Some("127.0.0.1"), Port::Auto).unwrap();
         let port = *ports(&held).iter().next().unwrap();
         for ifce in [Some("127.0.0.1"), Some("localhost"), None] {
-            let error = bind(ifce, Port::Number(port)).unwrap_err();
+            let StartError { error, may_pass } = bind(ifce, Port::Number(port)).unwrap_err();
+            assert!(may_pass, "{error}");
             assert_eq!(error.option, "port");
             assert!(error.problem.contains(&format!(":{port} is taken")), "{error}");
             assert!(error.help.contains("--port auto") && error.help.contains("ss -ltnp"));
         }
-        let error = bind(Some("nosuch0"), Port::Auto).unwrap_err();
+        let StartError { error, may_pass } = bind(Some("nosuch0"), Port::Auto).unwrap_err();
+        assert!(may_pass, "it may come up");
         assert_eq!(error.option, "ifce");
         assert!(error.problem.contains("nosuch0") && error.problem.contains("lo"), "{error}");
-        let error = bind(Some("198.51.100.1"), Port::Auto).unwrap_err();
+        let StartError { error, may_pass } = bind(Some("198.51.100.1"), Port::Auto).unwrap_err();
+        assert!(may_pass, "an interface may get it");
         assert_eq!(error.option, "ifce");
         assert!(error.problem.contains("198.51.100.1"), "{error}");
-        let error = explain(([127, 0, 0, 1], 80).into(), Errno::ACCESS);
+        let StartError { error, may_pass } = explain(([127, 0, 0, 1], 80).into(), Errno::ACCESS);
+        assert!(!may_pass, "{error}");
         assert!(
             error.problem.contains("127.0.0.1:80") && error.help.contains("privileged"),
             "{error}"

@@ -432,7 +432,7 @@ pub(super) fn fs_status(error: FsError) -> Status {
         FsError::IsDirectory | FsError::NotRegular | FsError::Outside | FsError::Denied => {
             Status::FORBIDDEN
         }
-        FsError::Full => Status::INSUFFICIENT_STORAGE,
+        FsError::Full | FsError::MemoryFull => Status::INSUFFICIENT_STORAGE,
         FsError::Changed => Status::PRECONDITION_FAILED,
         FsError::Hole(_) => Status::RANGE_NOT_SATISFIABLE,
         FsError::Exhausted => Status::SERVICE_UNAVAILABLE,

@@ -346,6 +346,7 @@ impl Get {
             | FsError::Denied
             | FsError::NameTooLong
             | FsError::Full
+            | FsError::MemoryFull
             | FsError::Changed
             | FsError::Hole(_)
             | FsError::Unflushed

@@ -658,6 +658,7 @@ pub(super) fn refuse_upload(error: FsError, cx: &mut Cx<'_>) {
         | FsError::Outside
         | FsError::Denied
         | FsError::Full
+        | FsError::MemoryFull
         | FsError::Changed
         | FsError::Unflushed
         | FsError::Other(_) => refuse(cx, fs_status(error), &error.to_string()),

@@ -61,8 +61,15 @@ const SIGNALS: &[(&str, &str)] = &[
 
 const EXIT_STATUS: &[(&str, &str)] = &[
     ("0", "The server was ended by a signal, or by --quit."),
-    ("1", "It could not start: a port is taken, a directory cannot be had."),
+    (
+        "1",
+        "It could not serve: a port is taken, a part of it failed. Of a push or a source: something did not arrive.",
+    ),
     ("2", "An option is wrong."),
+    (
+        "78",
+        "The server cannot start with what the options name, such as a directory that is missing. A restart does not help.",
+    ),
 ];
 
 const EXAMPLES: &[(&str, &str)] = &[

@@ -241,7 +241,7 @@ impl State {
         // Nothing is removed for what would not fit all the same.
         let stays = self.uploading.saturating_add(old).saturating_add(more);
         if stays > bounds.bytes {
-            return Err(FsError::Full);
+            return Err(FsError::MemoryFull);
         }
         while self.bytes() + more > bounds.bytes && self.evict(path, gone) {}
         self.uploading += more;

@@ -1,7 +1,7 @@
 //! Opening the directories when the server starts.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -29,7 +29,7 @@ use super::{
 };
 
 impl Roots {
-    /// Opens the directories of `site`. A write directory that is missing is made, if its parent exists. Part files that a
+    /// Opens the directories of `site`. A write directory that is missing is made, with its parents. Part files that a
     /// server left behind that died are removed, but recordings are put in place.
     ///
     /// # Errors
@@ -136,22 +136,17 @@ fn try_memory(is_writable: bool) -> Result<Base, ConfigError> {
     })
 }
 
-/// Makes a directory that is to be written to, if it is missing.
+/// Makes a directory that is to be written to, and its parents, where they are missing.
 fn make(option: &'static str, path: &Path) -> Result<(), ConfigError> {
-    let shown = path.display();
-    let error = |problem, help| Err(ConfigError { option, problem, help });
-    match fs::create_dir(path) {
+    match fs::create_dir_all(path) {
         Ok(()) => Ok(()),
-        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            let help = "check the spelling, or make the parent";
-            error(format!("neither {shown} nor its parent exists"), help)
-        }
+        // What is there is judged when it is opened.
         Err(_) if path.exists() => Ok(()),
-        Err(why) => error(
-            format!("{shown} does not exist and cannot be made: {why}"),
-            "make it, or name another",
-        ),
+        Err(why) => Err(ConfigError {
+            option,
+            problem: format!("{} does not exist and cannot be made: {why}", path.display()),
+            help: "check the spelling, make it with its parents, or name another",
+        }),
     }
 }
 

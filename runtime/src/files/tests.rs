@@ -262,8 +262,12 @@ fn a_directory_that_cannot_be_used_is_told_by_its_option() {
         ("rdirs", true),
         "{error}"
     );
-    let error = fails(&[], Some(path("none/none")));
-    assert_eq!((error.option, error.problem.contains("nor its parent")), ("wdir", true), "{error}");
+    let below_file = path("file/none");
+    let error = fails(&[], Some(below_file.clone()));
+    let told = format!("{} does not exist and cannot be made", below_file.display());
+    assert_eq!((error.option, error.problem.contains(&told)), ("wdir", true), "{error}");
+    Roots::open(&site(&[], Some(path("none/of/these")))).unwrap();
+    assert!(path("none/of/these").is_dir());
     symlink("nowhere", path("dangling")).unwrap();
     let error = fails(&[], Some(path("dangling")));
     assert!(error.problem.contains("does not exist"), "{error}");

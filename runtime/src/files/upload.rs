@@ -32,7 +32,7 @@ impl Roots {
     /// # Errors
     /// - [`FsError::IsDirectory`], [`FsError::NotRegular`], [`FsError::Outside`]: the target is such a thing
     /// - [`FsError::NotRegular`], [`FsError::Outside`]: something on the way there is
-    /// - [`FsError::Full`]: no room for `len` bytes
+    /// - [`FsError::Full`], [`FsError::MemoryFull`]: no room for `len` bytes
     /// - what else the system says
     pub fn create(self: &Arc<Self>, place: &Place, len: Option<u64>) -> Result<PartFile, FsError> {
         self.create_for(place, Purpose::Upload(len))
@@ -93,7 +93,7 @@ impl PartFile {
     /// Writes all of `data`, one after the other, from `at` on.
     ///
     /// # Errors
-    /// What the system says; [`FsError::Full`] where there is no room.
+    /// What the system says; [`FsError::Full`] or [`FsError::MemoryFull`] where there is no room.
     pub fn write_all_at(&self, at: u64, data: &[Bytes]) -> Result<(), FsError> {
         match &self.0 {
             Part::Disk(part) => part.write_all_at(at, data),

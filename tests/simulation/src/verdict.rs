@@ -480,7 +480,7 @@ fn delete_status(error: FsError) -> u16 {
 pub(crate) fn get_status(error: FsError) -> u16 {
     match error {
         FsError::NotFound | FsError::NameTooLong => 404,
-        FsError::Full => 507,
+        FsError::Full | FsError::MemoryFull => 507,
         FsError::Changed => 412,
         FsError::Exhausted => 503,
         FsError::Hole(_) => 416,

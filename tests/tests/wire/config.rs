@@ -172,7 +172,7 @@ fn a_wrong_directory_names_its_source(kind: Kind) {
     let tree = Tree::new();
     tree.write("file", "");
     let exit = Server::ends(command(kind, &[], &[("HTTPOUT_RDIRS", &tree.arg("file"))]));
-    assert_eq!(exit.code, Some(1), "{exit:?}");
+    assert_eq!(exit.code, Some(78), "{exit:?}");
     assert!(exit.stderr.starts_with("error: HTTPOUT_RDIRS: rdirs: "), "{exit:?}");
 }
 

@@ -37,6 +37,7 @@ both! {
     a_reader_of_what_was_evicted_gets_all_of_it,
     a_lack_of_descriptors_is_told,
     an_input_can_be_written_to_memory,
+    an_input_that_does_not_fit_into_memory_names_the_option,
     max_cache_segs_bounds_a_quality_in_memory,
     max_cache_segs_bounds_a_quality_on_disk_if_negative,
     max_cache_segs_leaves_the_disk_alone_otherwise,
@@ -523,6 +524,22 @@ fn an_input_can_be_written_to_memory(kind: Kind) {
     assert!(site.ask(&get("/live/film.bin")).body == input);
     assert_eq!(site.counter("httpout_memory_bytes"), 3_000_000);
     assert_eq!(site.tree.list(), ["film.bin"]);
+}
+
+fn an_input_that_does_not_fit_into_memory_names_the_option(kind: Kind) {
+    let tree = Tree::new();
+    tree.write("film.bin", content(200_000));
+    let args = ["-i", &tree.arg("film.bin"), "-o", "http://127.0.0.1/film.bin"];
+    let own = ["--rdirs", "gmem", "--gmem-max", "100k", "--quit"];
+    let exit = Server::start(kind, &[&args[..], &own].concat()).exit();
+    let error = exit.stderr.lines().find(|line| line.contains("ERROR")).unwrap_or_default();
+    for word in ["film.bin", "no room in memory", "--gmem-max"] {
+        assert!(error.contains(word), "{word}: {exit:?}");
+    }
+    let site = Memory::with(kind, &["--gmem-max", "1000"]);
+    let refused = site.ask(&put("/a.bin", [1; 1001]));
+    refused.status_is(507);
+    assert!(refused.text().contains("--gmem-max"), "{refused:?}");
 }
 
 fn max_cache_segs_bounds_a_quality_in_memory(kind: Kind) {

@@ -52,7 +52,7 @@ fn js_what_cannot_be_run_is_refused_at_the_start(kind: Kind) {
         let args =
             ["--rdirs", &tree.arg("www"), "--js", &tree.arg("script.js"), "--js-time", "0.05"];
         let exit = Server::fails(kind, &args);
-        assert_eq!(exit.code, Some(1), "{script:?}: {exit:?}");
+        assert_eq!(exit.code, Some(78), "{script:?}: {exit:?}");
         for word in words {
             assert!(exit.stderr.contains(word), "{word} in {:?} to {script:?}", exit.stderr);
         }

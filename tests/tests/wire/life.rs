@@ -1,8 +1,10 @@
 //! From start to end: command lines, signals, crashes, and what happens to files meanwhile.
 
+use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 
+use httpout_tests::page::repository;
 use httpout_tests::{Client, Kind, Request, Server, Site, Tree, both, get, put, until};
 
 #[cfg(feature = "tools")]
@@ -17,6 +19,7 @@ both! {
     a_bad_value_is_named,
     a_command_line_without_a_directory_is_refused,
     a_missing_directory_is_made_or_named,
+    what_no_restart_mends_ends_with_78,
     help_and_version_end_well,
     sigterm_of_an_idle_server_ends_it_at_once,
     sigterm_lets_a_download_and_an_upload_finish,
@@ -95,15 +98,15 @@ fn a_taken_port_is_named(kind: Kind) {
     let port = listener.local_addr().expect("a bound listener has an address").port().to_string();
     let exit =
         Server::fails(kind, &["--rdirs", &tree.arg(""), "--ifce", "127.0.0.1", "--port", &port]);
-    assert!(exit.code.is_some_and(|code| code != 0), "{exit:?}");
+    assert_eq!(exit.code, Some(1), "it may be free at the next start: {exit:?}");
     assert!(exit.stderr.contains(&port), "the message does not name port {port}: {exit:?}");
 }
 
 /// The server refuses to start, and its message names all of these.
 #[track_caller]
-fn refuses_to_start(kind: Kind, args: &[&str], named: &[&str]) {
+fn refuses_to_start(kind: Kind, args: &[&str], status: i32, named: &[&str]) {
     let exit = Server::fails(kind, args);
-    assert!(exit.code.is_some_and(|code| code != 0), "{args:?}: {exit:?}");
+    assert_eq!(exit.code, Some(status), "{args:?}: {exit:?}");
     for name in named {
         assert!(exit.stderr.contains(name), "{args:?}: the message does not name {name}: {exit:?}");
     }
@@ -115,57 +118,74 @@ fn an_unknown_option_is_named(kind: Kind) {
     refuses_to_start(
         kind,
         &["--rdirs", &root, "--port", "auto", "--no-such-option"],
+        2,
         &["no-such-option"],
     );
-    refuses_to_start(kind, &[&format!("rdirs={root}:port=auto:nosuch=1")], &["nosuch"]);
+    refuses_to_start(kind, &[&format!("rdirs={root}:port=auto:nosuch=1")], 2, &["nosuch"]);
 }
 
 fn a_bad_value_is_named(kind: Kind) {
     let tree = Tree::new();
     let root = tree.arg("");
-    for (option, value) in [
-        ("--port", "http"),
-        ("--port", "65536"),
-        ("--port", "-1"),
-        ("--maxc", "many"),
-        ("--maxs", "5X"),
-        ("--timeout", "soon"),
-        ("--multirange", "both"),
-        ("--cte", "perhaps"),
-        ("--grace", "-1"),
-        ("--ifce", "no-such-interface"),
-        ("--cache_control", "a\r\nX-Inj: 1"),
-        ("--user_agent", "a\nb"),
+    for (option, value, status) in [
+        ("--port", "http", 2),
+        ("--port", "65536", 2),
+        ("--port", "-1", 2),
+        ("--maxc", "many", 2),
+        ("--maxs", "5X", 2),
+        ("--timeout", "soon", 2),
+        ("--multirange", "both", 2),
+        ("--cte", "perhaps", 2),
+        ("--grace", "-1", 2),
+        // It may come up.
+        ("--ifce", "no-such-interface", 1),
+        ("--cache_control", "a\r\nX-Inj: 1", 78),
+        ("--user_agent", "a\nb", 78),
     ] {
         let value = format!("{option}={value}");
         refuses_to_start(
             kind,
             &["--rdirs", &root, "--port", "auto", &value],
+            status,
             &[option.trim_start_matches('-')],
         );
     }
 }
 
 fn a_command_line_without_a_directory_is_refused(kind: Kind) {
-    refuses_to_start(kind, &["--port", "auto", "--ifce", "127.0.0.1"], &["rdirs"]);
+    refuses_to_start(kind, &["--port", "auto", "--ifce", "127.0.0.1"], 78, &["rdirs"]);
+}
+
+fn what_no_restart_mends_ends_with_78(kind: Kind) {
+    let tree = Tree::new();
+    let (root, none) = (tree.arg(""), tree.arg("none/a"));
+    for option in ["--rdirs", "--cert", "--js", "--input", "--access-log"] {
+        let own = ["--rdirs", &root, "--port", "auto", "--ifce", "127.0.0.1"];
+        refuses_to_start(kind, &[&own[..], &[option, &none]].concat(), 78, &[&none]);
+    }
+    let unit = repository().join("contrib/systemd/httpout.service");
+    let unit = fs::read_to_string(unit).expect("the unit");
+    assert!(unit.lines().any(|line| line == "RestartPreventExitStatus=2 78"));
 }
 
 fn a_missing_directory_is_made_or_named(kind: Kind) {
     let tree = Tree::new();
     tree.write("file", "no directory");
-    let server = Server::start(kind, &["--wdir", &tree.arg("in")]);
-    server.ask(&put("/a.bin", "a")).status_is(201);
-    assert_eq!(tree.read("in/a.bin").as_deref(), Some(&b"a"[..]));
-    server.stop();
-    for option in ["--rdirs", "--wdir"] {
-        for name in ["no/such/dir", "file"] {
-            let path = tree.arg(name);
-            refuses_to_start(
-                kind,
-                &[option, &path, "--port", "auto", "--ifce", "127.0.0.1"],
-                &[&path],
-            );
-        }
+    for name in ["in", "with/its/parents"] {
+        let server = Server::start(kind, &["--wdir", &tree.arg(name)]);
+        server.ask(&put("/a.bin", "a")).status_is(201);
+        assert_eq!(tree.read(&format!("{name}/a.bin")).as_deref(), Some(&b"a"[..]));
+        server.stop();
+    }
+    for (option, name) in [
+        ("--rdirs", "no/such/dir"),
+        ("--rdirs", "file"),
+        ("--wdir", "file"),
+        ("--wdir", "file/below/it"),
+    ] {
+        let path = tree.arg(name);
+        let args = [option, &path, "--port", "auto", "--ifce", "127.0.0.1"];
+        refuses_to_start(kind, &args, 78, &[&path]);
     }
     assert!(!tree.has("no"));
 }

@@ -443,7 +443,7 @@ fn a_rule_that_names_users_needs_a_users_file(kind: Kind) {
     };
     for rules in ["[www]\nru=alice\n", "[www]\nwg=staff\n"] {
         let exit = Server::ends(start(rules));
-        assert_ne!(exit.code, Some(0), "{exit:?}");
+        assert_eq!(exit.code, Some(78), "{exit:?}");
         assert!(exit.stderr.starts_with("error: "), "{exit:?}");
         assert!(exit.stderr.contains("--users"), "it does not say what to do: {exit:?}");
     }
@@ -482,7 +482,7 @@ fn a_faulty_users_file_is_refused_with_its_line(kind: Kind) {
     ] {
         tree.write("users.cfg", &text);
         let exit = Server::fails(kind, &["--port", "auto", "--rdirs", &rules, "--users", &users]);
-        assert_ne!(exit.code, Some(0), "{text:?}: {exit:?}");
+        assert_eq!(exit.code, Some(78), "{text:?}: {exit:?}");
         let place = format!("{users} line {line}: ");
         assert!(exit.stderr.contains(&place), "{text:?}: {exit:?}");
         assert!(!exit.stderr.contains("plain"), "it shows what may be a password: {exit:?}");

@@ -44,7 +44,7 @@ fn refusal(kind: Kind, tree: &Tree, rules: impl AsRef<[u8]>) -> String {
     tree.write("rules.ini", rules);
     let (rules, users) = (tree.arg("rules.ini"), tree.arg("users.cfg"));
     let exit = Server::fails(kind, &["--port", "auto", "--rdirs", &rules, "--users", &users]);
-    assert!(exit.code.is_some_and(|code| code != 0), "{exit:?}");
+    assert_eq!(exit.code, Some(78), "{exit:?}");
     assert_eq!(exit.stderr.lines().count(), 1, "{exit:?}");
     exit.stderr
 }

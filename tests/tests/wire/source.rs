@@ -515,10 +515,10 @@ fn options_that_do_not_go_together(kind: Kind) {
         (&["--hmode", "source", "-o", "-", "--access-log", "-"], "access-log: standard output is"),
         (&["--hmode", "source", "-o", "-", "-i", "-"], "input: "),
         (&["--hmode", "source", "-o", "-", "--icecast"], "icecast: "),
-        (&["--hmode", "source", "-o", "/nonexistent/in/"], "dst: neither /nonexistent/in/ nor"),
+        (&["--hmode", "source", "-o", "/dev/null/in/"], "dst: /dev/null/in/ does not exist and"),
     ] {
         let exit = Server::fails(kind, args);
-        assert_ne!(exit.code, Some(0), "{args:?}");
+        assert_eq!(exit.code, Some(78), "{args:?}");
         assert!(exit.stderr.contains(what), "{args:?}: {}", exit.stderr);
     }
     for args in [&["--hmode", "source", "-o", "exec:"][..], &["--hmode", "fountain"]] {

@@ -87,7 +87,7 @@ fn files() -> Tree {
 fn refused(kind: Kind, args: &[&str]) -> Exit {
     let all = [&["--rdirs", ".", "--port", "auto", "--ifce", "127.0.0.1"], args].concat();
     let exit = Server::fails(kind, &all);
-    assert_eq!(exit.code, Some(1), "{args:?}: {exit:?}");
+    assert_eq!(exit.code, Some(78), "{args:?}: {exit:?}");
     assert_eq!(exit.stdout, "", "{args:?}");
     exit
 }

@@ -55,7 +55,7 @@ impl Memory {
             let old = state.target(path)?.map_or(0, |stored| stored.meta.len);
             let stays = state.uploading.saturating_add(old);
             if stays.saturating_add(len.unwrap_or(0)) > bounds.bytes {
-                return Err(FsError::Full);
+                return Err(FsError::MemoryFull);
             }
             while state.files.len() + state.uploads >= self.most_files {
                 if !state.evict(path.as_str(), &mut gone) {

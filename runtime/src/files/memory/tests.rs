@@ -139,17 +139,20 @@ fn what_cannot_fit_removes_nothing() {
     let memory = Arc::new(Memory::new());
     put(&memory, "a.bin", &[0; 60]).unwrap();
     put(&memory, "b.bin", &[0; 30]).unwrap();
-    assert_eq!(put(&memory, "c.bin", &[0; 101]).unwrap_err(), FsError::Full);
-    assert_eq!(memory.create(&path("c.bin"), Some(101), BOUNDS).unwrap_err(), FsError::Full);
-    assert_eq!(memory.create(&path("c.bin"), Some(u64::MAX), BOUNDS).unwrap_err(), FsError::Full);
+    assert_eq!(put(&memory, "c.bin", &[0; 101]).unwrap_err(), FsError::MemoryFull);
+    assert_eq!(memory.create(&path("c.bin"), Some(101), BOUNDS).unwrap_err(), FsError::MemoryFull);
+    assert_eq!(
+        memory.create(&path("c.bin"), Some(u64::MAX), BOUNDS).unwrap_err(),
+        FsError::MemoryFull
+    );
     // The old one stays until the new one is whole.
-    assert_eq!(put(&memory, "a.bin", &[0; 41]).unwrap_err(), FsError::Full);
-    assert_eq!(memory.create(&path("a.bin"), Some(41), BOUNDS).unwrap_err(), FsError::Full);
+    assert_eq!(put(&memory, "a.bin", &[0; 41]).unwrap_err(), FsError::MemoryFull);
+    assert_eq!(memory.create(&path("a.bin"), Some(41), BOUNDS).unwrap_err(), FsError::MemoryFull);
     assert_eq!(names(&memory, ""), ["a.bin", "b.bin"]);
     put(&memory, "a.bin", &[0; 40]).unwrap();
     assert_eq!(names(&memory, ""), ["a.bin"]);
     let growing = part(&memory, "c.bin", &[0; 70]).unwrap();
-    assert_eq!(put(&memory, "d.bin", &[0; 31]).unwrap_err(), FsError::Full);
+    assert_eq!(put(&memory, "d.bin", &[0; 31]).unwrap_err(), FsError::MemoryFull);
     drop(growing);
     put(&memory, "d.bin", &[0; 31]).unwrap();
     is_sound(&memory);
@@ -202,9 +205,12 @@ fn patches_fill_ranges_of_a_copy() {
     assert_eq!(rustix::io::pread(&*reader, &mut old, 0), Ok(4));
     assert_eq!(patch("a", b"x", Expect::Same(meta), false, &[(0, 1)]), Err(FsError::Changed));
     assert_eq!(patch("a", b"x", Expect::Any, false, &[(6, 1)]), Err(FsError::Hole(5)));
-    assert_eq!(patch("a", b"x", Expect::Any, false, &[(5, u64::MAX - 9)]), Err(FsError::Full));
+    assert_eq!(
+        patch("a", b"x", Expect::Any, false, &[(5, u64::MAX - 9)]),
+        Err(FsError::MemoryFull)
+    );
     // The old one, what was sent, and the copy are there at a time.
-    assert_eq!(patch("a", &[0; 48], Expect::Any, false, &[(0, 48)]), Err(FsError::Full));
+    assert_eq!(patch("a", &[0; 48], Expect::Any, false, &[(0, 48)]), Err(FsError::MemoryFull));
     assert_eq!(get(&memory, "a").unwrap(), b"z12xy");
     assert_eq!(memory.usage().bytes, 5);
     is_sound(&memory);

@@ -63,7 +63,7 @@ fn a_passed_descriptor_that_does_not_listen_is_refused(kind: Kind) {
         "socket = open('/dev/null')",
     ] {
         let exit = Server::ends(passing(kind, how, &["--rdirs", &tree.arg("")]));
-        assert_eq!(exit.code, Some(1), "{how}: {exit:?}");
+        assert_eq!(exit.code, Some(78), "{how}: {exit:?}");
         assert!(exit.stderr.contains("error: LISTEN_FDS: passed descriptor"), "{how}: {exit:?}");
     }
 }
