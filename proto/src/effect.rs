@@ -22,7 +22,7 @@ use crate::{
 
 /// A wish of the session, and the exchange that it is for. Those with an `op` are answered by
 /// [`handle_done`](crate::Session::handle_done), in any order; the others have no answer. What an exchange asks for comes
-/// after the effects that it asked for before; its last effect is [`LogLogEffect::Over`].
+/// after the effects that it asked for before; its last effect is [`LogEffect::Over`].
 #[derive(Debug)]
 pub enum Effect {
     /// With files.

@@ -150,7 +150,7 @@ pub enum FsError {
     Full,
     /// No room in memory ([`Config::gmem_max`](crate::Config::gmem_max)).
     MemoryFull,
-    /// The target is no longer what [`Expect`](Expect) says.
+    /// The target is no longer what [`Expect`] says.
     Changed,
     /// A patch begins past the end of the file, which has this many bytes.
     Hole(u64),

@@ -222,7 +222,10 @@ impl Shared {
         let alarm = Alarm::default();
         let logs = Logs::open(&options.log, &alarm).map_err(|error| ConfigError {
             option: "access-log",
-            problem: format!("cannot be written: {error}"),
+            problem: match &options.log.access {
+                Some(file) => format!("{} cannot be written: {error}", file.display()),
+                None => format!("cannot be written: {error}"),
+            },
             help: "name a file in a directory that this user may write to, or - for standard output",
         })?;
         options.block_size = options.block_size.min(LARGEST_BLOCK);
