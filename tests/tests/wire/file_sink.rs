@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::ops::Deref;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use httpout_tests::{Kind, Server, Tree, both, get, put, until};
 
@@ -406,15 +408,24 @@ fn comes_back(sink: Sink) {
         fs::create_dir(&dir).expect("it can be made");
         sink.write("new.m4s", name);
         sink.serves("/new.m4s", name.as_bytes());
-        // What is written from now on is seen to grow.
-        let mut file = sink.create("growing.m4s");
-        append(&mut file, "12");
-        until("it is in progress", || {
-            let head = sink.client().begin(&get("/growing.m4s"));
-            (head.status == 200 && head.get("content-length").is_none()).then_some(())
+        // What is written from now on is seen to grow. A file that was there before the directory
+        // is followed again counts as whole, so that another one is tried then.
+        let mut tries = 0;
+        let (file, path) = until("what is written is seen to grow", || {
+            tries += 1;
+            let name = format!("growing{tries}.m4s");
+            let mut file = sink.create(&name);
+            append(&mut file, "12");
+            let path = format!("/{name}");
+            let grows = (0..100).any(|_| {
+                thread::sleep(Duration::from_millis(10));
+                let head = sink.client().begin(&get(&path));
+                head.status == 200 && head.get("content-length").is_none()
+            });
+            grows.then_some((file, path))
         });
         drop(file);
-        sink.serves("/growing.m4s", b"12");
+        sink.serves(&path, b"12");
     }
     let said = sink.server.stop().stderr;
     assert_eq!(said.matches("/in/ is gone").count(), 2, "{said}");
