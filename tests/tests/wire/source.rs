@@ -517,8 +517,9 @@ fn options_that_do_not_go_together(kind: Kind) {
         (&["--hmode", "source", "-o", "-", "--icecast"], "icecast: "),
         (&["--hmode", "source", "-o", "/dev/null/in/"], "dst: /dev/null/in/ does not exist and"),
     ] {
-        let exit = Server::fails(kind, args);
-        assert_eq!(exit.code, Some(78), "{args:?}");
+        let own = ["--port", "auto", "--ifce", "127.0.0.1"];
+        let exit = Server::fails(kind, &[args, &own].concat());
+        assert_eq!(exit.code, Some(78), "{args:?}: {exit:?}");
         assert!(exit.stderr.contains(what), "{args:?}: {}", exit.stderr);
     }
     for args in [&["--hmode", "source", "-o", "exec:"][..], &["--hmode", "fountain"]] {

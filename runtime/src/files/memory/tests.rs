@@ -205,10 +205,7 @@ fn patches_fill_ranges_of_a_copy() {
     assert_eq!(rustix::io::pread(&*reader, &mut old, 0), Ok(4));
     assert_eq!(patch("a", b"x", Expect::Same(meta), false, &[(0, 1)]), Err(FsError::Changed));
     assert_eq!(patch("a", b"x", Expect::Any, false, &[(6, 1)]), Err(FsError::Hole(5)));
-    assert_eq!(
-        patch("a", b"x", Expect::Any, false, &[(5, u64::MAX - 9)]),
-        Err(FsError::MemoryFull)
-    );
+    assert_eq!(patch("a", b"x", Expect::Any, false, &[(5, u64::MAX - 9)]), Err(FsError::Full));
     // The old one, what was sent, and the copy are there at a time.
     assert_eq!(patch("a", &[0; 48], Expect::Any, false, &[(0, 48)]), Err(FsError::MemoryFull));
     assert_eq!(get(&memory, "a").unwrap(), b"z12xy");
