@@ -9,6 +9,7 @@
 //!
 //! use httpout_proto::{
 //!     Config, Done, Effect, Now, Session, Step,
+//!     effect::HookEffect,
 //!     hook::{Headers, Verdict},
 //!     http::{Piece, Status},
 //! };
@@ -19,7 +20,9 @@
 //! session.handle_data("GET /hello?to=you HTTP/1.1\r\nHost: a\r\n\r\n".into());
 //!
 //! let now = Now { mono: Instant::now(), wall: SystemTime::now() };
-//! let Step::Do(HookEffect::Ask { op, question }) = session.poll(now) else { panic!("it asks first") };
+//! let Step::Do(Effect::Hook(_, HookEffect::Ask { op, question })) = session.poll(now) else {
+//!     panic!("it asks first")
+//! };
 //! assert_eq!(question.url(), "/hello?to=you");
 //! // At once or later; a runtime goes on with its loop meanwhile.
 //! let mut headers = Headers::default();
