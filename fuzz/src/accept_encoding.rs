@@ -1,14 +1,12 @@
 //! `Accept-Encoding`, against a model that weighs each coding by itself.
 
-use httpout_proto::{
-    http::HeaderList,
-    semantics::coding::{Coding, choose},
-};
+use httpout_proto::semantics::coding::{Coding, choose};
+
+use crate::lines;
 
 /// One input: the values of the field's lines, with line feeds between them.
 pub fn run(data: &[u8]) {
-    let lines: Vec<&[u8]> = data.split(|&b| b == b'\n').collect();
-    let fields: HeaderList = lines.iter().map(|line| ("Accept-Encoding", *line)).collect();
+    let (lines, fields) = lines::fields("Accept-Encoding", data);
     let members: Vec<Vec<u8>> = lines
         .join(&b","[..])
         .split(|&b| b == b',')

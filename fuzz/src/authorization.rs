@@ -1,18 +1,20 @@
 //! `Authorization`, against a reading of the base64 bit by bit.
 
-use httpout_proto::{http::HeaderList, semantics::basic::credentials};
+use httpout_proto::semantics::basic::credentials;
+
+use crate::lines;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// One input: the field's value, or several with a line feed between them.
 pub fn run(data: &[u8]) {
-    let fields: HeaderList =
-        data.split(|&b| b == b'\n').map(|line| ("Authorization", line)).collect();
+    let (lines, fields) = lines::fields("Authorization", data);
     let read = credentials(&fields);
-    if fields.len() > 1 {
-        assert!(read.is_err(), "{read:?}");
-        return;
-    }
+    let data = match lines[..] {
+        [] => return assert_eq!(read, Ok(None)),
+        [line] => line,
+        _ => return assert!(read.is_err(), "{read:?}"),
+    };
     let is_basic = data.len() >= 5
         && data[..5].eq_ignore_ascii_case(b"basic")
         && matches!(data.get(5), None | Some(b' '));

@@ -8,6 +8,7 @@ pub mod chunked_body;
 pub mod conditional;
 mod cuts;
 pub mod framing;
+mod lines;
 pub mod manifest;
 pub mod patch_body;
 pub mod push_ops;

@@ -36,7 +36,7 @@ use crate::{
     direct::How,
     mailbox::{Mailbox, Message},
     output::{self, Sent, Warm},
-    server::{Admission, Follower, Offer, Shared},
+    server::{Admission, Follower, Offer},
     tls::Tls,
 };
 
@@ -109,10 +109,6 @@ impl<T: Transport> Connection<T> {
             warm: Warm::default(),
             admission: Arc::new(admission),
         }
-    }
-
-    fn shared(&self) -> &Arc<Shared> {
-        self.admission.shared()
     }
 
     fn rounds(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -29,7 +29,7 @@ impl<T: Transport> Connection<T> {
             self.timer = rings.is_pending().then_some(deadline);
             return Some(rings.map(|()| Round::Late));
         };
-        self.shared().metrics.handshake(matches!(shaken, Shaken::Open(_)));
+        self.admission.shared().metrics.handshake(matches!(shaken, Shaken::Open(_)));
         Some(Poll::Ready(match shaken {
             Shaken::Open(name) => {
                 if let Some(name) = name {
