@@ -21,33 +21,34 @@ use crate::{
 };
 
 /// A wish of the session, and the exchange that it is for. Those with an `op` are answered by
-/// [`handle_done`](crate::Session::handle_done), in any order; the others have no answer. What an exchange asks for comes
-/// after the effects that it asked for before; its last effect is [`LogEffect::Over`].
+/// [`handle_done`](crate::Session::handle_done), in any order; the others have no answer. What an
+/// exchange asks for comes after the effects that it asked for before; its last effect is
+/// [`LogEffect::Over`].
 #[derive(Debug)]
 pub enum Effect {
-    /// With files.
+    /// An operation on files or directories.
     Fs(ExchangeId, FsEffect),
-    /// With what grows.
+    /// An operation on uploads in progress or live resources.
     Live(ExchangeId, LiveEffect),
-    /// With an upload that is handed on.
+    /// A step of an upload that is handed on.
     Delivery(ExchangeId, DeliveryEffect),
-    /// With the hook.
+    /// A question or a message to the hook.
     Hook(ExchangeId, HookEffect),
-    /// For an operator.
+    /// A question on the admin address.
     Admin(ExchangeId, AdminEffect),
-    /// For counters and logs.
+    /// A fact for counters and logs.
     Log(ExchangeId, LogEffect),
-    /// With the connection itself.
+    /// An operation on the connection itself.
     Connection(ConnectionEffect),
-    /// For checking passwords.
+    /// A password to be checked.
     Auth(ExchangeId, AuthEffect),
 }
 
 /// Something to be done with files and directories.
 #[derive(Debug)]
 pub enum FsEffect {
-    /// Open a regular file for reading, never waiting (not even for a FIFO's writer), and only where the
-    /// path does not lead out of the root. Answer: [`Done::Opened`].
+    /// Open a regular file for reading, never waiting (not even for a FIFO's writer), and only
+    /// where the path does not lead out of the root. Answer: [`Done::Opened`].
     Open {
         /// To be answered.
         op: OpId,
@@ -63,9 +64,10 @@ pub enum FsEffect {
         /// What to look at.
         place: Place,
     },
-    /// Make a part file beside `place` (and the directories that lead there), under a name that no URL
-    /// reaches and that is swept at the next start. `len` is the announced length: one for which there
-    /// certainly is no room is [`FsError::Full`](crate::FsError::Full). Room is not held for bytes that have not come. Answer: [`Done::Ok`].
+    /// Make a part file beside `place` (and the directories that lead there), under a name that no
+    /// URL reaches and that is swept at the next start. `len` is the announced length: one for
+    /// which there certainly is no room is [`FsError::Full`](crate::FsError::Full). Room is not
+    /// held for bytes that have not come. Answer: [`Done::Ok`].
     Create {
         /// To be answered.
         op: OpId,
@@ -97,10 +99,11 @@ pub enum FsEffect {
         /// The bytes.
         data: Vec<Bytes>,
     },
-    /// Rename the part file over `place` if `expect` holds; with `durable`, flush data before and the directory entry
-    /// after. The file is closed then, whatever the answer; on failure the part file is gone too. Whatever can fail is
-    /// done before the rename; if the directory cannot be flushed after it, the error is
-    /// [`FsError::Unflushed`](crate::FsError::Unflushed). Answer: [`Done::Committed`].
+    /// Rename the part file over `place` if `expect` holds; with `durable`, flush data before and
+    /// the directory entry after. The file is closed then, whatever the answer; on failure the part
+    /// file is gone too. Whatever can fail is done before the rename; if the directory cannot be
+    /// flushed after it, the error is [`FsError::Unflushed`](crate::FsError::Unflushed). Answer:
+    /// [`Done::Committed`].
     Commit {
         /// To be answered.
         op: OpId,
@@ -113,11 +116,12 @@ pub enum FsEffect {
         /// Flush before answering.
         durable: bool,
     },
-    /// The part file holds `patches`, one after the other. Put into place of the target a copy of it with those
-    /// runs replaced; atomically, and one after the other with every other change of that target that this
-    /// server makes. A patch must not begin past the end that the ones before it leave: [`FsError::Hole`](crate::FsError::Hole).
-    /// A missing target counts as empty if `create`, else it is [`FsError::NotFound`](crate::FsError::NotFound).
-    /// The file is closed then, whatever the answer. Answer: [`Done::Committed`].
+    /// The part file holds `patches`, one after the other. Put into place of the target a copy of
+    /// it with those runs replaced; atomically, and one after the other with every other change of
+    /// that target that this server makes. A patch must not begin past the end that the ones before
+    /// it leave: [`FsError::Hole`](crate::FsError::Hole). A missing target counts as empty if
+    /// `create`, else it is [`FsError::NotFound`](crate::FsError::NotFound). The file is closed
+    /// then, whatever the answer. Answer: [`Done::Committed`].
     CommitPatches {
         /// To be answered.
         op: OpId,
@@ -134,8 +138,8 @@ pub enum FsEffect {
         /// Where the bytes go, in the order they lie in the part file.
         patches: Vec<Patch>,
     },
-    /// Remove a regular file if `expect` holds, and the directories below the root that this leaves empty.
-    /// Answer: [`Done::Ok`].
+    /// Remove a regular file if `expect` holds, and the directories below the root that this leaves
+    /// empty. Answer: [`Done::Ok`].
     Remove {
         /// To be answered.
         op: OpId,
@@ -144,15 +148,17 @@ pub enum FsEffect {
         /// What must hold of it.
         expect: Expect,
     },
-    /// Close a file, if it is open. A part file that was not committed is removed, with the directories made for it.
+    /// Close a file, if it is open. A part file that was not committed is removed, with the
+    /// directories made for it.
     Close {
         /// Which.
         file: FileId,
     },
-    /// Where does this place lie, all symbolic links followed (with `last`, the last segment too)? What does not exist is taken as
-    /// it is written. Asked where [rules](crate::Config::rules) say who may do what; there, every other effect speaks of a path that was
-    /// located so, and must refuse ([`FsError::Outside`](crate::FsError::Outside)) to follow a link that was put on the way
-    /// since. Answer: [`Done::Located`].
+    /// Where does this place lie, all symbolic links followed (with `last`, the last segment too)?
+    /// What does not exist is taken as it is written. Asked where [rules](crate::Config::rules) say
+    /// who may do what; there, every other effect speaks of a path that was located so, and must
+    /// refuse ([`FsError::Outside`](crate::FsError::Outside)) to follow a link that was put on the
+    /// way since. Answer: [`Done::Located`].
     Locate {
         /// To be answered.
         op: OpId,
@@ -161,9 +167,10 @@ pub enum FsEffect {
         /// Follow a link in the last segment.
         last: bool,
     },
-    /// Read a directory: regular files and directories, each symbolic link as what it leads to, and where that is (left out
-    /// if that is outside the root or nowhere), no name that begins with a dot, none that no URL can name. With `mounts`: directories of these
-    /// names, which hide what has the same. In this order; of more than `most`, that many. Answer: [`Done::Listed`].
+    /// Read a directory: regular files and directories, each symbolic link as what it leads to, and
+    /// where that is (left out if that is outside the root or nowhere), no name that begins with a
+    /// dot, none that no URL can name. With `mounts`: directories of these names, which hide what
+    /// has the same. In this order; of more than `most`, that many. Answer: [`Done::Listed`].
     List {
         /// To be answered.
         op: OpId,
@@ -176,8 +183,8 @@ pub enum FsEffect {
         /// The most that are wanted.
         most: usize,
     },
-    /// The whole content of an open file, compressed; worth keeping for the next request for the same place and state.
-    /// Answer: [`Done::Encoded`].
+    /// The whole content of an open file, compressed; worth keeping for the next request for the
+    /// same place and state. Answer: [`Done::Encoded`].
     Encode {
         /// To be answered.
         op: OpId,
@@ -195,7 +202,8 @@ pub enum FsEffect {
 /// Something to be done with what grows: uploads in progress and live resources.
 #[derive(Debug)]
 pub enum LiveEffect {
-    /// From now on this part file is an upload in progress of `place`: [`Hub::begin`](crate::live::Hub::begin).
+    /// From now on this part file is an upload in progress of `place`:
+    /// [`Hub::begin`](crate::live::Hub::begin).
     Announce {
         /// The part file.
         file: FileId,
@@ -204,7 +212,8 @@ pub enum LiveEffect {
         /// Announced length in bytes.
         len: Option<u64>,
     },
-    /// `len` bytes of the announced file are written and may be read: [`Hub::grow`](crate::live::Hub::grow).
+    /// `len` bytes of the announced file are written and may be read:
+    /// [`Hub::grow`](crate::live::Hub::grow).
     Grown {
         /// The part file.
         file: FileId,
@@ -218,9 +227,10 @@ pub enum LiveEffect {
         /// True if the target now is what was uploaded.
         complete: bool,
     },
-    /// Find the upload in progress at `place` and follow it: [`Hub::follow`](crate::live::Hub::follow). Answer:
-    /// [`Done::Following`], with the file open as `file`; after it, [`handle_growth`](crate::Session::handle_growth)
-    /// with the same `op` whenever it went on, until [`LiveEffect::Unfollow`]. Where there is none, the answer is
+    /// Find the upload in progress at `place` and follow it:
+    /// [`Hub::follow`](crate::live::Hub::follow). Answer: [`Done::Following`], with the file open
+    /// as `file`; after it, [`handle_growth`](crate::Session::handle_growth) with the same `op`
+    /// whenever it went on, until [`LiveEffect::Unfollow`]. Where there is none, the answer is
     /// [`Done::NotGrowing`] at once; or, with `wait`, no answer until one begins.
     Follow {
         /// To be answered, and the name of the following.
@@ -237,7 +247,8 @@ pub enum LiveEffect {
         /// The following.
         op: OpId,
     },
-    /// Listen to the live resource of this path, if there is one. Answer: [`Done::Live`] or [`Done::NotLive`].
+    /// Listen to the live resource of this path, if there is one. Answer: [`Done::Live`] or
+    /// [`Done::NotLive`].
     Listen {
         /// To be answered. Names the listener from then on.
         op: OpId,
@@ -257,7 +268,8 @@ pub enum LiveEffect {
         /// The effect that listens.
         live: OpId,
     },
-    /// A live resource of this path begins; it takes what is [sent](LiveEffect::PublishGroup). Answer: [`Done::Ok`], or an error if there is one.
+    /// A live resource of this path begins; it takes what is [sent](LiveEffect::PublishGroup).
+    /// Answer: [`Done::Ok`], or an error if there is one.
     Publish {
         /// To be answered. Names the resource from then on.
         op: OpId,
@@ -277,7 +289,8 @@ pub enum LiveEffect {
         /// What kind of sound it is, where that is known.
         audio: Option<Audio>,
     },
-    /// Say what is played by a live resource that a client sends. Answer: [`Done::Ok`], or an error if there is none.
+    /// Say what is played by a live resource that a client sends. Answer: [`Done::Ok`], or an error
+    /// if there is none.
     SetTitle {
         /// To be answered.
         op: OpId,
@@ -298,16 +311,18 @@ pub enum LiveEffect {
 /// Something to be done with an upload that is handed on instead of being stored.
 #[derive(Debug)]
 pub enum DeliveryEffect {
-    /// An upload comes that is not stored but handed on to somebody. Answer: [`Done::Ok`] when it is taken, which may wait until others are
-    /// over; or [`Done::Refused`], or an error. No byte of it is asked for before.
+    /// An upload comes that is not stored but handed on to somebody. Answer: [`Done::Ok`] when it
+    /// is taken, which may wait until others are over; or [`Done::Refused`], or an error. No byte
+    /// of it is asked for before.
     Begin {
         /// To be answered. Names the delivery from then on.
         op: OpId,
         /// What is known of it.
         delivery: Box<Delivery>,
     },
-    /// More of a delivery's body: never empty, and not before the last was answered. Answer: [`Done::Ok`] when there is room for more; or
-    /// [`Done::Refused`], or an error, with which the delivery is over: [`DeliveryEffect::Abort`] comes.
+    /// More of a delivery's body: never empty, and not before the last was answered. Answer:
+    /// [`Done::Ok`] when there is room for more; or [`Done::Refused`], or an error, with which the
+    /// delivery is over: [`DeliveryEffect::Abort`] comes.
     Data {
         /// To be answered.
         op: OpId,
@@ -316,16 +331,18 @@ pub enum DeliveryEffect {
         /// The bytes, one after the other.
         data: Vec<Bytes>,
     },
-    /// A delivery is whole: all of it was given, and taken. Answer: [`Done::Delivered`] or [`Done::Ok`] when it is dealt with; or
-    /// [`Done::Refused`], or an error. It is over then, whatever the answer; the answer may come to nobody. A hook answers
-    /// [`Done::Verdict`]: what is to be said.
+    /// A delivery is whole: all of it was given, and taken. Answer: [`Done::Delivered`] or
+    /// [`Done::Ok`] when it is dealt with; or [`Done::Refused`], or an error. It is over then,
+    /// whatever the answer; the answer may come to nobody. A hook answers [`Done::Verdict`]: what
+    /// is to be said.
     End {
         /// To be answered.
         op: OpId,
         /// The effect that began it.
         to: OpId,
     },
-    /// A delivery is broken off: it must not pass for whole. What is under way of it needs no answer any more.
+    /// A delivery is broken off: it must not pass for whole. What is under way of it needs no
+    /// answer any more.
     Abort {
         /// The effect that began it.
         to: OpId,
@@ -335,23 +352,27 @@ pub enum DeliveryEffect {
 /// Something to be asked of the hook, or told to it.
 #[derive(Debug)]
 pub enum HookEffect {
-    /// What is to become of this request? Asked once of each, where [`Config::hook`](crate::Config::hook) is set; a verdict that comes too
-    /// late is ignored. Answer: [`Done::Verdict`], or an error: 503 for [`FsError::Exhausted`](crate::FsError::Exhausted), else 500.
+    /// What is to become of this request? Asked once of each, where
+    /// [`Config::hook`](crate::Config::hook) is set; a verdict that comes too late is ignored.
+    /// Answer: [`Done::Verdict`], or an error: 503 for
+    /// [`FsError::Exhausted`](crate::FsError::Exhausted), else 500.
     Ask {
-        /// To be answered. Names the request to the hook until it is [dismissed](HookEffect::Dismiss).
+        /// To be answered. Names the request to the hook until it is
+        /// [dismissed](HookEffect::Dismiss).
         op: OpId,
         /// The request.
         question: Box<Question>,
     },
-    /// More of the answer that the hook [gives piece by piece](crate::hook::Verdict::read). Answer: [`Done::Pulled`], or an error, which
-    /// cuts the answer.
+    /// More of the answer that the hook [gives piece by piece](crate::hook::Verdict::read). Answer:
+    /// [`Done::Pulled`], or an error, which cuts the answer.
     Pull {
         /// To be answered.
         op: OpId,
         /// The effect that asked for the verdict.
         hook: OpId,
     },
-    /// When may more of a [throttled](crate::hook::Verdict::throttled) answer go out? Answer: [`Done::Paced`]; after an error, all of it.
+    /// When may more of a [throttled](crate::hook::Verdict::throttled) answer go out? Answer:
+    /// [`Done::Paced`]; after an error, all of it.
     Pace {
         /// To be answered.
         op: OpId,
@@ -362,7 +383,8 @@ pub enum HookEffect {
         /// Bytes that the body has in all, where that is known.
         total: Option<u64>,
     },
-    /// A request that was asked about is over: the last that its hook hears of it, whether it gave a verdict or not.
+    /// A request that was asked about is over: the last that its hook hears of it, whether it gave
+    /// a verdict or not.
     Dismiss {
         /// The effect that asked for the verdict.
         hook: OpId,
@@ -374,7 +396,8 @@ pub enum HookEffect {
 /// Something to be checked.
 #[derive(Debug)]
 pub enum AuthEffect {
-    /// Is this the user's password? Costly, and to be paced: [`Gate`](crate::auth::Gate). Answer: [`Done::Verified`].
+    /// Is this the user's password? Costly, and to be paced: [`Gate`](crate::auth::Gate). Answer:
+    /// [`Done::Verified`].
     Verify {
         /// To be answered.
         op: OpId,
@@ -412,18 +435,21 @@ pub enum LogEffect {
         /// What it asks for.
         asked: Arc<Asked>,
     },
-    /// The exchange is over, and nothing more comes of it. `None`: it was on the admin address, and is not counted.
+    /// The exchange is over, and nothing more comes of it. `None`: it was on the admin address, and
+    /// is not counted.
     Over(Option<Box<Report>>),
 }
 
 /// Something to be done with the connection itself.
 #[derive(Debug)]
 pub enum ConnectionEffect {
-    /// All is sent and the peer is to be told so: shut down the writing half of the socket, go on reading.
+    /// All is sent and the peer is to be told so: shut down the writing half of the socket, go on
+    /// reading.
     ShutdownWrite,
     /// Try the socket itself before the next poll, whatever is known of its readiness: send what
-    /// [`Session::transmit`](crate::Session::transmit) shows, and receive once if `read`. A deadline has passed, or the connection
-    /// is to end; what the peer did before this moment counts, and is not to be lost for a process that was stopped or busy.
+    /// [`Session::transmit`](crate::Session::transmit) shows, and receive once if `read`. A
+    /// deadline has passed, or the connection is to end; what the peer did before this moment
+    /// counts, and is not to be lost for a process that was stopped or busy.
     Recheck {
         /// Something may be received.
         read: bool,
@@ -490,16 +516,16 @@ pub enum Done {
     Live {
         /// What it says of itself.
         description: Arc<Description>,
-        /// Its input waits for the first listener to [take](LiveEffect::Take): what the stream tells of itself is not
-        /// known yet.
+        /// Its input waits for the first listener to [take](LiveEffect::Take): what the stream
+        /// tells of itself is not known yet.
         held: bool,
     },
     /// There is no live resource of that path.
     NotLive,
     /// What a listener is told.
     News(News),
-    /// Where the place lies, without symbolic links. From then on only this path is used, and a link that stands in its way now
-    /// is an error: see [`FsEffect::Locate`].
+    /// Where the place lies, without symbolic links. From then on only this path is used, and a
+    /// link that stands in its way now is an error: see [`FsEffect::Locate`].
     Located {
         /// The absolute path.
         real: PathBuf,
@@ -544,6 +570,7 @@ pub enum Verified {
     Right,
     /// It is not, or there is no such user.
     Wrong,
-    /// Not checked: too many were wrong lately, or wait to be checked. To be tried again after this time.
+    /// Not checked: too many were wrong lately, or wait to be checked. To be tried again after this
+    /// time.
     TooMany(Duration),
 }

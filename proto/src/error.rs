@@ -8,7 +8,8 @@ use crate::http::Status;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerError {
-    /// The request line, a field or the framing breaks the grammar or a MUST of RFC 9110/9112. The text says which.
+    /// The request line, a field or the framing breaks the grammar or a MUST of RFC 9110/9112. The
+    /// text says which.
     Malformed(&'static str),
     /// The request target is longer than [`Limits::request_line`](crate::Limits::request_line).
     TargetTooLong,

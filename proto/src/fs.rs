@@ -1,4 +1,5 @@
-//! Files as the server sees them: where they lie, what is known of them, and why an operation on them fails.
+//! Files as the server sees them: where they lie, what is known of them, and why an operation on
+//! them fails.
 
 use std::{fmt, io, sync::Arc, time::SystemTime};
 
@@ -15,14 +16,14 @@ impl RootId {
     }
 }
 
-/// A path below a root: decoded, without empty, `.` or `..` segments, without NUL or backslash, with no
-/// slash at either end. The empty path is the root itself. Only [`RelPath::new`] makes one.
+/// A path below a root: decoded, without empty, `.` or `..` segments, without NUL or backslash,
+/// with no slash at either end. The empty path is the root itself. Only [`RelPath::new`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelPath(Arc<str>);
 
 impl RelPath {
-    /// Takes a decoded path, e.g. `live/a.mpd`. `None` if any segment is empty, `.` or `..`, or the path
-    /// holds a NUL or a backslash.
+    /// Takes a decoded path, e.g. `live/a.mpd`. `None` if any segment is empty, `.` or `..`, or the
+    /// path holds a NUL or a backslash.
     pub fn new(path: &str) -> Option<Self> {
         let fine = path.is_empty()
             || path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
@@ -74,8 +75,8 @@ pub struct Place {
     pub path: RelPath,
 }
 
-/// What is known of a regular file. Two equal values mean: the same content (as far as a file system can
-/// tell), so the strong entity tag is made of it.
+/// What is known of a regular file. Two equal values mean: the same content (as far as a file
+/// system can tell), so the strong entity tag is made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
     /// Length in bytes.
@@ -106,21 +107,24 @@ pub struct Patch {
     pub len: u64,
 }
 
-/// How the names of part files begin. No URL reaches such a name: [`is_reserved`](crate::semantics::target::Target::is_reserved).
+/// How the names of part files begin. No URL reaches such a name:
+/// [`is_reserved`](crate::semantics::target::Target::is_reserved).
 pub const PART_PREFIX: &str = ".httpout-";
 
 /// First segment of the server's own resources.
 const OWN: &str = ".httpout";
 
 impl RelPath {
-    /// True if some segment is a name that the server keeps for itself: `.httpout`, or a part file's.
+    /// True if some segment is a name that the server keeps for itself: `.httpout`, or a part
+    /// file's.
     pub(crate) fn is_reserved(&self) -> bool {
         self.as_str().split('/').any(is_reserved_name)
     }
 }
 
-/// True for `.httpout` and the names of part files, also for other names by which a file system may know them: without
-/// regard to case, and to characters that Unicode ignores in comparisons (none of which is ASCII).
+/// True for `.httpout` and the names of part files, also for other names by which a file system may
+/// know them: without regard to case, and to characters that Unicode ignores in comparisons (none
+/// of which is ASCII).
 pub(crate) fn is_reserved_name(name: &str) -> bool {
     if name.is_ascii() && !name.starts_with('.') {
         return false;
@@ -138,7 +142,8 @@ pub enum FsError {
     NotFound,
     /// It is a directory.
     IsDirectory,
-    /// It is neither a regular file nor a directory, or a directory on the way to a new file is a file.
+    /// It is neither a regular file nor a directory, or a directory on the way to a new file is a
+    /// file.
     NotRegular,
     /// A symbolic link leads out of the root, or in circles.
     Outside,

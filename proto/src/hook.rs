@@ -1,8 +1,10 @@
-//! Hooks: what a request waits for where [`Config::hook`](crate::Config::hook) is set, and what may be said to it.
+//! Hooks: what a request waits for where [`Config::hook`](crate::Config::hook) is set, and what may
+//! be said to it.
 //!
-//! Each request is asked about once ([`HookEffect::Ask`](crate::effect::HookEffect::Ask)), when it is known what rights it has and before
-//! anything is opened, made or received for it. The [`Verdict`] says who goes on: the server, or the hook, with an answer of its
-//! own. A hook never frames a message: what it gives was checked when it was made, so that a verdict cannot be wrong.
+//! Each request is asked about once ([`HookEffect::Ask`](crate::effect::HookEffect::Ask)), when it
+//! is known what rights it has and before anything is opened, made or received for it. The
+//! [`Verdict`] says who goes on: the server, or the hook, with an answer of its own. A hook never
+//! frames a message: what it gives was checked when it was made, so that a verdict cannot be wrong.
 //!
 //! ```
 //! use std::time::{Instant, SystemTime};
@@ -78,7 +80,8 @@ impl Question {
     }
 }
 
-/// What the rules say of a request. Whatever it is, the hook may answer; the server itself refuses what has no right to be answered.
+/// What the rules say of a request. Whatever it is, the hook may answer; the server itself refuses
+/// what has no right to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
     /// It may, or no rule speaks of it.
@@ -118,8 +121,8 @@ pub(crate) enum What {
     Pass,
     /// The server answers, with this file if there is one.
     File(Place),
-    /// The hook answers; `len` is what it says of its length, which counts where there is no body (HEAD). `chunked`: the body
-    /// goes out in chunks.
+    /// The hook answers; `len` is what it says of its length, which counts where there is no body
+    /// (HEAD). `chunked`: the body goes out in chunks.
     Answer { status: Status, body: Bytes, len: Option<u64>, chunked: bool },
     /// The hook answers, and is asked for the body piece by piece.
     Read { status: Status, len: Option<u64> },
@@ -128,7 +131,8 @@ pub(crate) enum What {
 }
 
 impl Verdict {
-    /// The server answers as if there were no hook; with these fields, which replace its own of the same name.
+    /// The server answers as if there were no hook; with these fields, which replace its own of the
+    /// same name.
     ///
     /// # Errors
     /// Fields that frame a body, which is the server's.
@@ -136,7 +140,8 @@ impl Verdict {
         Self::server(What::Pass, headers)
     }
 
-    /// The server answers a GET or HEAD with this file, if there is one; else, and to any other method, as if there were no hook.
+    /// The server answers a GET or HEAD with this file, if there is one; else, and to any other
+    /// method, as if there were no hook.
     ///
     /// # Errors
     /// Fields that frame a body, which is the server's.
@@ -144,11 +149,12 @@ impl Verdict {
         Self::server(What::File(place), headers)
     }
 
-    /// The hook answers with this body. Nothing of it is sent to HEAD, and where the status forbids it (204, 304).
+    /// The hook answers with this body. Nothing of it is sent to HEAD, and where the status forbids
+    /// it (204, 304).
     ///
     /// # Errors
-    /// A status below 200, which ends no answer; a `Content-Length` that is not the body's. With an empty body it may say
-    /// what a GET would give, to HEAD. Both a length and a transfer coding.
+    /// A status below 200, which ends no answer; a `Content-Length` that is not the body's. With an
+    /// empty body it may say what a GET would give, to HEAD. Both a length and a transfer coding.
     pub fn answer(status: Status, headers: Headers, body: Bytes) -> Result<Self, Fault> {
         is_final(status)?;
         let len = headers.len.filter(|_| body.is_empty());
@@ -162,8 +168,8 @@ impl Verdict {
         Self::hook(What::Answer { status, body, len, chunked }, headers)
     }
 
-    /// The hook answers and is [asked for the body](crate::effect::HookEffect::Pull), as fast as the peer takes it: of the length that
-    /// `Content-Length` says, or else chunked.
+    /// The hook answers and is [asked for the body](crate::effect::HookEffect::Pull), as fast as
+    /// the peer takes it: of the length that `Content-Length` says, or else chunked.
     ///
     /// # Errors
     /// A status below 200, which ends no answer; both a length and a transfer coding.
@@ -173,14 +179,17 @@ impl Verdict {
         Self::hook(What::Read { status, len }, headers)
     }
 
-    /// The hook takes the request's body: it is [given](crate::effect::DeliveryEffect::Data) to it piece by piece, as fast as it takes them, and when all is
-    /// [given](crate::effect::DeliveryEffect::End), the answer is another verdict: [`answer`](Self::answer) or [`read`](Self::read).
+    /// The hook takes the request's body: it is [given](crate::effect::DeliveryEffect::Data) to it
+    /// piece by piece, as fast as it takes them, and when all is
+    /// [given](crate::effect::DeliveryEffect::End), the answer is another verdict:
+    /// [`answer`](Self::answer) or [`read`](Self::read).
     #[must_use]
     pub fn take() -> Self {
         Self { what: What::Take, fields: HeaderList::default(), close: false, throttled: false }
     }
 
-    /// Before each piece of the answer's body, the hook is [asked when it may go out](crate::effect::HookEffect::Pace).
+    /// Before each piece of the answer's body, the hook is [asked when it may go
+    /// out](crate::effect::HookEffect::Pace).
     #[must_use]
     pub fn throttled(mut self) -> Self {
         self.throttled = true;
@@ -220,8 +229,9 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Adds a field. `Content-Length` and `Transfer-Encoding: chunked` say how the body is framed, `Connection: close` that the
-    /// connection is not kept; `Connection: keep-alive` and `Date` are the server's to say, and left out.
+    /// Adds a field. `Content-Length` and `Transfer-Encoding: chunked` say how the body is framed,
+    /// `Connection: close` that the connection is not kept; `Connection: keep-alive` and `Date` are
+    /// the server's to say, and left out.
     ///
     /// # Errors
     /// What no head can hold; or a field that belongs to the connection.
@@ -325,7 +335,8 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// What a hook that is asked for more of its answer's body has: the answer to [`HookEffect::Pull`](crate::effect::HookEffect::Pull).
+/// What a hook that is asked for more of its answer's body has: the answer to
+/// [`HookEffect::Pull`](crate::effect::HookEffect::Pull).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// These bytes. None at all means the same as [`Piece::NotYet`].
@@ -336,7 +347,8 @@ pub enum Piece {
     End,
 }
 
-/// When more of an answer may go out: the answer to [`HookEffect::Pace`](crate::effect::HookEffect::Pace).
+/// When more of an answer may go out: the answer to
+/// [`HookEffect::Pace`](crate::effect::HookEffect::Pace).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// After this time.

@@ -25,8 +25,8 @@ impl OpId {
     }
 }
 
-/// Names an open file within a session. The session chooses it in the effect that opens the file; the
-/// runtime keeps the table from ids to its own handles and drops an entry at
+/// Names an open file within a session. The session chooses it in the effect that opens the file;
+/// the runtime keeps the table from ids to its own handles and drops an entry at
 /// [`FsEffect::Close`](crate::effect::FsEffect::Close).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId {

@@ -1,4 +1,5 @@
-//! Push mode: one upload after another to one origin, over a connection that is kept, and made anew when it is lost.
+//! Push mode: one upload after another to one origin, over a connection that is kept, and made anew
+//! when it is lost.
 #![doc = include_str!("push.md")]
 
 mod job;
@@ -35,26 +36,26 @@ use crate::{
 /// What a [`Push`] asks of its runtime.
 #[derive(Debug)]
 pub enum PushEffect {
-    /// Make a connection, and its TLS handshake where the origin [says so](Origin::is_tls). Answered with
-    /// [`Push::handle_dialled`] or [`Push::handle_dial_failed`].
+    /// Make a connection, and its TLS handshake where the origin [says so](Origin::is_tls).
+    /// Answered with [`Push::handle_dialled`] or [`Push::handle_dial_failed`].
     Dial {
         /// Where to.
         origin: Arc<Origin>,
     },
     /// Close the connection, or give up making it. Nothing of it is told to the machine any more.
     HangUp,
-    /// The next part of a body is wanted. Answered with [`Push::handle_body`], [`Push::handle_body_end`] or
-    /// [`Push::handle_body_failed`], now or once there is something.
+    /// The next part of a body is wanted. Answered with [`Push::handle_body`],
+    /// [`Push::handle_body_end`] or [`Push::handle_body_failed`], now or once there is something.
     Pull {
         /// Whose.
         job: JobId,
-        /// Offset in bytes where the part begins. Back at 0 when the body is sent again, which may come while an earlier
-        /// `Pull` is unanswered.
+        /// Offset in bytes where the part begins. Back at 0 when the body is sent again, which may
+        /// come while an earlier `Pull` is unanswered.
         at: u64,
     },
     /// Try the socket itself before the next poll, whatever is known of its readiness: send what
-    /// [`Push::transmit`] shows, and receive once. A deadline has passed; what the server did before
-    /// this moment counts, and is not to be lost for a process that was stopped or busy.
+    /// [`Push::transmit`] shows, and receive once. A deadline has passed; what the server did
+    /// before this moment counts, and is not to be lost for a process that was stopped or busy.
     Recheck,
     /// A job will be tried again. For the log.
     Retry {
@@ -84,14 +85,16 @@ pub enum PushEffect {
 /// Why no connection could be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialError {
-    /// What happened, for the user: `connection refused`; with what to do, where it is not `temporary`.
+    /// What happened, for the user: `connection refused`; with what to do, where it is not
+    /// `temporary`.
     pub what: String,
-    /// It may go better next time. False for what will not: a certificate that is not valid, a name that does not exist.
+    /// It may go better next time. False for what will not: a certificate that is not valid, a name
+    /// that does not exist.
     pub temporary: bool,
 }
 
-/// One upload after another to one origin. Facts go in by `handle_*`, which cannot fail and may be called in any number and
-/// order; [`poll`](Self::poll) tells what to do.
+/// One upload after another to one origin. Facts go in by `handle_*`, which cannot fail and may be
+/// called in any number and order; [`poll`](Self::poll) tells what to do.
 #[derive(Debug)]
 pub struct Push {
     options: Arc<PushOptions>,
@@ -270,15 +273,17 @@ impl Push {
         }
     }
 
-    /// A body ends at `at`: answers a `Pull` from there, or follows the part that ends there at once.
+    /// A body ends at `at`: answers a `Pull` from there, or follows the part that ends there at
+    /// once.
     pub fn handle_body_end(&mut self, job: JobId, at: u64) {
         if let Some(current) = self.uploading(job) {
             current.source.end(at);
         }
     }
 
-    /// A body cannot be had, or a span of its file cannot be sent; and why, for the user: `permission denied`. What was sent of it
-    /// gets no end: the server drops it. Ignored once all of it is sent.
+    /// A body cannot be had, or a span of its file cannot be sent; and why, for the user:
+    /// `permission denied`. What was sent of it gets no end: the server drops it. Ignored once all
+    /// of it is sent.
     pub fn handle_body_failed(&mut self, job: JobId, what: String) {
         let asked = self.uploading(job).is_some_and(|current| current.stage == Stage::Asked);
         let sent = asked && self.line.wire().is_some_and(|wire| wire.is_sent());

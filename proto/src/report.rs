@@ -16,7 +16,8 @@ pub struct Report {
     pub status: Option<Status>,
     /// Bytes of the request's body that were taken, without their framing.
     pub received: u64,
-    /// Bytes of the answer's body that were handed to the socket, with their framing if it is chunked.
+    /// Bytes of the answer's body that were handed to the socket, with their framing if it is
+    /// chunked.
     pub sent: u64,
     /// From the end of the request's head to the last byte of the answer.
     pub took: Duration,
@@ -30,10 +31,12 @@ pub struct Report {
     pub asked: Option<Arc<Asked>>,
 }
 
-/// A request, as far as logs show it. As received, but for bytes that are not UTF-8: to be escaped before it is shown.
+/// A request, as far as logs show it. As received, but for bytes that are not UTF-8: to be escaped
+/// before it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
-    /// Path and query, or `*`; of a head that was refused, the second word of its line; empty if it could not be read that far.
+    /// Path and query, or `*`; of a head that was refused, the second word of its line; empty if it
+    /// could not be read that far.
     pub target: String,
     /// The version of HTTP.
     pub version: Version,
@@ -43,6 +46,7 @@ pub struct Asked {
     pub referer: Option<String>,
     /// The `User-Agent` field.
     pub user_agent: Option<String>,
-    /// The request line of a head that was refused, as far as it came; else empty, for the other fields tell it.
+    /// The request line of a head that was refused, as far as it came; else empty, for the other
+    /// fields tell it.
     pub line: String,
 }

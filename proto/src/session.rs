@@ -1,4 +1,5 @@
-//! A server's side of one connection: the version of HTTP and the exchanges on it, joined. This is what a runtime drives.
+//! A server's side of one connection: the version of HTTP and the exchanges on it, joined. This is
+//! what a runtime drives.
 
 mod exchanges;
 mod wire;
@@ -37,8 +38,8 @@ use crate::{
 /// How long a connection on the admin address may rest, and its request head take.
 const ADMIN_TIME: Duration = Duration::from_secs(5);
 
-/// A connection to a server of a [`Site`]. Facts go in by `handle_*`, which cannot fail and may be called in any number and
-/// order; [`poll`](Self::poll) tells what to do.
+/// A connection to a server of a [`Site`]. Facts go in by `handle_*`, which cannot fail and may be
+/// called in any number and order; [`poll`](Self::poll) tells what to do.
 #[derive(Debug)]
 pub struct Session {
     /// What the next request is served from.
@@ -91,7 +92,8 @@ impl Session {
         session
     }
 
-    /// A client that speaks plain HTTP where TLS is spoken: it is told so (400) in the clear, and the connection closed.
+    /// A client that speaks plain HTTP where TLS is spoken: it is told so (400) in the clear, and
+    /// the connection closed.
     pub fn unencrypted(site: Arc<Site>) -> Self {
         let mut session = Self::new(site);
         session.wire.refuse(PeerError::Malformed(
@@ -100,7 +102,8 @@ impl Session {
         session
     }
 
-    /// A connection on the admin address: `/metrics`, `/healthz`, `/readyz`, and nothing of the site.
+    /// A connection on the admin address: `/metrics`, `/healthz`, `/readyz`, and nothing of the
+    /// site.
     pub fn admin(site: Arc<Site>) -> Self {
         let mut limits = Limits::clone(&site.limits);
         // Probes come and go; who does not ask must not keep others out.
@@ -113,20 +116,22 @@ impl Session {
         session
     }
 
-    /// Tells who is at the other end. Without it, the peer counts as one whose passwords others can read.
+    /// Tells who is at the other end. Without it, the peer counts as one whose passwords others can
+    /// read.
     #[must_use]
     pub fn with_client(mut self, client: Client) -> Self {
         self.client = client;
         self
     }
 
-    /// The client has proven who it is, by a certificate: from the next request on, rules know it as a user of that name.
+    /// The client has proven who it is, by a certificate: from the next request on, rules know it
+    /// as a user of that name.
     pub fn identify(&mut self, user: Arc<str>) {
         self.client.user = Some(user);
     }
 
-    /// What this exchange is served from; of one that is over, what the next one will be served from. The roots of its
-    /// effects are those of this site.
+    /// What this exchange is served from; of one that is over, what the next one will be served
+    /// from. The roots of its effects are those of this site.
     pub fn site(&self, exchange: ExchangeId) -> &Arc<Site> {
         self.exchanges.iter().find(|it| it.id() == exchange).map_or(&self.site, |it| &it.site)
     }
@@ -161,28 +166,32 @@ impl Session {
         self.wire.handle_fetching(fetching);
     }
 
-    /// Nothing can be sent any more. What the peer sent before is still read and obeyed, above all its uploads.
+    /// Nothing can be sent any more. What the peer sent before is still read and obeyed, above all
+    /// its uploads.
     pub fn handle_unsendable(&mut self, why: io::ErrorKind) {
         self.wire.handle_unsendable(why);
     }
 
-    /// The socket failed: nothing can be sent or received any more. What was received is still obeyed.
+    /// The socket failed: nothing can be sent or received any more. What was received is still
+    /// obeyed.
     pub fn handle_broken(&mut self, why: io::ErrorKind) {
         self.wire.handle_broken(why);
     }
 
-    /// A file that is being sent cannot be read, or is shorter than it was: the response that sends it is cut short.
+    /// A file that is being sent cannot be read, or is shorter than it was: the response that sends
+    /// it is cut short.
     pub fn handle_lost_file(&mut self, file: FileId, why: io::ErrorKind) {
         self.reset(file.exchange(), why);
     }
 
-    /// Ends an exchange at once, in the middle of whatever is under way. A connection that has no other exchanges at
-    /// the same time ends with it.
+    /// Ends an exchange at once, in the middle of whatever is under way. A connection that has no
+    /// other exchanges at the same time ends with it.
     pub fn reset(&mut self, exchange: ExchangeId, why: io::ErrorKind) {
         self.wire.reset(exchange, why);
     }
 
-    /// Ends the connection at once, in the middle of whatever is under way: the server waits no longer, say.
+    /// Ends the connection at once, in the middle of whatever is under way: the server waits no
+    /// longer, say.
     pub fn abort(&mut self, why: io::ErrorKind) {
         self.wire.abort_all(why);
     }
@@ -197,8 +206,9 @@ impl Session {
         self.inputs.push_back(Input::Growth(op, growth));
     }
 
-    /// The server is going down: what the peer has sent is the last that is taken. A request that waits for something that
-    /// may not come is answered 503. A live resource that the peer sends is over.
+    /// The server is going down: what the peer has sent is the last that is taken. A request that
+    /// waits for something that may not come is answered 503. A live resource that the peer sends
+    /// is over.
     pub fn shut_down(&mut self) {
         self.wire.shut_down();
         self.inputs.push_back(Input::ShutDown);
@@ -231,7 +241,8 @@ impl Session {
                 Step::Do(event) => self.on_event(event, now),
                 Step::Wait(_) if self.pace(now) => {}
                 Step::Wait(wait) => {
-                    // What is empty holds no memory: connections that rest are many, and so may listeners be.
+                    // What is empty holds no memory: connections that rest are many, and so may
+                    // listeners be.
                     if self.exchanges.iter().all(Exchange::is_endless) {
                         self.effects = VecDeque::new();
                         self.inputs = VecDeque::new();
@@ -261,8 +272,8 @@ impl Session {
         true
     }
 
-    /// A peer that sends no more may be gone, which nothing tells as long as there is nothing to be sent to it: it is not waited
-    /// with. What it sent before is still obeyed.
+    /// A peer that sends no more may be gone, which nothing tells as long as there is nothing to be
+    /// sent to it: it is not waited with. What it sent before is still obeyed.
     fn gives_up(&mut self, now: Now) -> bool {
         let is_active = self.exchanges.iter().any(Exchange::is_active);
         if !self.half_closed || !is_active || !self.wire.reaches_peer() {
@@ -411,7 +422,8 @@ impl Session {
         }
     }
 
-    /// A request is to be answered. `method`: `None` if its head could not be read; `asked`: what logs show of it.
+    /// A request is to be answered. `method`: `None` if its head could not be read; `asked`: what
+    /// logs show of it.
     fn begin(
         &mut self,
         method: Option<Method>,

@@ -1,4 +1,5 @@
-//! What every version of HTTP tells a [`Session`](crate::Session): requests, their bodies, and how far responses are.
+//! What every version of HTTP tells a [`Session`](crate::Session): requests, their bodies, and how
+//! far responses are.
 
 use bytes::Bytes;
 
@@ -42,7 +43,8 @@ pub enum Event {
         /// To be answered.
         responder: Responder,
     },
-    /// A request that breaks the rules. To be answered with `why`'s status; the connection closes then.
+    /// A request that breaks the rules. To be answered with `why`'s status; the connection closes
+    /// then.
     Refused {
         /// Which rule.
         why: PeerError,
@@ -63,8 +65,8 @@ pub enum Event {
         /// Which request.
         id: ExchangeId,
     },
-    /// The request's body cannot be had, or its answer cannot be delivered. If no answer was begun, one may still be given;
-    /// the connection closes in any case.
+    /// The request's body cannot be had, or its answer cannot be delivered. If no answer was begun,
+    /// one may still be given; the connection closes in any case.
     Aborted {
         /// Which request.
         id: ExchangeId,
@@ -83,8 +85,9 @@ pub enum Event {
     },
     /// Shut down the writing half of the socket.
     ShutdownWrite,
-    /// Try the socket itself before the next poll, whatever is known of its readiness: a deadline has passed, or the connection
-    /// is to end, and what the peer sent before counts. Send what [`transmit`](crate::Session::transmit) shows; receive if `read`.
+    /// Try the socket itself before the next poll, whatever is known of its readiness: a deadline
+    /// has passed, or the connection is to end, and what the peer sent before counts. Send what
+    /// [`transmit`](crate::Session::transmit) shows; receive if `read`.
     Recheck {
         /// Something may be received.
         read: bool,

@@ -47,14 +47,16 @@ const ROUNDS: usize = 32;
 
 /// A connected socket, and a timer, as a runtime has them.
 pub trait Transport: Unpin {
-    /// Receives; 0 bytes are the end. Nothing but `WouldBlock` says that there is no more: urgent data shortens a receive.
+    /// Receives; 0 bytes are the end. Nothing but `WouldBlock` says that there is no more: urgent
+    /// data shortens a receive.
     ///
     /// # Errors
     /// Those of the socket, without `WouldBlock`.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Calls `send` when the socket is writable; if that would block, waits and calls it again. Nothing but `WouldBlock` says
-    /// that the socket is full: a signal can shorten a send, and a readiness that is cleared for that never comes back.
+    /// Calls `send` when the socket is writable; if that would block, waits and calls it again.
+    /// Nothing but `WouldBlock` says that the socket is full: a signal can shorten a send, and a
+    /// readiness that is cleared for that never comes back.
     ///
     /// # Errors
     /// Those of `send`, without `WouldBlock`.
@@ -83,7 +85,8 @@ pub struct Connection<T> {
     former: Vec<Arc<Offer>>,
     mailbox: Arc<Mailbox>,
     exchanges: Exchanges,
-    /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for nothing.
+    /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for
+    /// nothing.
     timer: Option<Instant>,
     /// A cold span is on its way into the page cache.
     fetching: bool,

@@ -1,5 +1,5 @@
-//! Everything that a program needs to embed the server. The crates of the runtimes re-export it, so that no program has to
-//! name this one.
+//! Everything that a program needs to embed the server. The crates of the runtimes re-export it, so
+//! that no program has to name this one.
 
 pub use bytes::Bytes;
 /// Live inputs cut into packets: one framer for each format.

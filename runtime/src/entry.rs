@@ -26,9 +26,11 @@ use crate::{
 /// The server cannot start, and a restart does not mend that (`EX_CONFIG` of `sysexits.h`).
 const WRONG_CONFIG: u8 = 78;
 
-/// Reads the options (`version` is what `--version` shows), binds, prints the banner and calls `serve`, which returns when the server has ended; or calls `push`, which returns
-/// when all is uploaded, and tells whether all of it arrived. The exit status is 0 then; 1 if it could not serve, or something did not
-/// arrive; 2 if the command line is wrong; 78 if the server cannot start with what the options name.
+/// Reads the options (`version` is what `--version` shows), binds, prints the banner and calls
+/// `serve`, which returns when the server has ended; or calls `push`, which returns when all is
+/// uploaded, and tells whether all of it arrived. The exit status is 0 then; 1 if it could not
+/// serve, or something did not arrive; 2 if the command line is wrong; 78 if the server cannot
+/// start with what the options name.
 pub fn run(
     version: &'static str,
     serve: impl FnOnce(Server) -> io::Result<()>,
@@ -113,7 +115,8 @@ fn contained<R>(work: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
     alarm::contain(work).unwrap_or_else(panicked)
 }
 
-/// Starts a thread that serves connections of this server. If its work ends, the server ends with an error.
+/// Starts a thread that serves connections of this server. If its work ends, the server ends with
+/// an error.
 ///
 /// # Errors
 /// Those of starting a thread.

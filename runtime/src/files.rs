@@ -1,9 +1,10 @@
-//! All work on the file system. Every function blocks, as long as the disk takes; so it is called on a
-//! thread that may block. Only [`Roots::open_file`] with `cached` promises not to; nor does anything that is done with a place
-//! [in memory](Roots::is_in_memory), but for patches, which copy.
+//! All work on the file system. Every function blocks, as long as the disk takes; so it is called
+//! on a thread that may block. Only [`Roots::open_file`] with `cached` promises not to; nor does
+//! anything that is done with a place [in memory](Roots::is_in_memory), but for patches, which
+//! copy.
 //!
-//! A path never leads out of its root: the kernel resolves it from the root's own handle (`openat2` with
-//! `RESOLVE_BENEATH`), and what was opened once is used, never looked up again.
+//! A path never leads out of its root: the kernel resolves it from the root's own handle (`openat2`
+//! with `RESOLVE_BENEATH`), and what was opened once is used, never looked up again.
 
 mod aliases;
 mod beneath;
@@ -81,8 +82,8 @@ pub struct Roots {
     /// Segments of a quality on disk, if that is bounded.
     segments_on_disk: Option<usize>,
     cache: Cache,
-    /// Directories that go when they are empty and an upload into them is given up: made for uploads none of which is
-    /// complete, or left over by a removal.
+    /// Directories that go when they are empty and an upload into them is given up: made for
+    /// uploads none of which is complete, or left over by a removal.
     provisional: Mutex<HashSet<(RootId, RelPath)>>,
 }
 
@@ -106,7 +107,8 @@ struct Lasting {
 pub enum Opened {
     /// It is open, or it failed.
     Ready(Result<(OpenFile, Meta), FsError>),
-    /// It cannot be told without waiting for the disk: to be opened once more, not `cached`, where that does no harm.
+    /// It cannot be told without waiting for the disk: to be opened once more, not `cached`, where
+    /// that does no harm.
     WouldBlock,
 }
 
@@ -130,8 +132,8 @@ impl Roots {
         Use { evicted: usage.evicted + self.lasting.segments.removed(), ..usage }
     }
 
-    /// Opens a regular file for reading. With `cached`, only where that needs no disk; a kernel that cannot tell opens
-    /// as usual.
+    /// Opens a regular file for reading. With `cached`, only where that needs no disk; a kernel
+    /// that cannot tell opens as usual.
     pub fn open_file(&self, place: &Place, cached: bool) -> Opened {
         if place.path.is_root() {
             return Opened::Ready(Err(FsError::IsDirectory));
@@ -176,8 +178,8 @@ impl Roots {
         self.cache.clear();
     }
 
-    /// Closes files that are kept open for the next request and were not asked for since the last sweep: while they are
-    /// open, the room of a file that was removed is not free.
+    /// Closes files that are kept open for the next request and were not asked for since the last
+    /// sweep: while they are open, the room of a file that was removed is not free.
     pub fn sweep_cache(&self) {
         self.cache.sweep();
     }
@@ -224,12 +226,13 @@ impl Roots {
         meta(&fstat(file).map_err(fs_error)?)
     }
 
-    /// Removes a file if `expect` holds, and the directories above that this leaves empty, but never the root. Of
-    /// a symbolic link, the link is removed.
+    /// Removes a file if `expect` holds, and the directories above that this leaves empty, but
+    /// never the root. Of a symbolic link, the link is removed.
     ///
     /// # Errors
-    /// [`FsError::Changed`] where `expect` does not hold; [`FsError::IsDirectory`], [`FsError::NotRegular`]: it is such
-    /// a thing; [`FsError::Outside`]: a link on the way there leads out; what else the system says.
+    /// [`FsError::Changed`] where `expect` does not hold; [`FsError::IsDirectory`],
+    /// [`FsError::NotRegular`]: it is such a thing; [`FsError::Outside`]: a link on the way there
+    /// leads out; what else the system says.
     pub fn remove(&self, place: &Place, expect: Expect) -> Result<(), FsError> {
         let parent = place.path.parent().ok_or(FsError::IsDirectory)?;
         let root = match self.base(place.root) {
@@ -297,8 +300,8 @@ impl fmt::Debug for Roots {
     }
 }
 
-/// Keeps an upload's media type with the file. Where the file system has no extended attributes, it is lost: the file
-/// is then served as of unknown type.
+/// Keeps an upload's media type with the file. Where the file system has no extended attributes, it
+/// is lost: the file is then served as of unknown type.
 fn keep_media_type(file: &OwnedFd, media_type: &str) {
     if let Err(error) = fsetxattr(file, MEDIA_TYPE, media_type.as_bytes(), XattrFlags::empty()) {
         tracing::debug!(%error, "a media type cannot be kept with its file");

@@ -1,4 +1,5 @@
-//! Manifests that somebody rewrites where they are served: their last whole versions, which readers get instead of what is on the disk.
+//! Manifests that somebody rewrites where they are served: their last whole versions, which readers
+//! get instead of what is on the disk.
 
 use std::{
     collections::HashMap,
@@ -33,7 +34,8 @@ struct Version {
 }
 
 impl Held {
-    /// The file of this inode is being written: what is held of it stands for it; if nothing is, it is not there.
+    /// The file of this inode is being written: what is held of it stands for it; if nothing is, it
+    /// is not there.
     pub(crate) fn begin(&self, key: &Path, file: Arc<File>, inode: u64) {
         let mut files = self.lock();
         if files.get(key).is_none_or(|version| version.inode != inode) {

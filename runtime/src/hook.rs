@@ -1,5 +1,5 @@
-//! Hooks: logic of a program's own, asked about every request. `--js` is one ([`js`](crate::js)); an embedder brings another in
-//! [`Options::hook`](crate::Options::hook).
+//! Hooks: logic of a program's own, asked about every request. `--js` is one ([`js`](crate::js));
+//! an embedder brings another in [`Options::hook`](crate::Options::hook).
 //!
 //! ```
 //! use httpout_runtime::hook::{Headers, Hook, Request, Service, Status, Verdict};
@@ -36,11 +36,14 @@ use crate::{
 
 /// Decides what becomes of requests.
 ///
-/// Its methods are called on the threads that serve connections, so they must not block: what takes time is done elsewhere, and the
-/// request or [`Reply`] that was handed over is answered from there.
+/// Its methods are called on the threads that serve connections, so they must not block: what takes
+/// time is done elsewhere, and the request or [`Reply`] that was handed over is answered from
+/// there.
 pub trait Hook: fmt::Debug + Send + Sync + 'static {
-    /// A request waits for a verdict; it is answered now or later, from any thread. If it is dropped without a verdict, its peer is told 500; if
-    /// nothing comes for [`Limits::hook_time`](crate::Limits::hook_time), 503. What is returned is called when more of it is asked.
+    /// A request waits for a verdict; it is answered now or later, from any thread. If it is
+    /// dropped without a verdict, its peer is told 500; if nothing comes for
+    /// [`Limits::hook_time`](crate::Limits::hook_time), 503. What is returned is called when more
+    /// of it is asked.
     fn ask(&self, request: Request) -> Option<Box<dyn Service>>;
 
     /// The server's options are read anew.
@@ -54,32 +57,36 @@ pub trait Hook: fmt::Debug + Send + Sync + 'static {
 
 /// What a hook does for one request. As with [`Hook`], no method may block.
 pub trait Service: fmt::Debug + Send {
-    /// More of the body is wanted, where the verdict was [`Verdict::read`]. A reply that is dropped cuts the answer.
+    /// More of the body is wanted, where the verdict was [`Verdict::read`]. A reply that is dropped
+    /// cuts the answer.
     fn read(&mut self, reply: Reply<Piece>) {
         drop(reply);
     }
 
-    /// A piece of the request's body, where the verdict was [`Verdict::take`]. The next one comes when this one is answered, so who is slow
-    /// slows the sender. A reply that is dropped ends the request with 500.
+    /// A piece of the request's body, where the verdict was [`Verdict::take`]. The next one comes
+    /// when this one is answered, so who is slow slows the sender. A reply that is dropped ends the
+    /// request with 500.
     fn write(&mut self, data: Vec<Bytes>, reply: Reply<Taken>) {
         let _ = data;
         drop(reply);
     }
 
-    /// All of the body was given: with what is the request answered? [`Verdict::answer`] or [`Verdict::read`].
+    /// All of the body was given: with what is the request answered? [`Verdict::answer`] or
+    /// [`Verdict::read`].
     fn end(&mut self, reply: Reply<Verdict>) {
         drop(reply);
     }
 
-    /// When may the next block of the answer go out, where the verdict was [`throttled`](Verdict::throttled)? `sent` and `total` are bytes
-    /// of its body. A reply that is dropped lets all of the rest go.
+    /// When may the next block of the answer go out, where the verdict was
+    /// [`throttled`](Verdict::throttled)? `sent` and `total` are bytes of its body. A reply that is
+    /// dropped lets all of the rest go.
     fn pace(&mut self, sent: u64, total: Option<u64>, reply: Reply<Pace>) {
         let _ = (sent, total);
         drop(reply);
     }
 
-    /// The request is over, or its connection is. `complete`: the answer went out to its last byte, and the request's body did not
-    /// break off; where the hook takes the body, it has all of it.
+    /// The request is over, or its connection is. `complete`: the answer went out to its last byte,
+    /// and the request's body did not break off; where the hook takes the body, it has all of it.
     fn close(&mut self, complete: bool) {
         let _ = complete;
     }
@@ -161,8 +168,9 @@ impl Facts {
         self.connection
     }
 
-    /// A file for [`Verdict::file`]: it must lie below one of the directories that the server reads, or one of
-    /// [`Config::hook_dirs`](crate::Config::hook_dirs). A relative path counts from the working directory.
+    /// A file for [`Verdict::file`]: it must lie below one of the directories that the server
+    /// reads, or one of [`Config::hook_dirs`](crate::Config::hook_dirs). A relative path counts
+    /// from the working directory.
     pub fn file(&self, path: &Path) -> Option<Place> {
         self.site.place(path, &env::current_dir().ok()?)
     }

@@ -35,9 +35,11 @@ pub struct Input {
     pub source: Source,
     /// The path of its resource, in the URL.
     pub path: RelPath,
-    /// What its resource says of itself. Without a media type, that is told by the path, or by the format.
+    /// What its resource says of itself. Without a media type, that is told by the path, or by the
+    /// format.
     pub description: Description,
-    /// How it is cut into packets. `None`: told by the path, the source's name, the media type, or else by its first bytes.
+    /// How it is cut into packets. `None`: told by the path, the source's name, the media type, or
+    /// else by its first bytes.
     pub format: Option<Format>,
     /// Read as fast as it plays, not as fast as it comes (`rt`).
     pub rt: bool,
@@ -52,7 +54,8 @@ pub enum Source {
     Stdin,
     /// A file, or a pipe with a name.
     File(PathBuf),
-    /// A directory that somebody writes into: each of its files is a resource below the input's path, while it is written and after.
+    /// A directory that somebody writes into: each of its files is a resource below the input's
+    /// path, while it is written and after.
     Directory(PathBuf),
 }
 
@@ -74,7 +77,8 @@ impl Source {
         }
     }
 
-    /// What is there. `None`: nothing to look at, or a directory that is going to be made: its parent is there.
+    /// What is there. `None`: nothing to look at, or a directory that is going to be made: its
+    /// parent is there.
     ///
     /// # Errors
     /// Those of the file system.
@@ -116,8 +120,8 @@ impl Input {
     /// Checks what can be checked before it is read, and settles what its name tells.
     ///
     /// # Errors
-    /// A description that no response can carry; a file that is not there, or is a directory; a directory that is none, or
-    /// whose files have nowhere to go.
+    /// A description that no response can carry; a file that is not there, or is a directory; a
+    /// directory that is none, or whose files have nowhere to go.
     pub(crate) fn settle(mut self, site: &Site) -> Result<Self, ConfigError> {
         self.description.check().map_err(|why| ConfigError {
             option: "input",

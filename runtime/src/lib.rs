@@ -1,5 +1,5 @@
-//! What every runtime of httpout needs and no runtime owns: the driver of a connection over a small [`Transport`], files
-//! beneath their directories, the acceptor, the command line.
+//! What every runtime of httpout needs and no runtime owns: the driver of a connection over a small
+//! [`Transport`], files beneath their directories, the acceptor, the command line.
 
 mod alarm;
 mod buffers;

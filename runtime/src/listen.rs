@@ -46,8 +46,8 @@ pub enum Port {
     Auto,
 }
 
-/// Listens on the addresses that `ifce` means: an address, the name of an interface, or `localhost`; without it, on
-/// all addresses, IPv4 and IPv6. The sockets do not block.
+/// Listens on the addresses that `ifce` means: an address, the name of an interface, or
+/// `localhost`; without it, on all addresses, IPv4 and IPv6. The sockets do not block.
 ///
 /// # Errors
 /// An unknown interface, an address of another machine, a port that is taken or not allowed.

@@ -89,7 +89,8 @@ impl Channels {
         }
     }
 
-    /// A live resource is over. To be `reopen`ed: who asks for it from now on waits until it begins again, if not too many are waited for.
+    /// A live resource is over. To be `reopen`ed: who asks for it from now on waits until it begins
+    /// again, if not too many are waited for.
     pub(crate) fn end(
         &self,
         path: &RelPath,
@@ -302,7 +303,8 @@ impl Channel {
     }
 }
 
-/// Tells all that there is news. To wake a task of another thread costs a system call: of each thread, one is told, and tells the others.
+/// Tells all that there is news. To wake a task of another thread costs a system call: of each
+/// thread, one is told, and tells the others.
 fn tell(mut waiters: Vec<Waiting>) {
     let here = thread::current().id();
     while let Some(first) = waiters.pop() {

@@ -1,4 +1,5 @@
-//! What reaches a connection from outside its task: answers from the blocking pool, growth of followed uploads, shutdown.
+//! What reaches a connection from outside its task: answers from the blocking pool, growth of
+//! followed uploads, shutdown.
 
 use httpout_proto::{
     Done, FileId, FsError, OpId,

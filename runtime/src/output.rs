@@ -1,4 +1,5 @@
-//! Sends what a session shows: small pieces together in one `send`, large spans of files by `sendfile`.
+//! Sends what a session shows: small pieces together in one `send`, large spans of files by
+//! `sendfile`.
 
 use std::{cell::RefCell, io, sync::Arc};
 
@@ -14,7 +15,8 @@ use rustix::{
 
 /// Most bytes of one `sendfile`.
 const SPAN: u64 = 1 << 20;
-/// The kernel reads at least so far ahead: where the first byte of such a span is cached, the rest is.
+/// The kernel reads at least so far ahead: where the first byte of such a span is cached, the rest
+/// is.
 const READ_AHEAD: u64 = 128 << 10;
 /// Room for heads, beside that for what is read from files.
 const HEADS: usize = 4 << 10;
@@ -38,15 +40,18 @@ pub(crate) struct Source<'f> {
 /// What became of it.
 #[derive(Debug)]
 pub(crate) enum Sent {
-    /// So many bytes are with the socket. Fewer than were offered does not mean that it is full: a signal shortens a send.
+    /// So many bytes are with the socket. Fewer than were offered does not mean that it is full: a
+    /// signal shortens a send.
     Bytes(usize),
     /// A file is not what it was; what is announced of it cannot be sent.
     Lost { file: FileId, why: io::ErrorKind },
-    /// This span of a file is not in the page cache: reading it here would hold up the other connections.
+    /// This span of a file is not in the page cache: reading it here would hold up the other
+    /// connections.
     Cold { file: Arc<OwnedFd>, at: u64, len: u64 },
 }
 
-/// A span that was found in the page cache, so that what is left of it after a short send is not looked for again.
+/// A span that was found in the page cache, so that what is left of it after a short send is not
+/// looked for again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Warm {
     file: Option<FileId>,
@@ -54,8 +59,8 @@ pub(crate) struct Warm {
 }
 
 impl Warm {
-    /// Nothing is to be looked for: the span that is next was just fetched, and if it is cold all the same, fetching it again would
-    /// not help.
+    /// Nothing is to be looked for: the span that is next was just fetched, and if it is cold all
+    /// the same, fetching it again would not help.
     pub(crate) const ALL: Self = Self { file: None, end: u64::MAX };
 
     pub(crate) fn is_all(self) -> bool {
@@ -67,8 +72,8 @@ impl Warm {
     }
 }
 
-/// Sends as much as one call can. Small pieces, and spans of up to `block` bytes, are put together: to copy them costs less than
-/// to hand the kernel a list.
+/// Sends as much as one call can. Small pieces, and spans of up to `block` bytes, are put together:
+/// to copy them costs less than to hand the kernel a list.
 ///
 /// # Errors
 /// Those of the socket.
@@ -103,8 +108,9 @@ pub(crate) fn send<'f>(
                         if used == 0 {
                             return send_span(socket, (id, fd), at, len.min(SPAN), warm, scratch);
                         }
-                        // A head and a short span fill few packets together; in front of a long one the kernel cuts all
-                        // that follows less well, and the peer waits longer for the head.
+                        // A head and a short span fill few packets together; in front of a long one
+                        // the kernel cuts all that follows less well, and the peer waits longer for
+                        // the head.
                         more = len <= READ_AHEAD;
                         break;
                     }
@@ -187,7 +193,8 @@ fn send_span(
     }
 }
 
-/// Reads; unless `patient`, only what is in the page cache: `AGAIN` if the device would have to be waited for.
+/// Reads; unless `patient`, only what is in the page cache: `AGAIN` if the device would have to be
+/// waited for.
 pub(crate) fn read(
     file: &OwnedFd,
     buffer: &mut [u8],
@@ -207,7 +214,8 @@ pub(crate) fn read(
         let rest = &mut buffer[filled..];
         match retry_on_intr(|| rustix::io::pread(file, &mut *rest, at + filled as u64)) {
             Ok(0) => break,
-            // Fewer bytes than asked for need not be the end of the file: some file systems stop at a signal.
+            // Fewer bytes than asked for need not be the end of the file: some file systems stop at
+            // a signal.
             Ok(more) => filled += more,
             // What was read before is used; the error shows itself again.
             Err(_) if filled > 0 => break,

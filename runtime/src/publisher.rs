@@ -15,21 +15,25 @@ use crate::{
     server::Shared,
 };
 
-/// Publishes resources on a server; from [`Server::publisher`](crate::Server::publisher). Where the server has read directories, they are
-/// written to the first one and served while they grow (the file sink); else each packet goes to everybody who listens.
+/// Publishes resources on a server; from [`Server::publisher`](crate::Server::publisher). Where the
+/// server has read directories, they are written to the first one and served while they grow (the
+/// file sink); else each packet goes to everybody who listens.
 ///
-/// The server needs [`Config::live`](crate::Config::live) for the one, [`Config::record`](crate::Config::record) for the other.
+/// The server needs [`Config::live`](crate::Config::live) for the one,
+/// [`Config::record`](crate::Config::record) for the other.
 #[derive(Clone, Debug)]
 pub struct Publisher(Arc<Shared>);
 
 /// Why something cannot be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublishError {
-    /// The path is not one that a URL can have: a segment is empty, `.` or `..`, or it holds a NUL or a backslash.
+    /// The path is not one that a URL can have: a segment is empty, `.` or `..`, or it holds a NUL
+    /// or a backslash.
     Path,
     /// There is a live resource of that path.
     Taken,
-    /// The server has neither [`Config::live`](crate::Config::live) nor [`Config::record`](crate::Config::record).
+    /// The server has neither [`Config::live`](crate::Config::live) nor
+    /// [`Config::record`](crate::Config::record).
     NotLive,
     /// The description holds what no response can say.
     Description(PropertyError),
@@ -51,7 +55,8 @@ impl fmt::Display for PublishError {
 
 impl std::error::Error for PublishError {}
 
-/// A resource that is being published. [`end`](Self::end) it; dropped before, it is aborted: those who listen see their answers cut.
+/// A resource that is being published. [`end`](Self::end) it; dropped before, it is aborted: those
+/// who listen see their answers cut.
 #[derive(Debug)]
 pub struct Publication {
     to: To,
@@ -83,7 +88,8 @@ impl Publisher {
     /// Begins a resource of this path, e.g. `live/radio.mp3`.
     ///
     /// # Errors
-    /// A path that is wrong or taken; a description that no response can carry; a file that cannot be made.
+    /// A path that is wrong or taken; a description that no response can carry; a file that cannot
+    /// be made.
     pub async fn begin(
         &self,
         path: &str,
@@ -111,8 +117,9 @@ impl Publisher {
 }
 
 impl Publication {
-    /// What everybody needs who begins to listen from now on, such as the header of a container. Not sent to those who listen already: where
-    /// it is a part of the stream, [write](Self::write) it too.
+    /// What everybody needs who begins to listen from now on, such as the header of a container.
+    /// Not sent to those who listen already: where it is a part of the stream, [write](Self::write)
+    /// it too.
     pub fn set_tune_in(&mut self, data: impl Into<Bytes>) {
         self.tune_in = data.into();
     }
@@ -125,9 +132,10 @@ impl Publication {
         }
     }
 
-    /// Sends a packet, which everybody gets whole or not at all; with `random_access`, one may begin to listen with it. Where no such
-    /// packet comes for long (5 s from the first one, 12 s after another), one begins with any. Resolves when
-    /// there is room for the next one: at once, unless [`blockio`](httpout_proto::live::BroadcastOptions::blockio) or
+    /// Sends a packet, which everybody gets whole or not at all; with `random_access`, one may
+    /// begin to listen with it. Where no such packet comes for long (5 s from the first one, 12 s
+    /// after another), one begins with any. Resolves when there is room for the next one: at once,
+    /// unless [`blockio`](httpout_proto::live::BroadcastOptions::blockio) or
     /// [`hold`](httpout_proto::live::BroadcastOptions::hold) is wanted.
     ///
     /// # Errors

@@ -64,7 +64,8 @@ impl Logs {
         }
     }
 
-    /// Writes what is not yet written. A log that takes nothing holds this up for some seconds only; its lines are lost.
+    /// Writes what is not yet written. A log that takes nothing holds this up for some seconds
+    /// only; its lines are lost.
     pub(crate) fn flush(&self) {
         if let Some(access) = &self.access
             && !access.flush(PATIENCE)
@@ -122,7 +123,8 @@ impl Logs {
     }
 }
 
-/// Text that goes into one line: control characters, what is not ASCII, quotes and backslashes as `\xHH`.
+/// Text that goes into one line: control characters, what is not ASCII, quotes and backslashes as
+/// `\xHH`.
 fn escape(out: &mut String, text: &str) {
     use std::fmt::Write as _;
     for byte in text.bytes() {

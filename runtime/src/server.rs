@@ -40,8 +40,8 @@ use crate::{
 const REFUSED_AT_ONCE: usize = 256;
 /// Peers whose first refusal is remembered, so that it is logged once.
 const REFUSALS_NOTED: usize = 1024;
-/// Connections on the admin address at a time. One more takes the place of the one that has been silent longest: clients
-/// that only stay connected must not keep probes out.
+/// Connections on the admin address at a time. One more takes the place of the one that has been
+/// silent longest: clients that only stay connected must not keep probes out.
 const ADMIN_AT_ONCE: usize = 64;
 /// Larger blocks would be copied for nothing, and each thread has one.
 const LARGEST_BLOCK: usize = 1 << 20;
@@ -54,10 +54,11 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Most connections (`maxc`); 0: no limit.
     pub maxc: usize,
-    /// Most connections of one peer (`maxp`): an IPv4 address, or an IPv6 network of 64 bits; 0: no limit.
+    /// Most connections of one peer (`maxp`): an IPv4 address, or an IPv6 network of 64 bits; 0: no
+    /// limit.
     pub maxp: usize,
-    /// Files, and pieces of files, up to this size in bytes are read and sent together with their head in one call
-    /// (`block_size`, at most 1 MiB); larger ones go by `sendfile`.
+    /// Files, and pieces of files, up to this size in bytes are read and sent together with their
+    /// head in one call (`block_size`, at most 1 MiB); larger ones go by `sendfile`.
     pub block_size: usize,
     /// Stop when the last client is gone (`quit`).
     pub quit: bool,
@@ -183,7 +184,8 @@ struct Clients {
 }
 
 impl Clients {
-    /// Notes that a peer is refused; true if it is to be logged. When many are noted, all are forgotten.
+    /// Notes that a peer is refused; true if it is to be logged. When many are noted, all are
+    /// forgotten.
     fn note_refusal(&mut self, peer: IpAddr, limit: &'static str) -> bool {
         if self.refusals.len() >= REFUSALS_NOTED {
             self.refusals.clear();
@@ -390,10 +392,12 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Resolves when it was [shut down](Self::shut_down) and neither a connection nor an input is left.
+    /// Resolves when it was [shut down](Self::shut_down) and neither a connection nor an input is
+    /// left.
     ///
     /// # Errors
-    /// A part has failed that the server cannot do without: an acceptor, a worker, an input or a log. Connections are cut.
+    /// A part has failed that the server cannot do without: an acceptor, a worker, an input or a
+    /// log. Connections are cut.
     pub async fn over(&self) -> io::Result<()> {
         let drained = async {
             self.stopped().await;
@@ -618,7 +622,8 @@ impl Admission {
         self.id
     }
 
-    /// A session for the connection, what is served to it, and the box where it is told of a change.
+    /// A session for the connection, what is served to it, and the box where it is told of a
+    /// change.
     pub(crate) fn session(&self) -> (Session, Arc<Offer>, Arc<Mailbox>) {
         let mailbox = Arc::new(Mailbox::default());
         let mut clients = lock(&self.shared.clients);

@@ -34,9 +34,11 @@ use crate::{
 pub enum Sink {
     /// Into this directory, each under the path of its URL. One that is broken off leaves nothing.
     Directory(PathBuf),
-    /// To standard output, one after the other, each whole. One that comes while another is under way waits for its turn.
+    /// To standard output, one after the other, each whole. One that comes while another is under
+    /// way waits for its turn.
     Stdout,
-    /// Each to the standard input of this command, which the shell starts for it. Its exit status decides the answer.
+    /// Each to the standard input of this command, which the shell starts for it. Its exit status
+    /// decides the answer.
     Command(String),
 }
 
@@ -59,7 +61,8 @@ pub(crate) trait Taker: fmt::Debug + Send + Sync {
     fn abort(&self) {}
 }
 
-/// An upload that is being taken. Dropped before it is [finished](Self::finish), it is broken off and must not pass for whole.
+/// An upload that is being taken. Dropped before it is [finished](Self::finish), it is broken off
+/// and must not pass for whole.
 pub(crate) trait Taking: fmt::Debug + Send {
     /// More of its body; to be answered when there is room for what comes next.
     fn give(&mut self, data: Vec<Bytes>, reply: Reply);

@@ -46,9 +46,11 @@ pub enum Verdict {
 pub struct Rule {
     /// The directory, as it is written.
     pub dir: PathBuf,
-    /// There is no such directory: its name is a virtual service. What lies where it would be is guarded all the same.
+    /// There is no such directory: its name is a virtual service. What lies where it would be is
+    /// guarded all the same.
     pub missing: bool,
-    /// Where it is mounted below `/`. `None`: at `/`, or, below another section's directory, where that leads to.
+    /// Where it is mounted below `/`. `None`: at `/`, or, below another section's directory, where
+    /// that leads to.
     pub name: Option<RelPath>,
     /// Who may read: everybody, where the file does not say.
     pub read: Who,
@@ -104,7 +106,8 @@ impl Rule {
     pub fn parse(text: &str) -> Result<Vec<Self>, Fault> {
         let mut rules: Vec<Self> = Vec::new();
         let sections = ini::parse(text)?;
-        // Read while it is being written, a file can end so; its last section would be open to readers.
+        // Read while it is being written, a file can end so; its last section would be open to
+        // readers.
         if let Some(last) = sections.last().filter(|last| last.keys.is_empty()) {
             let problem = format!("[{}] has no keys, and the file ends there", last.name);
             let help = "write what is missing (ru=$ALL lets everybody read), and replace a rule file in one step, by \

@@ -20,7 +20,8 @@ pub struct Delivery {
     pub directory: bool,
     /// The query in the URL, as it was sent.
     pub query: Option<String>,
-    /// The media type that the request gives, as it was sent; `None`: none, or one that is not spelt as a media type is.
+    /// The media type that the request gives, as it was sent; `None`: none, or one that is not
+    /// spelt as a media type is.
     pub media_type: Option<String>,
     /// Announced length of the body in bytes.
     pub len: Option<u64>,

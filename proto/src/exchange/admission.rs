@@ -1,5 +1,5 @@
-//! Rights: who may do what is asked. Where there are rules, every request that reaches a file passes here first, so
-//! that a refused one has no effect and shows nothing of what there is.
+//! Rights: who may do what is asked. Where there are rules, every request that reaches a file
+//! passes here first, so that a refused one has no effect and shows nothing of what there is.
 
 use crate::{
     auth::Verdict,

@@ -57,7 +57,8 @@ pub(super) struct Request {
     pub(super) head: Box<RequestHead>,
     pub(super) target: Target,
     pub(super) resolved: Resolved,
-    /// What is played by the live resource that the target names, where the request tells that and no more.
+    /// What is played by the live resource that the target names, where the request tells that and
+    /// no more.
     pub(super) title: Option<Text>,
 }
 
@@ -316,7 +317,8 @@ const ALL: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
 const ALL_AND_SOURCE: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, SOURCE, OPTIONS";
 const SOURCES: &str = "GET, HEAD, PUT, POST, SOURCE, OPTIONS";
 
-/// OPTIONS, and the preflight of a page of another origin. Never needs a password: a browser sends none with it.
+/// OPTIONS, and the preflight of a page of another origin. Never needs a password: a browser sends
+/// none with it.
 fn options(request: &RequestHead, cx: &mut Cx<'_>) {
     let path = match &request.target {
         RequestTarget::Asterisk => None,
@@ -404,7 +406,8 @@ pub(crate) fn refuse_peer(why: PeerError, cx: &mut Cx<'_>) {
     cx.answer(Answer::Last(head, body));
 }
 
-/// Answers a request that waited for something which may not come any more, since the server is going down.
+/// Answers a request that waited for something which may not come any more, since the server is
+/// going down.
 pub(super) fn refuse_stopping(cx: &mut Cx<'_>) {
     let head = error_head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
     say(cx, head, "the server is shutting down; try again");

@@ -1,4 +1,5 @@
-//! A live resource that a client sends, as Icecast's source clients do: a body without end, for everybody who asks for its path.
+//! A live resource that a client sends, as Icecast's source clients do: a body without end, for
+//! everybody who asks for its path.
 
 use crate::{
     effect::{Done, LiveEffect},
@@ -49,8 +50,8 @@ enum State {
     Over,
 }
 
-/// True for the request of a source client: SOURCE, or PUT without any length; or such a request with an
-/// empty body, by which libshout finds out whether it may send.
+/// True for the request of a source client: SOURCE, or PUT without any length; or such a request
+/// with an empty body, by which libshout finds out whether it may send.
 pub(super) fn is_source(head: &RequestHead) -> bool {
     let is_bare = matches!(head.body, BodySize::Empty | BodySize::Known(0));
     head.method == Method::Source || head.method == Method::Put && is_bare

@@ -1,4 +1,5 @@
-//! Content codings of uploads, taken off while they come (RFC 9110 §8.4): what is stored is the content as it is.
+//! Content codings of uploads, taken off while they come (RFC 9110 §8.4): what is stored is the
+//! content as it is.
 
 use std::{collections::VecDeque, fmt, io::Write as _};
 
@@ -46,7 +47,8 @@ pub(super) fn refuse_coding(accepted: &'static str, cx: &mut Cx<'_>) {
     say(cx, head, &format!("the Content-Encoding is not accepted here: send it as {accepted}"));
 }
 
-/// The most that may come coded where so many bytes may come of it: what does not compress gets a little longer.
+/// The most that may come coded where so many bytes may come of it: what does not compress gets a
+/// little longer.
 pub(super) fn most_coded(most: u64) -> u64 {
     most.saturating_add(most / 16).saturating_add(4096)
 }
@@ -164,7 +166,8 @@ enum Inflater {
 }
 
 impl Inflater {
-    /// Takes some of the data, which is not empty: how much, and what came of it, which is not much.
+    /// Takes some of the data, which is not empty: how much, and what came of it, which is not
+    /// much.
     fn take(&mut self, data: &[u8]) -> Result<(usize, Vec<u8>), Fault> {
         match self {
             Self::Gzip(decoder) => {

@@ -12,8 +12,8 @@ use crate::{
     semantics::conditional::{self, Validators, Verdict},
 };
 
-/// Waits for the request's body to end (some encoders send an empty chunked one), looks if there are conditions, and
-/// removes.
+/// Waits for the request's body to end (some encoders send an empty chunked one), looks if there
+/// are conditions, and removes.
 #[derive(Debug)]
 pub(crate) struct Delete {
     request: Box<RequestHead>,

@@ -1,5 +1,5 @@
-//! PUT and POST whose body is handed on to somebody instead of being stored: to whoever takes it, or to the hook that says so. Who takes it
-//! slowly slows its sender down.
+//! PUT and POST whose body is handed on to somebody instead of being stored: to whoever takes it,
+//! or to the hook that says so. Who takes it slowly slows its sender down.
 
 use crate::{
     effect::{Delivery, DeliveryEffect, Done, Refusal},
@@ -276,7 +276,8 @@ impl Deliver {
         self.go_on(cx);
     }
 
-    /// Gives what has come, one piece of work at a time, lets more come, and ends when all is given.
+    /// Gives what has come, one piece of work at a time, lets more come, and ends when all is
+    /// given.
     fn go_on(&mut self, cx: &mut Cx<'_>) {
         if !matches!(self.state, State::Receiving { .. }) || !self.decode(cx) {
             return;

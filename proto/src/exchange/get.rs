@@ -59,8 +59,8 @@ enum State {
     Missing { awaited: Awaited },
     /// An upload is in progress, and what was asked for is not all there.
     Holding { followed: Followed, plan: Plan },
-    /// An upload in progress is being sent; `pushed` is the offset up to which it was; `starved` if the peer has all of
-    /// that.
+    /// An upload in progress is being sent; `pushed` is the offset up to which it was; `starved` if
+    /// the peer has all of that.
     Streaming { followed: Followed, pushed: u64, starved: bool },
     /// The file is being compressed.
     Encoding { op: OpId, file: FileId, meta: Meta, coding: Coding },
@@ -270,7 +270,8 @@ impl Get {
             && cx.site.mounts.may_be_uploaded(&self.place)
     }
 
-    /// Waits for an upload to begin; looks at the disk once more, since one may have come and gone meanwhile.
+    /// Waits for an upload to begin; looks at the disk once more, since one may have come and gone
+    /// meanwhile.
     fn wait(&mut self, cx: &mut Cx<'_>) {
         let deadline = cx.now.mono + cx.site.config.wait_missing;
         let awaited = Awaited { op: cx.op(), file: cx.file(), deadline };
@@ -465,7 +466,8 @@ impl Get {
                 return self.look(cx);
             }
         }
-        // No Content-Length, even where it is known: the end of the answer is to say that the upload was stored.
+        // No Content-Length, even where it is known: the end of the answer is to say that the
+        // upload was stored.
         let (first, head) = match plan {
             Plan::Whole if len > 0 => {
                 (0, head(cx.site, Status::OK).field("Content-Type", media_type))

@@ -47,7 +47,8 @@ enum State {
     Looking {
         request: Request,
     },
-    /// The first packets, which tell what kind of sound it is, are waited for before the head is sent.
+    /// The first packets, which tell what kind of sound it is, are waited for before the head is
+    /// sent.
     Opening {
         op: OpId,
         description: Arc<Description>,

@@ -1,4 +1,5 @@
-//! A directory's listing, for people and for programs: written in pieces, so that a large directory holds up nobody.
+//! A directory's listing, for people and for programs: written in pieces, so that a large directory
+//! holds up nobody.
 
 mod escape;
 mod html;
@@ -18,7 +19,8 @@ pub(crate) use html::CONTENT_SECURITY_POLICY;
 /// Most entries of one piece.
 const PIECE: usize = 256;
 
-/// Most bytes of names in one piece, unless a single one is longer. A byte is written as up to nine, so a piece stays below 128 KiB.
+/// Most bytes of names in one piece, unless a single one is longer. A byte is written as up to
+/// nine, so a piece stays below 128 KiB.
 const PIECE_NAMES: usize = 8 << 10;
 
 /// What an entry is.
@@ -86,7 +88,8 @@ impl Column {
 }
 
 impl Order {
-    /// Reads `sort=name|size|date` and `order=asc|desc` out of a query; anything else is passed over.
+    /// Reads `sort=name|size|date` and `order=asc|desc` out of a query; anything else is passed
+    /// over.
     pub fn from_query(query: Option<&str>) -> Self {
         let mut order = Self::default();
         for pair in query.unwrap_or_default().split('&') {
@@ -150,7 +153,8 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// What the client likes better by its `Accept` (RFC 9110 §12.5.1); HTML of two it likes as much.
+    /// What the client likes better by its `Accept` (RFC 9110 §12.5.1); HTML of two it likes as
+    /// much.
     pub(crate) fn negotiate(fields: &HeaderList) -> Self {
         let (html, json) = (weight(fields, b"text/html"), weight(fields, b"application/json"));
         if json > html { Self::Json } else { Self::Html }

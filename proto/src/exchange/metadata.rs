@@ -1,4 +1,5 @@
-//! What a source client says of its live resource beside the stream: `/admin/metadata` as Icecast has it.
+//! What a source client says of its live resource beside the stream: `/admin/metadata` as Icecast
+//! has it.
 
 use crate::{
     effect::{Done, LiveEffect},
@@ -150,7 +151,8 @@ fn title(form: &[u8]) -> Option<Text> {
     })
 }
 
-/// The value of this name in `name=value&…`, decoded to bytes; the form does not tell their encoding.
+/// The value of this name in `name=value&…`, decoded to bytes; the form does not tell their
+/// encoding.
 fn value<'a>(form: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
     form.split(|&byte| byte == b'&').find_map(|pair| {
         let raw = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;

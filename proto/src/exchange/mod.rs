@@ -1,5 +1,5 @@
-//! One request, one answer: targets, conditions, ranges, media types, uploads. Knows no bytes on a wire: what an
-//! exchange wants said goes out as an answer, what it wants done as an [`Effect`].
+//! One request, one answer: targets, conditions, ranges, media types, uploads. Knows no bytes on a
+//! wire: what an exchange wants said goes out as an answer, what it wants done as an [`Effect`].
 
 pub mod clock;
 pub mod listing;
@@ -137,7 +137,8 @@ impl Cx<'_> {
         self.answers.push_back(answer);
     }
 
-    /// Adds what every response carries, errors too: what protects browsers, and what the operator wants.
+    /// Adds what every response carries, errors too: what protects browsers, and what the operator
+    /// wants.
     fn complete(&self, head: &mut ResponseHead) {
         let config = &self.site.config;
         head.add("X-Content-Type-Options", "nosniff");
@@ -149,7 +150,8 @@ impl Cx<'_> {
             head.add("Server-UTC", clock::milliseconds(self.now.wall).to_string());
         }
         if config.cors == Cors::Auto {
-            // Without it, a cache would give the answer to one request to another that has an Origin.
+            // Without it, a cache would give the answer to one request to another that has an
+            // Origin.
             head.fields.push_member("Vary", "Origin");
         }
         if config.cors.applies(self.about.cross_origin) {
@@ -171,7 +173,8 @@ impl Cx<'_> {
         }
     }
 
-    /// Adds the operator's `Cache-Control`. A response that must not be stored at all keeps its own.
+    /// Adds the operator's `Cache-Control`. A response that must not be stored at all keeps its
+    /// own.
     fn control_caches(&self, head: &mut ResponseHead) {
         let Some(directives) = &self.site.config.cache_control else { return };
         if head.fields.get("cache-control") == Some(b"no-store") {
@@ -367,7 +370,8 @@ impl Task {
         }
     }
 
-    /// What it waits for, if it waits for others and not for its peer. A request that changes something is obeyed in any case.
+    /// What it waits for, if it waits for others and not for its peer. A request that changes
+    /// something is obeyed in any case.
     pub(crate) fn waiting(&self) -> Option<Waiting> {
         match self {
             Self::Get(get) => get.waiting(),
@@ -385,7 +389,8 @@ impl Task {
         }
     }
 
-    /// The server is going down: what would go on for ever is over, and what is not there yet is not waited for.
+    /// The server is going down: what would go on for ever is over, and what is not there yet is
+    /// not waited for.
     pub(crate) fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
         match self {
             Self::Cast(cast) => cast.on_shut_down(cx),
@@ -439,7 +444,8 @@ impl Task {
         }
     }
 
-    /// True while an effect is under way whose answer must not be lost: it opens a file, or changes one.
+    /// True while an effect is under way whose answer must not be lost: it opens a file, or changes
+    /// one.
     pub(crate) fn is_busy(&self) -> bool {
         match self {
             Self::Get(get) => get.is_busy(),

@@ -1,10 +1,11 @@
 //! Writes that a page of another site makes in the name of its visitor.
 //!
-//! A browser adds the visitor's password to a form that a page of another site sends, and to some requests of its
-//! scripts, without asking the server before (Fetch §3.2: "simple" requests). CORS guards what a page reads, not what
-//! it sends. So writes of other origins are told by what browsers say of them: `Sec-Fetch-Site` and `Sec-Fetch-Mode`
-//! (Fetch Metadata), and `Origin`, which older browsers and plain HTTP to other machines leave alone. A client that is
-//! no browser sends none of these, and is not concerned.
+//! A browser adds the visitor's password to a form that a page of another site sends, and to some
+//! requests of its scripts, without asking the server before (Fetch §3.2: "simple" requests). CORS
+//! guards what a page reads, not what it sends. So writes of other origins are told by what
+//! browsers say of them: `Sec-Fetch-Site` and `Sec-Fetch-Mode` (Fetch Metadata), and `Origin`,
+//! which older browsers and plain HTTP to other machines leave alone. A client that is no browser
+//! sends none of these, and is not concerned.
 
 use super::Cx;
 use crate::{
@@ -55,7 +56,8 @@ fn is_foreign(fields: &HeaderList, tls: bool) -> bool {
     }
 }
 
-/// True if the origin is that of the server, as far as it can know: it may stand behind a proxy that speaks TLS.
+/// True if the origin is that of the server, as far as it can know: it may stand behind a proxy
+/// that speaks TLS.
 fn is_own(origin: &[u8], host: &[u8], tls: bool) -> bool {
     let text = |bytes| std::str::from_utf8(bytes).ok();
     let (Some(origin), Some(host)) = (text(origin), text(host)) else { return false };
@@ -89,11 +91,13 @@ fn has_no_preflight(request: &RequestHead) -> bool {
         let essence = value.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
         essence.is_empty() || FORM_TYPES.iter().any(|form| essence.eq_ignore_ascii_case(form))
     };
-    // A body without a type needs none either. Of the methods that write, this is the only one that a form has.
+    // A body without a type needs none either. Of the methods that write, this is the only one that
+    // a form has.
     request.method == Method::Post && fields.get("content-type").is_none_or(is_simple)
 }
 
-/// True for a CORS request of a page to a server that knows nobody: the page gains nothing by its visitor.
+/// True for a CORS request of a page to a server that knows nobody: the page gains nothing by its
+/// visitor.
 fn is_plain_cors(fields: &HeaderList, cx: &Cx<'_>) -> bool {
     let config = &cx.site.config;
     let knows_nobody =

@@ -1,4 +1,5 @@
-//! The server's own resources: the clock for players, and what an operator asks on the admin address.
+//! The server's own resources: the clock for players, and what an operator asks on the admin
+//! address.
 
 use super::{
     Answer, Cx,

@@ -1,5 +1,5 @@
-//! PUT, POST and PATCH: a body that becomes a file, or fills ranges of one. Nothing is seen of it under its name before all
-//! of it is there.
+//! PUT, POST and PATCH: a body that becomes a file, or fills ranges of one. Nothing is seen of it
+//! under its name before all of it is there.
 
 use crate::{
     effect::{Done, FsEffect, LiveEffect},
@@ -82,7 +82,8 @@ enum State {
     Receiving { file: FileId, writing: Option<Writing> },
     /// The part file takes its place.
     Committing { op: OpId, file: FileId },
-    /// The peer is gone, or was refused; this effect is under way, and the file is then to be closed.
+    /// The peer is gone, or was refused; this effect is under way, and the file is then to be
+    /// closed.
     Gone { op: OpId, file: FileId, announced: bool },
     /// Answered.
     Over,
@@ -128,7 +129,8 @@ impl Upload {
         }
         let content = content(request, cx)?;
         if coding.is_some() && matches!(content, Content::Ranges(_)) {
-            // Ranges would count bytes of the coded representation (RFC 9110 §14.1.2), which is not what is stored.
+            // Ranges would count bytes of the coded representation (RFC 9110 §14.1.2), which is not
+            // what is stored.
             decoder::refuse_coding(decoder::NONE_ACCEPTED, cx);
             return None;
         }
@@ -499,7 +501,8 @@ const PIECE: u64 = 64;
 const OPEN: u64 = u64::MAX;
 const COUNT: &str = "the body has more or fewer bytes than the ranges";
 
-/// The media type that the request gives (RFC 9110 §8.3), if the target's name tells none and it says something.
+/// The media type that the request gives (RFC 9110 §8.3), if the target's name tells none and it
+/// says something.
 fn media_type(request: &RequestHead, target: &Target) -> Option<String> {
     if request.method == Method::Patch || media::media_type(target.path.as_str()).is_some() {
         return None;

@@ -7,8 +7,8 @@ use super::syntax::{is_field_name, is_field_value};
 /// Fields that are lists, of which every line counts. Of several policies, a browser obeys all.
 const LISTS: [&str; 4] = ["vary", "link", "set-cookie", "content-security-policy"];
 
-/// Header fields (RFC 9110 §5) as pairs of name and value: names compare without case, fields keep their order,
-/// and nothing in them can end a line.
+/// Header fields (RFC 9110 §5) as pairs of name and value: names compare without case, fields keep
+/// their order, and nothing in them can end a line.
 #[derive(Clone, Default)]
 pub struct HeaderList {
     /// Names and values, one after the other.
@@ -33,7 +33,8 @@ impl HeaderList {
     /// Adds a field.
     ///
     /// # Errors
-    /// A name that is no token, or a value that a field cannot carry (RFC 9110 §5.5). Nothing is added then.
+    /// A name that is no token, or a value that a field cannot carry (RFC 9110 §5.5). Nothing is
+    /// added then.
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidField> {
         let value = value.as_ref();
         if !is_field_name(name) {
@@ -92,8 +93,8 @@ impl HeaderList {
         self.iter().filter(move |(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The members of a comma-separated list (RFC 9110 §5.6.1) over all fields of this name, without empty
-    /// ones. For lists whose members hold no quoted strings.
+    /// The members of a comma-separated list (RFC 9110 §5.6.1) over all fields of this name,
+    /// without empty ones. For lists whose members hold no quoted strings.
     pub fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.all(name)
             .flat_map(|value| value.split(|&b| b == b','))
@@ -101,7 +102,8 @@ impl HeaderList {
             .filter(|member| !member.is_empty())
     }
 
-    /// True if a field of this name, already in a response, gives way to one of this list: all do but lists.
+    /// True if a field of this name, already in a response, gives way to one of this list: all do
+    /// but lists.
     pub(crate) fn replaces(&self, name: &str) -> bool {
         self.get(name).is_some() && !LISTS.iter().any(|list| list.eq_ignore_ascii_case(name))
     }

@@ -56,8 +56,8 @@ pub struct RequestHead {
     pub expect_continue: bool,
 }
 
-/// The head of a response, without what frames it: the connection itself adds `Date`, `Content-Length`,
-/// `Transfer-Encoding` and `Connection`.
+/// The head of a response, without what frames it: the connection itself adds `Date`,
+/// `Content-Length`, `Transfer-Encoding` and `Connection`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseHead {
     pub(crate) status: Status,
@@ -70,8 +70,9 @@ impl ResponseHead {
         Self { status, fields: HeaderList::with_capacity(16, 512) }
     }
 
-    /// Adds a field. A value that a field cannot carry is left out, with its name: nothing that comes from
-    /// outside can add a line to the head. So are the fields that belong to the connection.
+    /// Adds a field. A value that a field cannot carry is left out, with its name: nothing that
+    /// comes from outside can add a line to the head. So are the fields that belong to the
+    /// connection.
     #[must_use]
     pub fn field(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
         self.add(name, value);

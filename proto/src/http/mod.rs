@@ -1,5 +1,5 @@
-//! HTTP without a wire format (RFC 9110): methods, statuses, fields, heads and bodies, as every version of HTTP
-//! has them.
+//! HTTP without a wire format (RFC 9110): methods, statuses, fields, heads and bodies, as every
+//! version of HTTP has them.
 
 mod body;
 #[cfg(feature = "http")]

@@ -74,8 +74,9 @@ impl Queue {
     }
 }
 
-/// All that is ready to be sent, from the front: send as many of these pieces as the socket takes, with as few
-/// calls as the platform allows (`writev`, `sendfile`), and confirm the bytes with `handle_sent`.
+/// All that is ready to be sent, from the front: send as many of these pieces as the socket takes,
+/// with as few calls as the platform allows (`writev`, `sendfile`), and confirm the bytes with
+/// `handle_sent`.
 #[derive(Clone, Debug)]
 pub struct Transmit<'a> {
     parts: vec_deque::Iter<'a, Part>,

@@ -2,8 +2,8 @@
 
 use super::{HeaderList, Method, syntax};
 
-/// A request head without what frames it: the connection itself adds `Content-Length`, `Transfer-Encoding`, `Connection`
-/// and `Expect`.
+/// A request head without what frames it: the connection itself adds `Content-Length`,
+/// `Transfer-Encoding`, `Connection` and `Expect`.
 #[derive(Clone, Debug)]
 pub struct RequestBuilder {
     pub(crate) method: Method,
@@ -15,8 +15,8 @@ pub struct RequestBuilder {
 }
 
 impl RequestBuilder {
-    /// A request for `target`, which begins with `/`, on `authority`, which is what `Host` is to say. `None` if either
-    /// holds what a head cannot carry.
+    /// A request for `target`, which begins with `/`, on `authority`, which is what `Host` is to
+    /// say. `None` if either holds what a head cannot carry.
     pub fn new(method: Method, target: &str, authority: &str) -> Option<Self> {
         let graphic = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
         if !target.starts_with('/')
@@ -36,8 +36,9 @@ impl RequestBuilder {
         })
     }
 
-    /// Adds a field. One whose name or value a head cannot carry is left out, and so are the fields that belong to the
-    /// connection: nothing that comes from outside can add a line to the head or frame a message.
+    /// Adds a field. One whose name or value a head cannot carry is left out, and so are the fields
+    /// that belong to the connection: nothing that comes from outside can add a line to the head or
+    /// frame a message.
     #[must_use]
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
@@ -56,7 +57,8 @@ impl RequestBuilder {
         }
     }
 
-    /// The body, if there is one, is held back until the server asks for it (`Expect: 100-continue`, RFC 9110 §10.1.1).
+    /// The body, if there is one, is held back until the server asks for it (`Expect:
+    /// 100-continue`, RFC 9110 §10.1.1).
     #[must_use]
     pub fn expecting(mut self, expect: bool) -> Self {
         self.expect = expect;

@@ -5,8 +5,8 @@ pub(crate) fn is_tchar(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 
-/// True if a header field can carry this value (RFC 9110 §5.5): visible characters, `obs-text` (bytes
-/// beyond ASCII: UTF-8, Latin-1), spaces and tabs, and no white space at the ends.
+/// True if a header field can carry this value (RFC 9110 §5.5): visible characters, `obs-text`
+/// (bytes beyond ASCII: UTF-8, Latin-1), spaces and tabs, and no white space at the ends.
 pub fn is_field_value(value: &[u8]) -> bool {
     value.iter().all(|&b| matches!(b, b'\t' | b' '..=b'~' | 0x80..)) && value.trim_ascii() == value
 }

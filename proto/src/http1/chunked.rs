@@ -17,8 +17,8 @@ pub(crate) struct Decoder {
     content: u64,
 }
 
-/// Bytes of content that pay for one more byte of extensions, so that signed chunks of any usual size pass, and a body that
-/// is little but extensions does not.
+/// Bytes of content that pay for one more byte of extensions, so that signed chunks of any usual
+/// size pass, and a body that is little but extensions does not.
 const CONTENT_PER_EXTENSION_BYTE: u64 = 8;
 
 /// Where in the grammar the next byte stands.

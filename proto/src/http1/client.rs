@@ -1,5 +1,5 @@
-//! A client's side of one connection, as far as HTTP/1.x framing goes: the halves of the [server](super::Server) with the
-//! roles exchanged.
+//! A client's side of one connection, as far as HTTP/1.x framing goes: the halves of the
+//! [server](super::Server) with the roles exchanged.
 
 mod deadlines;
 mod reading;
@@ -30,21 +30,24 @@ const LOW_WATER: u64 = 64 << 10;
 pub enum ClientEvent {
     /// The body that was held back may be pushed.
     Continue {
-        /// `100 Continue` came; false: it did not come in time ([`Limits::continue_time`]), and the server may not know it.
+        /// `100 Continue` came; false: it did not come in time ([`Limits::continue_time`]), and the
+        /// server may not know it.
         asked: bool,
     },
-    /// The head of the final answer. It may come before the request is sent: an error then ends the sending, a success does not.
+    /// The head of the final answer. It may come before the request is sent: an error then ends the
+    /// sending, a success does not.
     Response(Box<Response>),
     /// A piece of the answer's body: a slice of what was received.
     Data(Bytes),
-    /// The answer is whole, or as much of it was read as will be, and the request will be sent no further. The connection is
-    /// ready for the next request, or [`Step::Closed`] follows.
+    /// The answer is whole, or as much of it was read as will be, and the request will be sent no
+    /// further. The connection is ready for the next request, or [`Step::Closed`] follows.
     Done {
         /// The request was sent to its last byte.
         sent: bool,
     },
-    /// Try the socket itself before the next poll, whatever is known of its readiness: a deadline has
-    /// passed, and what the server did before counts. Send what [`Client::transmit`] shows; receive.
+    /// Try the socket itself before the next poll, whatever is known of its readiness: a deadline
+    /// has passed, and what the server did before counts. Send what [`Client::transmit`] shows;
+    /// receive.
     Recheck,
 }
 
@@ -180,7 +183,8 @@ impl Client {
         self.fetching = fetching;
     }
 
-    /// Nothing can be sent any more. An answer may still come: servers that refuse an upload close before they have read it.
+    /// Nothing can be sent any more. An answer may still come: servers that refuse an upload close
+    /// before they have read it.
     pub fn handle_unsendable(&mut self, why: io::ErrorKind) {
         self.unsendable.get_or_insert(why);
         self.stop_sending();
@@ -238,7 +242,8 @@ impl Client {
         self.queue.peek(u64::MAX)
     }
 
-    /// True if a request may be made: none is under way, and the connection is not known to be at its end.
+    /// True if a request may be made: none is under way, and the connection is not known to be at
+    /// its end.
     pub fn is_ready(&self) -> bool {
         matches!((&self.reading, self.writing), (Reading::Resting, Writing::Resting))
             && self.end.is_none()
@@ -246,7 +251,8 @@ impl Client {
             && self.inbox.is_empty()
     }
 
-    /// True if the body goes on and little of it is queued: now is the time to [`push`](Self::push).
+    /// True if the body goes on and little of it is queued: now is the time to
+    /// [`push`](Self::push).
     pub fn wants_body(&self) -> bool {
         matches!(self.writing, Writing::Live(_)) && self.queue.len() < LOW_WATER
     }

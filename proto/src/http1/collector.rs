@@ -16,7 +16,8 @@ pub(crate) trait Kind {
     /// What a start line beyond the limit is.
     const START_TOO_LONG: PeerError;
 
-    /// May a start line begin so? Binary garbage, a TLS handshake for one, is known by its first byte.
+    /// May a start line begin so? Binary garbage, a TLS handshake for one, is known by its first
+    /// byte.
     fn check_begin(first: u8) -> Result<(), PeerError>;
 
     /// Checks a whole start line, without its CRLF.
@@ -111,8 +112,8 @@ impl<K: Kind> Collector<K> {
     }
 }
 
-/// How far the search for the end of the head has come. Lines end in CRLF and nothing else (RFC 9112 §2.2 leaves the
-/// choice; a lone CR or LF is where parsers disagree).
+/// How far the search for the end of the head has come. Lines end in CRLF and nothing else (RFC
+/// 9112 §2.2 leaves the choice; a lone CR or LF is where parsers disagree).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scan {
     /// Bytes looked at.
@@ -179,8 +180,8 @@ impl Scan {
         }
     }
 
-    /// Checks the current line as far as it has come, so that what is wrong is said when it comes, and said alike however
-    /// the line was cut.
+    /// Checks the current line as far as it has come, so that what is wrong is said when it comes,
+    /// and said alike however the line was cut.
     fn check_line<K: Kind>(&self, line: &[u8], limits: &Limits) -> Result<(), PeerError> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if let (0, Some(&first)) = (self.fields, line.first()) {

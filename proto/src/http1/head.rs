@@ -78,7 +78,8 @@ impl<'a> RequestLine<'a> {
             }
             _ => return Err(PeerError::Malformed("the version is not HTTP/1.x")),
         };
-        // UTF-8 that a client should have percent-encoded, and some do not, is told from anything else.
+        // UTF-8 that a client should have percent-encoded, and some do not, is told from anything
+        // else.
         let fine = |b: u8| b.is_ascii_graphic() && b != b'#' || !b.is_ascii();
         let target = std::str::from_utf8(target)
             .ok()

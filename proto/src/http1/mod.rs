@@ -1,5 +1,5 @@
-//! HTTP/1.x on the wire: bytes to requests and answers to bytes for a server, the other way round for a client. Knows framing, deadlines and limits; knows no path, no
-//! file and no policy.
+//! HTTP/1.x on the wire: bytes to requests and answers to bytes for a server, the other way round
+//! for a client. Knows framing, deadlines and limits; knows no path, no file and no policy.
 
 mod chunked;
 mod client;

@@ -144,7 +144,8 @@ impl Body {
         matches!(self.framing, Framing::Close)
     }
 
-    /// The peer is waited for from `now` on: when is it too slow? (`body_time` between reads, `body_rate` on the whole.)
+    /// The peer is waited for from `now` on: when is it too slow? (`body_time` between reads,
+    /// `body_rate` on the whole.)
     pub(crate) fn deadline(&mut self, now: Instant, limits: &Limits) -> Instant {
         let since = *self.waiting_since.get_or_insert(now);
         let mut left = limits.body_time;

@@ -85,7 +85,8 @@ impl Kind for Responses {
     }
 }
 
-/// RFC 9112 §4. The space behind the code is missed by many servers that give no reason, and not missed here.
+/// RFC 9112 §4. The space behind the code is missed by many servers that give no reason, and not
+/// missed here.
 fn status_line(line: &[u8]) -> Result<(Version, Status), PeerError> {
     let (version, rest) = line.split_at_checked(8).ok_or(NO_STATUS_LINE)?;
     // RFC 9112 §2.3: HTTP/DIGIT.DIGIT.

@@ -1,4 +1,5 @@
-//! A server's side of one connection, as far as HTTP/1.x framing goes: two half-machines and the deadlines.
+//! A server's side of one connection, as far as HTTP/1.x framing goes: two half-machines and the
+//! deadlines.
 
 mod deadlines;
 mod reading;
@@ -52,7 +53,8 @@ pub struct Server {
     /// The connection carries uploads.
     uploads: bool,
     recheck: Recheck,
-    /// The deadline that has passed, and is obeyed if the socket has nothing that speaks against it.
+    /// The deadline that has passed, and is obeyed if the socket has nothing that speaks against
+    /// it.
     overdue: Option<Timer>,
     /// Bytes were received since the socket was to be tried.
     heard: bool,
@@ -178,13 +180,14 @@ impl Server {
         self.fetching = fetching;
     }
 
-    /// Nothing can be sent any more. What the peer sent before is still read and obeyed: an encoder that ends without reading
-    /// its answers resets the connection behind its last upload.
+    /// Nothing can be sent any more. What the peer sent before is still read and obeyed: an encoder
+    /// that ends without reading its answers resets the connection behind its last upload.
     pub fn handle_unsendable(&mut self, why: io::ErrorKind) {
         self.silence(PeerError::Broken(why));
     }
 
-    /// The socket failed: nothing can be sent or received any more. What was received is still obeyed.
+    /// The socket failed: nothing can be sent or received any more. What was received is still
+    /// obeyed.
     pub fn handle_broken(&mut self, why: io::ErrorKind) {
         self.eof = true;
         self.silence(PeerError::Broken(why));
@@ -241,7 +244,8 @@ impl Server {
         self.most.map_or(u64::MAX, paced)
     }
 
-    /// True if something of the response waits for its [send limit](Self::set_send_limit) to be raised.
+    /// True if something of the response waits for its [send limit](Self::set_send_limit) to be
+    /// raised.
     pub fn is_send_limited(&self, id: ExchangeId) -> bool {
         self.current.id == id
             && self.undecided.is_none()
@@ -254,14 +258,16 @@ impl Server {
         !self.silent
     }
 
-    /// Bytes of the body of this response that are with the socket, with their framing; 0 unless it is the latest one.
+    /// Bytes of the body of this response that are with the socket, with their framing; 0 unless it
+    /// is the latest one.
     pub fn body_sent(&self, id: ExchangeId) -> u64 {
         if self.current.id == id { self.sent.saturating_sub(self.body_begins) } else { 0 }
     }
 
     // ---- commands; those that name an exchange that is over are ignored ----
 
-    /// Lets up to `bytes` more of the request's body come. The first grant sends `100 Continue` where it is awaited.
+    /// Lets up to `bytes` more of the request's body come. The first grant sends `100 Continue`
+    /// where it is awaited.
     pub fn grant(&mut self, id: ExchangeId, bytes: u64) {
         if self.current.id != id {
             return;
@@ -283,7 +289,8 @@ impl Server {
         }
     }
 
-    /// All that the peer sends from now on is the body of this request, which announces none (Icecast's source clients).
+    /// All that the peer sends from now on is the body of this request, which announces none
+    /// (Icecast's source clients).
     pub fn take_rest(&mut self, id: ExchangeId) {
         if let (true, Reading::Held, Writing::Due) =
             (self.current.id == id, &self.reading, &self.writing)
@@ -299,8 +306,8 @@ impl Server {
         self.cut(PeerError::Broken(why));
     }
 
-    /// The connection is to end soon: with the answer behind which the peer has sent no more, which says so. What the peer has
-    /// sent already is taken and answered first.
+    /// The connection is to end soon: with the answer behind which the peer has sent no more, which
+    /// says so. What the peer has sent already is taken and answered first.
     pub fn shut_down(&mut self) {
         self.last_request = true;
     }
@@ -326,7 +333,8 @@ impl Server {
         }
     }
 
-    /// Answers with a body of known length. The body of a HEAD request or of an answer without content is left out.
+    /// Answers with a body of known length. The body of a HEAD request or of an answer without
+    /// content is left out.
     pub fn respond(
         &mut self,
         responder: Responder,
@@ -406,8 +414,9 @@ impl Server {
         }
     }
 
-    /// Gives a live body up: the connection is closed without the end of the body; with a reset where that end would
-    /// be the connection's. Not where the answer has no body: it was given to one that sends without an end.
+    /// Gives a live body up: the connection is closed without the end of the body; with a reset
+    /// where that end would be the connection's. Not where the answer has no body: it was given to
+    /// one that sends without an end.
     pub fn abort(&mut self, writer: BodyWriter) {
         if let (true, &Writing::Live { framing, .. }) =
             (self.current.id == writer.id, &self.writing)

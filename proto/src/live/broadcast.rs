@@ -1,4 +1,5 @@
-//! A live resource: what comes in goes out to everybody who listens, and is kept only for those who are a little behind.
+//! A live resource: what comes in goes out to everybody who listens, and is kept only for those who
+//! are a little behind.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,12 +25,14 @@ pub struct ListenerId(u64);
 /// How a [`Broadcast`] treats those who listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BroadcastOptions {
-    /// How far a listener may be behind, in bytes (`max_async_buf`). The packet that it is to be sent next does not count, or one large
-    /// packet could not be sent to anybody.
+    /// How far a listener may be behind, in bytes (`max_async_buf`). The packet that it is to be
+    /// sent next does not count, or one large packet could not be sent to anybody.
     pub max_async_buf: u64,
-    /// A listener that comes is given up to so many bytes of what was sent before, so that it can start at once (`burst`).
+    /// A listener that comes is given up to so many bytes of what was sent before, so that it can
+    /// start at once (`burst`).
     pub burst: u64,
-    /// A listener that is too far behind slows the input down, instead of being dropped (`blockio`).
+    /// A listener that is too far behind slows the input down, instead of being dropped
+    /// (`blockio`).
     pub blockio: bool,
     /// The input waits for the first listener (`hold`).
     pub hold: bool,
@@ -48,8 +51,8 @@ pub struct Group {
     pub data: Bytes,
     /// What a listener gets before this, if it begins here; `None`: it cannot begin here.
     pub tune_in: Option<TuneIn>,
-    /// The stream offers this as a place to begin. Elsewhere a listener begins only where the stream
-    /// has offered no such place for long.
+    /// The stream offers this as a place to begin. Elsewhere a listener begins only where the
+    /// stream has offered no such place for long.
     pub random_access: bool,
 }
 
@@ -77,7 +80,8 @@ pub enum News {
 /// Most bytes given to a listener at a time, if not a single packet is larger.
 const AT_A_TIME: u64 = 64 << 10;
 
-/// A live resource and its listeners. `W` is what a runtime needs to tell one of them that there is news.
+/// A live resource and its listeners. `W` is what a runtime needs to tell one of them that there is
+/// news.
 #[derive(Debug)]
 pub struct Broadcast<W> {
     options: BroadcastOptions,
@@ -155,13 +159,15 @@ impl<W> Broadcast<W> {
 
     // ---- the input ----
 
-    /// May more come? If not, whoever brings it waits until [`take`](Self::take) or [`leave`](Self::leave) has changed that.
+    /// May more come? If not, whoever brings it waits until [`take`](Self::take) or
+    /// [`leave`](Self::leave) has changed that.
     pub fn has_room(&self) -> bool {
         !(self.is_held()
             || self.options.blockio && self.listeners.values().any(|l| self.is_late(l)))
     }
 
-    /// More came. Calls `tell` for those who wait for it, and for those who are too far behind from now on.
+    /// More came. Calls `tell` for those who wait for it, and for those who are too far behind from
+    /// now on.
     ///
     /// Once, for how long the stream has offered no place to begin, where that is too long:
     /// listeners begin anywhere from now on, until it offers one.
@@ -250,8 +256,9 @@ impl<W> Broadcast<W> {
         id
     }
 
-    /// What there is for a listener that has sent all it took before. Where there is nothing, it waits, and `waiter` is told when it is worth
-    /// asking again; else `waiter` is told, while it sends, if it [must go](Self::must_go).
+    /// What there is for a listener that has sent all it took before. Where there is nothing, it
+    /// waits, and `waiter` is told when it is worth asking again; else `waiter` is told, while it
+    /// sends, if it [must go](Self::must_go).
     pub fn take(&mut self, id: ListenerId, waiter: impl FnOnce() -> W) -> Option<News> {
         self.had_listener = true;
         if self.must_go(id) {
@@ -286,7 +293,8 @@ impl<W> Broadcast<W> {
         None
     }
 
-    /// True, once, for a listener that is too far behind, though it has not yet sent what it took: it listens no longer.
+    /// True, once, for a listener that is too far behind, though it has not yet sent what it took:
+    /// it listens no longer.
     pub fn must_go(&mut self, id: ListenerId) -> bool {
         let lags = self.listeners.get(&id).is_some_and(|listener| listener.lagging);
         if lags {
@@ -522,8 +530,9 @@ mod tests {
     }
 
     proptest! {
-        /// Each listener gets its tune-in data and then a run of whole packets without a gap, from where one may begin; it is told of news exactly
-        /// if it waits for some, or must go; with `blockio` nobody is dropped, and what is kept is bounded.
+        /// Each listener gets its tune-in data and then a run of whole packets without a gap, from
+        /// where one may begin; it is told of news exactly if it waits for some, or must go; with
+        /// `blockio` nobody is dropped, and what is kept is bounded.
         #[test]
         fn everybody_hears_whole_packets_without_a_gap(
             acts in prop::collection::vec(act(), 0..200),

@@ -1,4 +1,5 @@
-//! A directory that an encoder writes into: which of its files are to be served, when one is over, and what is to be done next.
+//! A directory that an encoder writes into: which of its files are to be served, when one is over,
+//! and what is to be done next.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -7,7 +8,8 @@ use std::{
 
 use crate::fs::RelPath;
 
-/// A file whose writer was not seen, and that has not grown for this time, is whole. So is an empty one in place of another.
+/// A file whose writer was not seen, and that has not grown for this time, is whole. So is an empty
+/// one in place of another.
 const QUIET: Duration = Duration::from_secs(1);
 /// How the names end that encoders give to what they are going to rename.
 const TEMPORARY: [&str; 2] = [".tmp", ".part"];
@@ -36,7 +38,8 @@ pub enum FileEvent {
 /// What is to be done; the outcome of the first three is told before the next [`Directory::poll`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DirectoryAction {
-    /// Begin to serve this file. Answer: [`Directory::handle_begun`], [`Directory::handle_whole`] or [`Directory::handle_failed`].
+    /// Begin to serve this file. Answer: [`Directory::handle_begun`], [`Directory::handle_whole`]
+    /// or [`Directory::handle_failed`].
     Begin {
         /// Its path.
         path: RelPath,
@@ -45,17 +48,19 @@ pub enum DirectoryAction {
         /// It was there before: it may be served already.
         found: bool,
     },
-    /// Serve more of a file that was begun, up to what is there now. Answer: [`Directory::handle_copied`] or [`Directory::handle_failed`].
+    /// Serve more of a file that was begun, up to what is there now. Answer:
+    /// [`Directory::handle_copied`] or [`Directory::handle_failed`].
     Copy {
         /// Its path.
         path: RelPath,
         /// Nobody writes to it.
         last: bool,
-        /// Changes when somebody writes to it; 0 where nobody has since it was begun. Else, before the last of it is said to be all, what was
-        /// served is to be compared with what is there.
+        /// Changes when somebody writes to it; 0 where nobody has since it was begun. Else, before
+        /// the last of it is said to be all, what was served is to be compared with what is there.
         writes: u64,
     },
-    /// All of a file is served: put it in place. Answer: [`Directory::handle_whole`] or [`Directory::handle_failed`].
+    /// All of a file is served: put it in place. Answer: [`Directory::handle_whole`] or
+    /// [`Directory::handle_failed`].
     End(RelPath),
     /// What was begun is not to be ended.
     Abandon(RelPath),
@@ -83,11 +88,13 @@ pub enum Copied {
     Changed,
 }
 
-/// The files of a directory, by their paths from there. Facts in, actions out; see [`Directory::poll`].
+/// The files of a directory, by their paths from there. Facts in, actions out; see
+/// [`Directory::poll`].
 #[derive(Debug, Default)]
 pub struct Directory {
     files: HashMap<RelPath, File>,
-    /// Files that something is to be done with: those that are being written, and those that were there before, one at a time.
+    /// Files that something is to be done with: those that are being written, and those that were
+    /// there before, one at a time.
     soon: VecDeque<RelPath>,
     later: VecDeque<RelPath>,
     /// Files that may be over without a word.
@@ -217,7 +224,8 @@ impl Directory {
         }
     }
 
-    /// Events were lost: each file that is there is going to be [found](FileEvent::Found), then comes [`Self::handle_looked`].
+    /// Events were lost: each file that is there is going to be [found](FileEvent::Found), then
+    /// comes [`Self::handle_looked`].
     pub fn handle_lost(&mut self) {
         self.look += 1;
     }
@@ -293,7 +301,8 @@ impl Directory {
 
     // ---- what is next ----
 
-    /// What is to be done. To be called until it says [`DirectoryStep::Wait`], and again after each fact.
+    /// What is to be done. To be called until it says [`DirectoryStep::Wait`], and again after each
+    /// fact.
     pub fn poll(&mut self, now: Instant) -> DirectoryStep {
         self.take_quiet_for_closed(now);
         loop {
@@ -324,8 +333,8 @@ impl Directory {
         }
     }
 
-    /// True if [`DirectoryAction::End`] is still what is to be done with a file, after what was told since. If it is not, what is to be done
-    /// instead comes next.
+    /// True if [`DirectoryAction::End`] is still what is to be done with a file, after what was
+    /// told since. If it is not, what is to be done instead comes next.
     pub fn is_to_end(&self, path: &RelPath) -> bool {
         self.files.get(path).is_some_and(|file| {
             file.served == Served::Begun
@@ -370,7 +379,8 @@ impl Directory {
         file.queued = if urgent { Queued::Soon } else { Queued::Later };
     }
 
-    /// There may be more to do with a file: in its turn, but what was there before is ended before the next such one is begun.
+    /// There may be more to do with a file: in its turn, but what was there before is ended before
+    /// the next such one is begun.
     fn go_on(&mut self, path: &RelPath) {
         let Some(file) = self.files.get_mut(path) else { return };
         if !file.found {
@@ -422,8 +432,8 @@ impl File {
         *self = Self { writer, more: true, gone: false, found: false, ..*self };
     }
 
-    /// It was whole when it was begun, and nobody has written to it since: its readers are given the rest of it, even if another file takes its
-    /// name.
+    /// It was whole when it was begun, and nobody has written to it since: its readers are given
+    /// the rest of it, even if another file takes its name.
     fn is_begun_whole(&self) -> bool {
         let rests = self.writer == Writer::Closed && self.writes == 0;
         self.served == Served::Begun && rests && !self.stale && !self.found
@@ -479,7 +489,8 @@ impl File {
     }
 }
 
-/// True for a path that is to be served: no segment begins with a dot, or ends as temporary names do.
+/// True for a path that is to be served: no segment begins with a dot, or ends as temporary names
+/// do.
 pub fn is_published(path: &RelPath) -> bool {
     let is_temporary = |name: &str| TEMPORARY.iter().any(|end| name.ends_with(end));
     path.as_str().split('/').all(|name| !name.starts_with('.') && !is_temporary(name))

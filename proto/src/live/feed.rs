@@ -21,7 +21,8 @@ pub struct Feed {
     framer: Framer,
     /// `None`: all goes out when it comes.
     pace: Option<Pace>,
-    /// A packet that is taken and not sent, and what a listener needs to begin with it; when it is due.
+    /// A packet that is taken and not sent, and what a listener needs to begin with it; when it is
+    /// due.
     next: Option<(Packet, TuneIn, Instant)>,
     ended: bool,
 }

@@ -28,10 +28,11 @@ pub enum GrowthState {
     Aborted,
 }
 
-/// The uploads in progress of a server. Shared by all its connections: a runtime keeps one behind a lock.
+/// The uploads in progress of a server. Shared by all its connections: a runtime keeps one behind a
+/// lock.
 ///
-/// `K` tells targets apart, whatever mount they are reached by; `F` is the runtime's handle of an open file; `W` is what
-/// it needs to tell a follower that something happened.
+/// `K` tells targets apart, whatever mount they are reached by; `F` is the runtime's handle of an
+/// open file; `W` is what it needs to tell a follower that something happened.
 #[derive(Debug)]
 pub struct Hub<K, F, W> {
     feeds: HashMap<FeedId, Feed<K, F, W>>,
@@ -67,7 +68,8 @@ impl<K, F, W> Default for Hub<K, F, W> {
 }
 
 impl<K: Clone + Eq + Hash, F: Clone, W: Clone + PartialEq> Hub<K, F, W> {
-    /// An upload to `key` begins, into `file`. Returns its name and those who waited for it and follow it now: tell each.
+    /// An upload to `key` begins, into `file`. Returns its name and those who waited for it and
+    /// follow it now: tell each.
     pub fn begin(&mut self, key: K, file: F, total: Option<u64>) -> (FeedId, Vec<W>) {
         self.next += 1;
         let id = FeedId(self.next);
@@ -90,7 +92,8 @@ impl<K: Clone + Eq + Hash, F: Clone, W: Clone + PartialEq> Hub<K, F, W> {
         }
     }
 
-    /// The upload is over. Returns how far it came, and those to be told of it: it is known no longer.
+    /// The upload is over. Returns how far it came, and those to be told of it: it is known no
+    /// longer.
     pub fn end(&mut self, id: FeedId, complete: bool) -> Option<(Growth, Vec<W>)> {
         let feed = self.feeds.remove(&id)?;
         if let Some(target) = self.targets.get_mut(&feed.key) {

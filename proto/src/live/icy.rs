@@ -1,4 +1,5 @@
-//! ICY metadata: what is being played, told inside the stream to the clients that ask for it (`Icy-MetaData: 1`).
+//! ICY metadata: what is being played, told inside the stream to the clients that ask for it
+//! (`Icy-MetaData: 1`).
 
 use bytes::{Bytes, BytesMut};
 

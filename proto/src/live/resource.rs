@@ -10,11 +10,12 @@ use crate::{
     semantics::media::is_media_type,
 };
 
-/// Properties that mean something, beside those whose names begin with `ice-` or `icy-`, which become header fields.
+/// Properties that mean something, beside those whose names begin with `ice-` or `icy-`, which
+/// become header fields.
 const KNOWN: [&str; 2] = ["ServiceName", "StreamTitle"];
 
-/// A name or a title in UTF-8 or Latin-1. It is passed on byte for byte: the protocol does not tell the
-/// encoding, and players recognize it.
+/// A name or a title in UTF-8 or Latin-1. It is passed on byte for byte: the protocol does not tell
+/// the encoding, and players recognize it.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Text(Bytes);
 
@@ -74,8 +75,8 @@ pub struct Description {
     pub fields_in_bytes: Vec<(String, Text)>,
     /// What kind of sound it is, where the stream tells.
     pub audio: Option<Audio>,
-    /// What is played, until the [broadcast](super::Broadcast::set_title) says otherwise. It goes into
-    /// the stream, not into a header field.
+    /// What is played, until the [broadcast](super::Broadcast::set_title) says otherwise. It goes
+    /// into the stream, not into a header field.
     pub title: Option<Text>,
 }
 
@@ -100,8 +101,8 @@ impl Description {
     /// Adds a property: `ServiceName`, `StreamTitle`, `ice-…` or `icy-…`. Text is UTF-8 or Latin-1.
     ///
     /// # Errors
-    /// A name that means nothing, or a value that a header field cannot carry. `StreamTitle` is no header
-    /// field and may be any text.
+    /// A name that means nothing, or a value that a header field cannot carry. `StreamTitle` is no
+    /// header field and may be any text.
     pub fn property(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, PropertyError> {
         let value = value.as_ref();
         if name == KNOWN[1] {
@@ -132,8 +133,8 @@ impl Description {
         Ok(self)
     }
 
-    /// Checks what was filled in without [`property`](Self::property). Whoever takes a description of a program calls
-    /// this first.
+    /// Checks what was filled in without [`property`](Self::property). Whoever takes a description
+    /// of a program calls this first.
     ///
     /// # Errors
     /// A media type, a name or a field that a head cannot carry.
@@ -200,8 +201,8 @@ impl Description {
     }
 }
 
-/// True for the header fields that a live resource may have of its own: `ice-…` and `icy-…`, but not
-/// the one that describes the framing of titles.
+/// True for the header fields that a live resource may have of its own: `ice-…` and `icy-…`, but
+/// not the one that describes the framing of titles.
 fn is_resource_field(name: &str) -> bool {
     let begins =
         |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));

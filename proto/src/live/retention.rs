@@ -1,9 +1,10 @@
 //! Which segments of a live stream are dropped as new ones come (`max_cache_segs`).
 //!
-//! A *quality* is what is alike in directory and name but for the name's last number: `seg-11.ts` and `seg-12.ts` are of one quality,
-//! `chunk-stream0-00012.m4s` and `chunk-stream1-00012.m4s` are not. Of each quality so many segments are kept as are wanted; the
-//! others go in the order in which they came. What is no segment stays: see [`quality`] and [`Sort`]. What the newest version of a
-//! manifest names stays, too.
+//! A *quality* is what is alike in directory and name but for the name's last number: `seg-11.ts`
+//! and `seg-12.ts` are of one quality, `chunk-stream0-00012.m4s` and `chunk-stream1-00012.m4s` are
+//! not. Of each quality so many segments are kept as are wanted; the others go in the order in
+//! which they came. What is no segment stays: see [`quality`] and [`Sort`]. What the newest version
+//! of a manifest names stays, too.
 
 mod manifest;
 
@@ -16,11 +17,12 @@ use crate::semantics::media::{extension, is_manifest};
 
 pub use manifest::Manifest;
 
-/// Qualities that are remembered. Where there are more, the half without news for longest is forgotten, and what is left of
-/// their segments stays.
+/// Qualities that are remembered. Where there are more, the half without news for longest is
+/// forgotten, and what is left of their segments stays.
 const MOST: usize = 100_000;
 
-/// Bytes of names that are remembered, of all manifests. Where there are more, those without news for longest are forgotten.
+/// Bytes of names that are remembered, of all manifests. Where there are more, those without news
+/// for longest are forgotten.
 const MOST_BYTES: usize = 16 << 20;
 
 /// Larger manifests are not read.
@@ -32,19 +34,21 @@ const HEAD: usize = 8;
 /// Words that mark what a player needs before the first segment.
 const LEADS: [&str; 2] = ["init", "header"];
 
-/// How many segments of a quality are kept in memory, by the option `max_cache_segs`: at least one, and never all.
+/// How many segments of a quality are kept in memory, by the option `max_cache_segs`: at least one,
+/// and never all.
 pub fn most_in_memory(max_cache_segs: i32) -> usize {
     usize::try_from(max_cache_segs.unsigned_abs()).unwrap_or(usize::MAX).max(1)
 }
 
-/// How many segments of a quality are kept on disk, by the option `max_cache_segs`; `None`: all. Only a negative number is a limit:
-/// nothing tells how far back the players of an upload may go, and a positive one leaves them so much.
+/// How many segments of a quality are kept on disk, by the option `max_cache_segs`; `None`: all.
+/// Only a negative number is a limit: nothing tells how far back the players of an upload may go,
+/// and a positive one leaves them so much.
 pub fn most_on_disk(max_cache_segs: i32) -> Option<usize> {
     (max_cache_segs < 0).then(|| most_in_memory(max_cache_segs))
 }
 
-/// The quality of a segment within its directory, by its file name: the name with `/` in place of its last number. `None` for what is no
-/// segment:
+/// The quality of a segment within its directory, by its file name: the name with `/` in place of
+/// its last number. `None` for what is no segment:
 ///
 /// * manifests, by their extension; one exception, `vtt` with a number, is a segment of subtitles
 /// * what bears no number (that of the extension does not count)
@@ -82,7 +86,8 @@ pub enum Sort {
     Segment,
     /// It names others.
     Manifest(Manifest),
-    /// It stays: what bears no number, what a player needs first, and files that have their own header, as a whole rendition has.
+    /// It stays: what bears no number, what a player needs first, and files that have their own
+    /// header, as a whole rendition has.
     Other,
 }
 
@@ -111,8 +116,8 @@ impl Sort {
     }
 }
 
-/// The segments there are, by quality, in the order in which they came, and what manifests name. Paths are counted from a root, `R`;
-/// `T` is what is to be told with a segment when it is dropped.
+/// The segments there are, by quality, in the order in which they came, and what manifests name.
+/// Paths are counted from a root, `R`; `T` is what is to be told with a segment when it is dropped.
 #[derive(Debug)]
 pub struct Retention<R, T> {
     qualities: HashMap<Quality<R>, Segments<T>>,
@@ -170,8 +175,8 @@ impl<R, T> Default for Retention<R, T> {
 }
 
 impl<R: Clone + Eq + Hash, T> Retention<R, T> {
-    /// The file is complete, be it new or replaced: it is the newest of its quality now. Segments are dropped so that `most` are left, the
-    /// newest among them, and those that a manifest names.
+    /// The file is complete, be it new or replaced: it is the newest of its quality now. Segments
+    /// are dropped so that `most` are left, the newest among them, and those that a manifest names.
     pub fn stored(&mut self, root: R, path: &str, sort: Sort, tag: T, most: usize) -> Change<T> {
         self.stored += 1;
         let (dir, name) = split(path);

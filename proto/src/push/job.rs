@@ -37,7 +37,8 @@ pub enum JobKind {
 /// A body to be sent.
 #[derive(Clone, Debug, Default)]
 pub struct Upload {
-    /// Bytes, where known: sent with `Content-Length`, and exactly so many are. `None`: it ends when it ends.
+    /// Bytes, where known: sent with `Content-Length`, and exactly so many are. `None`: it ends
+    /// when it ends.
     pub len: Option<u64>,
     /// It can be had again from its first byte.
     pub rewindable: bool,
@@ -60,7 +61,8 @@ impl Upload {
     /// The length, from whatever tells it.
     ///
     /// # Errors
-    /// What is wrong: a range that ends before it begins, is empty, or of another length than the body.
+    /// What is wrong: a range that ends before it begins, is empty, or of another length than the
+    /// body.
     pub(crate) fn length(&self) -> Result<Option<u64>, &'static str> {
         let Some(range) = self.range else { return Ok(self.len) };
         let by_range = match range.last {

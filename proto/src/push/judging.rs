@@ -46,12 +46,14 @@ impl Push {
         }
     }
 
-    /// The connection was lost in the middle of the current request. `stale`: it was a kept one, and no byte of an answer came.
+    /// The connection was lost in the middle of the current request. `stale`: it was a kept one,
+    /// and no byte of an answer came.
     pub(super) fn request_lost(&mut self, why: Option<PeerError>, stale: bool, now: Now) {
         let Some(current) = &self.current else { return };
         let why = why.unwrap_or(PeerError::Truncated);
         let stale = stale && matches!(why, PeerError::Truncated | PeerError::Broken(_));
-        // RFC 9110 §9.2.2: PUT, DELETE and HEAD may be made twice; POST only if it cannot have been seen.
+        // RFC 9110 §9.2.2: PUT, DELETE and HEAD may be made twice; POST only if it cannot have been
+        // seen.
         let idempotent = match current.method(&self.options) {
             Method::Post | Method::Patch | Method::Source | Method::Other(_) => false,
             Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options => true,
@@ -92,7 +94,8 @@ impl Push {
         }
     }
 
-    /// The current request is made once more, now. This does not count: it cannot happen twice in a row.
+    /// The current request is made once more, now. This does not count: it cannot happen twice in a
+    /// row.
     fn at_once(&mut self, why: Why) {
         if self.rewind(why, Duration::ZERO) {
             self.set_stage(Stage::Ready);
@@ -111,8 +114,9 @@ impl Push {
         true
     }
 
-    /// The same request, elsewhere (RFC 9110 §15.4). 301 and 302 keep the method, which that allows for all methods but POST;
-    /// the ingest protocol of DASH-IF asks its sources to send the upload again at the new place, by POST too.
+    /// The same request, elsewhere (RFC 9110 §15.4). 301 and 302 keep the method, which that allows
+    /// for all methods but POST; the ingest protocol of DASH-IF asks its sources to send the upload
+    /// again at the new place, by POST too.
     fn redirect(&mut self, answer: &Response) {
         let Some(current) = &mut self.current else { return };
         let status = answer.status;

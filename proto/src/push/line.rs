@@ -1,4 +1,5 @@
-//! The connection of a [`Push`]: made when there is something to do, kept, and made anew when it is lost.
+//! The connection of a [`Push`]: made when there is something to do, kept, and made anew when it is
+//! lost.
 
 use std::sync::Arc;
 
@@ -100,7 +101,8 @@ impl Push {
         }
     }
 
-    /// Makes the request over the connection to its origin, which is made if need be. True if something changed.
+    /// Makes the request over the connection to its origin, which is made if need be. True if
+    /// something changed.
     pub(super) fn step_towards_request(&mut self, now: Now) -> bool {
         let Some(current) = &self.current else { return false };
         match &self.line {
@@ -127,8 +129,8 @@ impl Push {
         true
     }
 
-    /// A kept connection may turn out to be dead when the body is on its way. One that can be had once only, and does not wait for
-    /// `100 Continue`, is not risked for that.
+    /// A kept connection may turn out to be dead when the body is on its way. One that can be had
+    /// once only, and does not wait for `100 Continue`, is not risked for that.
     fn must_be_fresh(&self, current: &Current) -> bool {
         let expects = self.expects && self.options.config.expect_from.is_some();
         match &current.job.kind {

@@ -14,7 +14,8 @@ use crate::{
 pub struct PushConfig {
     /// POST instead of PUT (`post`).
     pub post: bool,
-    /// Bodies of unknown length are sent chunked (`cte`); false: they fail, with a line that says so.
+    /// Bodies of unknown length are sent chunked (`cte`); false: they fail, with a line that says
+    /// so.
     pub chunked: bool,
     /// More header fields for every request (`hdrs`).
     pub fields: Vec<(String, String)>,
@@ -22,10 +23,11 @@ pub struct PushConfig {
     pub credentials: Option<Credentials>,
     /// What `User-Agent` says; empty: there is none.
     pub user_agent: String,
-    /// Uploads of this many bytes and more ask before they send their body (`Expect: 100-continue`), and so do those
-    /// that cannot be sent twice. `None`: none asks.
+    /// Uploads of this many bytes and more ask before they send their body (`Expect:
+    /// 100-continue`), and so do those that cannot be sent twice. `None`: none asks.
     pub expect_from: Option<u64>,
-    /// How often one job is tried again. At its start only: a body is sent from its first byte each time.
+    /// How often one job is tried again. At its start only: a body is sent from its first byte each
+    /// time.
     pub retries: u32,
     /// The wait before the second try; doubled from try to try.
     pub first_wait: Duration,
@@ -43,8 +45,8 @@ pub struct PushConfig {
     pub verify: bool,
     /// How range uploads say where their bytes belong.
     pub range_field: RangeField,
-    /// Sizes and deadlines: `head`, `field_line`, `fields`, `idle_time` (`timeout`), `send_time`, `answer_time`,
-    /// `continue_time`, `dial_time`, `linger_pause`, `unwanted_body`.
+    /// Sizes and deadlines: `head`, `field_line`, `fields`, `idle_time` (`timeout`), `send_time`,
+    /// `answer_time`, `continue_time`, `dial_time`, `linger_pause`, `unwanted_body`.
     pub limits: Limits,
 }
 
@@ -54,7 +56,8 @@ pub enum RangeField {
     /// `Content-Range: bytes 0-9/*` (RFC 9110 §14.5). A server that does not know it refuses.
     #[default]
     ContentRange,
-    /// `Range: bytes=0-9`, as GPAC's server wants it (RFC 2616). A server that does not know it replaces the resource.
+    /// `Range: bytes=0-9`, as GPAC's server wants it (RFC 2616). A server that does not know it
+    /// replaces the resource.
     Range,
 }
 
@@ -92,8 +95,8 @@ impl PushOptions {
     /// Checks them.
     ///
     /// # Errors
-    /// `hdrs` with a name or value that a head cannot carry, or with a field that belongs to the connection; `user-agent`
-    /// that a field cannot carry.
+    /// `hdrs` with a name or value that a head cannot carry, or with a field that belongs to the
+    /// connection; `user-agent` that a field cannot carry.
     pub fn new(config: PushConfig) -> Result<Self, ConfigError> {
         for (name, value) in &config.fields {
             if !may_be_added(name) || OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {

@@ -10,7 +10,8 @@ use crate::{
     http::{is_authority, parse_digits},
 };
 
-/// What a path and a query cannot hold as it is; `%` stays, so that what is encoded already is not encoded twice.
+/// What a path and a query cannot hold as it is; `%` stays, so that what is encoded already is not
+/// encoded twice.
 const URL: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -79,8 +80,8 @@ impl Credentials {
     }
 }
 
-/// A resource on an origin. Its text, also in `Debug`, is for people and logs: it shows the names in the query but not their
-/// values, which may be a signature that grants access.
+/// A resource on an origin. Its text, also in `Debug`, is for people and logs: it shows the names
+/// in the query but not their values, which may be a signature that grants access.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     /// Where it is.
@@ -90,7 +91,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `http://user:password@host:port/path?query`. What a URL cannot hold is percent-encoded; a fragment is dropped.
+    /// Reads `http://user:password@host:port/path?query`. What a URL cannot hold is
+    /// percent-encoded; a fragment is dropped.
     ///
     /// # Errors
     /// What is wrong with it; never with the password in it.
@@ -129,8 +131,9 @@ impl Target {
         &self.path
     }
 
-    /// The resource of this name beneath: `/a` and `b/c d` are `/a/b/c%20d`. The query is kept. `name` is a relative path
-    /// with `/` between its segments; bytes that are not UTF-8 are encoded by the caller's choice of text.
+    /// The resource of this name beneath: `/a` and `b/c d` are `/a/b/c%20d`. The query is kept.
+    /// `name` is a relative path with `/` between its segments; bytes that are not UTF-8 are
+    /// encoded by the caller's choice of text.
     #[must_use]
     pub fn beneath(&self, name: &str) -> Self {
         let (path, query) = split_query(&self.path);
@@ -182,8 +185,9 @@ impl fmt::Debug for Target {
     }
 }
 
-/// A text that holds or should hold a URL, as it may be shown: without the user and password before its host, without the
-/// values of its query, and without its fragment. The text need not be a valid URL.
+/// A text that holds or should hold a URL, as it may be shown: without the user and password before
+/// its host, without the values of its query, and without its fragment. The text need not be a
+/// valid URL.
 pub fn redact(text: &str) -> String {
     let (scheme, url) = match text.split_once("://") {
         Some((before, url)) => (format!("{before}://"), url),
@@ -204,7 +208,8 @@ const HIDDEN: &str = "REDACTED";
 const HIDDEN_USER: &str = "REDACTED@";
 const HIDDEN_FRAGMENT: &str = "#REDACTED";
 
-/// The query, which begins with `?` or is empty, with its names and without their values. A part without a name is a value.
+/// The query, which begins with `?` or is empty, with its names and without their values. A part
+/// without a name is a value.
 fn redact_query(query: &str) -> String {
     let Some(parts) = query.strip_prefix('?') else { return String::new() };
     let parts: Vec<_> = parts

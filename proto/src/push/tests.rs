@@ -28,7 +28,8 @@ fn two_uploads_share_a_connection() {
     );
 }
 
-/// One upload of `hello`, each try answered with the next of `answers`, cut in every way: what is told is the same.
+/// One upload of `hello`, each try answered with the next of `answers`, cut in every way: what is
+/// told is the same.
 fn conversation(change: impl Fn(&mut PushConfig), answers: &[&str]) -> Vec<String> {
     let play = |feed: &dyn Fn(&mut Rig, &str)| {
         let mut rig = Rig::new(&change);

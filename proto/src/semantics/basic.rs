@@ -29,7 +29,8 @@ pub struct Basic {
 /// The credentials of a request. `None`: it has none, or of another scheme.
 ///
 /// # Errors
-/// What is wrong with them, for a 400: not the base64 of UTF-8 with a colon, a control character, too long; several lines.
+/// What is wrong with them, for a 400: not the base64 of UTF-8 with a colon, a control character,
+/// too long; several lines.
 pub fn credentials(fields: &HeaderList) -> Result<Option<Basic>, &'static str> {
     let mut lines = fields.all("authorization");
     let line = match (lines.next(), lines.next()) {

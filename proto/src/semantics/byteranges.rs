@@ -1,4 +1,5 @@
-//! The content of a 206: one range, several in one, or `multipart/byteranges` (RFC 9110 §15.3.7, §14.6).
+//! The content of a 206: one range, several in one, or `multipart/byteranges` (RFC 9110 §15.3.7,
+//! §14.6).
 
 use std::{
     fmt::Write as _,
@@ -23,10 +24,10 @@ pub struct Partial {
     pub parts: Vec<Part>,
 }
 
-/// Answers with these spans of a representation of `len` bytes that lies in `file`. There is at least one
-/// span, and each lies within `len`. One span, asked for or left after joining, is answered by itself in
-/// every form (RFC 9110 §15.3.7.2 forbids a multipart for one range). `media_type` is the representation's,
-/// `boundary` is as of [`boundary`].
+/// Answers with these spans of a representation of `len` bytes that lies in `file`. There is at
+/// least one span, and each lies within `len`. One span, asked for or left after joining, is
+/// answered by itself in every form (RFC 9110 §15.3.7.2 forbids a multipart for one range).
+/// `media_type` is the representation's, `boundary` is as of [`boundary`].
 pub fn partial(
     spans: Vec<Span>,
     len: u64,
@@ -69,8 +70,8 @@ pub fn unsatisfied(len: u64) -> String {
     format!("bytes */{len}")
 }
 
-/// A boundary for these spans of a file (RFC 2046 §5.1.1): 32 hexadecimal digits that depend on nothing
-/// else, and so are hardly found in the file.
+/// A boundary for these spans of a file (RFC 2046 §5.1.1): 32 hexadecimal digits that depend on
+/// nothing else, and so are hardly found in the file.
 pub fn boundary(meta: &Meta, spans: &[Span]) -> String {
     let half = |salt: u64| {
         let mut hasher = DefaultHasher::new();

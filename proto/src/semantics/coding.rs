@@ -41,8 +41,9 @@ impl Coding {
     }
 }
 
-/// The coding that the client likes best, gzip of two it likes as much. `None`: it likes none, or the content as it is
-/// better; or it does not say. `*` stands for what is not named, `identity` too. Members that cannot be read are passed over.
+/// The coding that the client likes best, gzip of two it likes as much. `None`: it likes none, or
+/// the content as it is better; or it does not say. `*` stands for what is not named, `identity`
+/// too. Members that cannot be read are passed over.
 pub fn choose(fields: &HeaderList) -> Option<Coding> {
     let mut named = [None; Coding::ALL.len()];
     let (mut identity, mut others) = (None, None);

@@ -8,8 +8,8 @@ use crate::{fs::Meta, http::HeaderList};
 /// Seconds from 1970 to the year 10000, where dates of HTTP end (RFC 9110 §5.6.7).
 const END_OF_DATES: u64 = 253_402_300_800;
 
-/// What tells one state of a representation from another (RFC 9110 §8.8). The default is a representation
-/// without validators.
+/// What tells one state of a representation from another (RFC 9110 §8.8). The default is a
+/// representation without validators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Validators {
     /// Value of `ETag`, with its quotes.
@@ -29,7 +29,8 @@ pub enum Verdict {
     Failed,
 }
 
-/// A strong entity tag (RFC 9110 §8.8.3), quoted: inode, length and time of modification in nanoseconds.
+/// A strong entity tag (RFC 9110 §8.8.3), quoted: inode, length and time of modification in
+/// nanoseconds.
 pub fn etag(meta: &Meta) -> String {
     let (sign, nanos) = match meta.modified.duration_since(UNIX_EPOCH) {
         Ok(since) => ("", since.as_nanos()),
@@ -39,8 +40,8 @@ pub fn etag(meta: &Meta) -> String {
 }
 
 impl Validators {
-    /// The validators of a file. No date is later than `now` (RFC 9110 §8.8.2.1); a file from before 1970
-    /// or after 9999 has none, for no field can name it.
+    /// The validators of a file. No date is later than `now` (RFC 9110 §8.8.2.1); a file from
+    /// before 1970 or after 9999 has none, for no field can name it.
     pub fn of(meta: &Meta, now: SystemTime) -> Self {
         let since = meta.modified.min(now).duration_since(UNIX_EPOCH);
         let seconds =
@@ -51,7 +52,8 @@ impl Validators {
         }
     }
 
-    /// Those of the same file in a content coding: a strong tag is of one representation (RFC 9110 §8.8.3.3).
+    /// Those of the same file in a content coding: a strong tag is of one representation (RFC 9110
+    /// §8.8.3.3).
     #[must_use]
     pub fn coded(mut self, coding: Coding) -> Self {
         if let Some(etag) = &mut self.etag {
@@ -71,11 +73,12 @@ pub fn is_conditional(fields: &HeaderList) -> bool {
         .any(|name| fields.get(name).is_some())
 }
 
-/// Evaluates the preconditions in the order of RFC 9110 §13.2.2, but for `If-Range`. `safe` is true for GET
-/// and HEAD; `current` is `None` if there is no representation.
+/// Evaluates the preconditions in the order of RFC 9110 §13.2.2, but for `If-Range`. `safe` is true
+/// for GET and HEAD; `current` is `None` if there is no representation.
 ///
-/// A member of a list that cannot be read matches nothing. A date that cannot be read, or that comes on
-/// more than one line, is as if it were not there; so is any date if the representation has none.
+/// A member of a list that cannot be read matches nothing. A date that cannot be read, or that
+/// comes on more than one line, is as if it were not there; so is any date if the representation
+/// has none.
 pub fn evaluate(fields: &HeaderList, safe: bool, current: Option<&Validators>) -> Verdict {
     let modified = current.and_then(|current| current.modified);
     let dates = |name| date(fields, name).zip(modified);
@@ -100,9 +103,9 @@ pub fn evaluate(fields: &HeaderList, safe: bool, current: Option<&Validators>) -
     Verdict::Go
 }
 
-/// True if `Range` is to be honoured as far as `If-Range` goes (RFC 9110 §13.1.5): it is absent, or its tag
-/// is strong and the current one, or its date is the current one, and that is strong (§8.8.2.2): at least a
-/// second before `now`. What cannot be read does not match.
+/// True if `Range` is to be honoured as far as `If-Range` goes (RFC 9110 §13.1.5): it is absent, or
+/// its tag is strong and the current one, or its date is the current one, and that is strong
+/// (§8.8.2.2): at least a second before `now`. What cannot be read does not match.
 pub fn range_applies(fields: &HeaderList, current: &Validators, now: SystemTime) -> bool {
     let mut lines = fields.all("if-range");
     let value = match (lines.next(), lines.next()) {
@@ -207,7 +210,8 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// True if the lines of this name hold the current tag, or nothing but `*` while there is a representation.
+/// True if the lines of this name hold the current tag, or nothing but `*` while there is a
+/// representation.
 fn lists(fields: &HeaderList, name: &str, current: Option<&Validators>, same: Same) -> bool {
     let Some(current) = current else { return false };
     let tag = current.tag();

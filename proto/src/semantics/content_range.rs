@@ -23,8 +23,9 @@ impl ContentRange {
 /// Reads `bytes 0-3/100` or `bytes 0-3/*`.
 ///
 /// # Errors
-/// What is wrong, for a 400: any other form, among them `bytes */100` and a range without `/`; another unit
-/// than bytes; a last position before the first one, or not within the whole, or of `u64::MAX` and above.
+/// What is wrong, for a 400: any other form, among them `bytes */100` and a range without `/`;
+/// another unit than bytes; a last position before the first one, or not within the whole, or of
+/// `u64::MAX` and above.
 pub fn parse(value: &[u8]) -> Result<ContentRange, &'static str> {
     let text = std::str::from_utf8(value).map_err(|_| "Content-Range is not ASCII")?;
     let (unit, rest) = text.split_once(' ').ok_or("Content-Range has no range")?;

@@ -2,8 +2,8 @@
 
 use crate::http::{is_field_value, is_tchar};
 
-/// Media types where the general table is wrong or silent: those of DASH-IF Live Media Ingest (table 6),
-/// and what else encoders write and players read.
+/// Media types where the general table is wrong or silent: those of DASH-IF Live Media Ingest
+/// (table 6), and what else encoders write and players read.
 const MEDIA: &[(&str, &str)] = &[
     ("m3u8", "application/vnd.apple.mpegurl"),
     ("m3u", "audio/x-mpegurl"),
@@ -107,8 +107,8 @@ pub fn is_document(media_type: &[u8]) -> bool {
         || is(b"application/xml")
 }
 
-/// The media type of a path by its extension, without regard to case: the value of `Content-Type`. `None`
-/// for an unknown extension.
+/// The media type of a path by its extension, without regard to case: the value of `Content-Type`.
+/// `None` for an unknown extension.
 pub fn media_type(path: &str) -> Option<&'static str> {
     let extension = extension(path)?;
     let find = |table: &[(&str, &'static str)], key: &str| {
@@ -120,15 +120,16 @@ pub fn media_type(path: &str) -> Option<&'static str> {
     })
 }
 
-/// True for a path whose readers must never see half of it: the old content is served until the new one is
-/// whole.
+/// True for a path whose readers must never see half of it: the old content is served until the new
+/// one is whole.
 pub fn is_manifest(path: &str) -> bool {
     extension(path).is_some_and(|extension| {
         MANIFESTS.iter().any(|known| known.eq_ignore_ascii_case(extension))
     })
 }
 
-/// True for `type "/" subtype`, perhaps with parameters (RFC 9110 §8.3.1): something that a field can carry.
+/// True for `type "/" subtype`, perhaps with parameters (RFC 9110 §8.3.1): something that a field
+/// can carry.
 pub fn is_media_type(value: &[u8]) -> bool {
     let essence = value.split(|&b| b == b';').next().unwrap_or_default().trim_ascii_end();
     let mut names = essence.split(|&b| b == b'/');

@@ -1,5 +1,5 @@
-//! Functions of a request's fields and of a file's state, without state of their own: targets, conditions, ranges,
-//! codings, media types (RFC 9110).
+//! Functions of a request's fields and of a file's state, without state of their own: targets,
+//! conditions, ranges, codings, media types (RFC 9110).
 
 pub mod basic;
 pub mod byteranges;

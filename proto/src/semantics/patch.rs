@@ -1,5 +1,5 @@
-//! Bodies of PATCH that name the bytes they replace: `message/byterange` and `multipart/byteranges`, after
-//! the byte-range PATCH draft (draft-wright-http-patch-byterange).
+//! Bodies of PATCH that name the bytes they replace: `message/byterange` and
+//! `multipart/byteranges`, after the byte-range PATCH draft (draft-wright-http-patch-byterange).
 
 use bytes::{Buf, Bytes};
 
@@ -35,8 +35,8 @@ pub enum Kind {
 /// Reads the value of `Content-Type`. `None` for another media type: 415.
 ///
 /// # Errors
-/// What is wrong with the parameters of a multipart, for a 400: they break the grammar of RFC 9110 §5.6.6,
-/// or there is not just one boundary of RFC 2046 §5.1.1 among them.
+/// What is wrong with the parameters of a multipart, for a 400: they break the grammar of RFC 9110
+/// §5.6.6, or there is not just one boundary of RFC 2046 §5.1.1 among them.
 pub fn kind(content_type: &[u8]) -> Option<Result<Kind, &'static str>> {
     let end = content_type.iter().position(|&b| b == b';').unwrap_or(content_type.len());
     let (essence, parameters) = content_type.split_at(end);
@@ -49,7 +49,8 @@ pub fn kind(content_type: &[u8]) -> Option<Result<Kind, &'static str>> {
         .then(|| boundary(parameters).map(|boundary| Kind::Multipart { boundary }))
 }
 
-/// Takes a body apart as it comes, however it is split. Holds no more of it than the head of one part.
+/// Takes a body apart as it comes, however it is split. Holds no more of it than the head of one
+/// part.
 #[derive(Debug)]
 pub struct Parser {
     /// CRLF, two dashes and the boundary; empty for a single message.
@@ -102,13 +103,14 @@ impl Parser {
         Self { delimiter, state, head: Vec::new(), patches: Vec::new() }
     }
 
-    /// Takes the next piece of the body, and appends to `out` the bytes to be written that are in it, in
-    /// order and without copying. After an error nothing more is to be pushed.
+    /// Takes the next piece of the body, and appends to `out` the bytes to be written that are in
+    /// it, in order and without copying. After an error nothing more is to be pushed.
     ///
     /// # Errors
-    /// What is wrong, for a 400: a line that does not end in CRLF, a field line that breaks the grammar of
-    /// RFC 9112 §5, no `Content-Range` in a part, more than one or one that [`content_range::parse`] does
-    /// not take, more bytes than it says, a malformed delimiter, a head over 8 KiB, more than 128 parts.
+    /// What is wrong, for a 400: a line that does not end in CRLF, a field line that breaks the
+    /// grammar of RFC 9112 §5, no `Content-Range` in a part, more than one or one that
+    /// [`content_range::parse`] does not take, more bytes than it says, a malformed delimiter, a
+    /// head over 8 KiB, more than 128 parts.
     pub fn push(&mut self, mut data: Bytes, out: &mut Vec<Bytes>) -> Result<(), &'static str> {
         while !data.is_empty() {
             self.state = match self.state {
@@ -173,8 +175,8 @@ impl Parser {
         &self.patches
     }
 
-    /// Ends the body: where the bytes go that were appended to `out`, in the same order. The first patch
-    /// begins at 0 if the body may make a file.
+    /// Ends the body: where the bytes go that were appended to `out`, in the same order. The first
+    /// patch begins at 0 if the body may make a file.
     ///
     /// # Errors
     /// What is wrong, for a 400: the body ends too early, or it holds no part.
@@ -232,7 +234,8 @@ impl Parser {
     }
 }
 
-/// Reads the fields of a part, each line of which ends in CRLF; but for `Content-Range` they are skipped.
+/// Reads the fields of a part, each line of which ends in CRLF; but for `Content-Range` they are
+/// skipped.
 fn patch(head: &[u8]) -> Result<Patch, &'static str> {
     let mut range = None;
     for line in head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {

@@ -64,11 +64,11 @@ pub enum Resolution {
 }
 
 impl Ranges {
-    /// Reads the value of a `Range` field (RFC 9110 §14.2). The spelling `bytes=0-3,bytes=10-12` is read as
-    /// `bytes=0-3,10-12`.
+    /// Reads the value of a `Range` field (RFC 9110 §14.2). The spelling `bytes=0-3,bytes=10-12` is
+    /// read as `bytes=0-3,10-12`.
     ///
-    /// `None` means that the field is to be ignored: another unit than bytes, any breach of the grammar, a
-    /// last position before the first one, or more than `most` ranges.
+    /// `None` means that the field is to be ignored: another unit than bytes, any breach of the
+    /// grammar, a last position before the first one, or more than `most` ranges.
     pub fn parse(value: &[u8], most: usize) -> Option<Self> {
         let mut specs = Vec::new();
         for (index, member) in strip_unit(value)?.split(|&b| b == b',').enumerate() {
@@ -99,14 +99,15 @@ impl Ranges {
         }
     }
 
-    /// Lays the ranges over a representation of `len` bytes (RFC 9110 §14.1.2): last positions are clamped,
-    /// a suffix longer than the representation is all of it, ranges that begin past the end are dropped.
-    /// Several ranges that add up to more than twice `len` are [`Resolution::Whole`], and so is a suffix of an empty
-    /// representation.
+    /// Lays the ranges over a representation of `len` bytes (RFC 9110 §14.1.2): last positions are
+    /// clamped, a suffix longer than the representation is all of it, ranges that begin past the
+    /// end are dropped. Several ranges that add up to more than twice `len` are
+    /// [`Resolution::Whole`], and so is a suffix of an empty representation.
     pub fn resolve(&self, len: u64) -> Resolution {
         let spans: Vec<_> = self.0.iter().filter_map(|spec| lay(*spec, len)).collect();
         let sum: u128 = spans.iter().map(|span| u128::from(span.len())).sum();
-        // A suffix of nothing is all of it, and no range can be named there (RFC 9110 §14.1.2, §14.4).
+        // A suffix of nothing is all of it, and no range can be named there (RFC 9110 §14.1.2,
+        // §14.4).
         let is_suffix = |spec: &RangeSpec| matches!(spec, RangeSpec::Suffix { len: 1.. });
         match spans.len() {
             0 if len == 0 && self.0.iter().any(is_suffix) => Resolution::Whole,

@@ -4,8 +4,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::fs::RelPath;
 
-/// What is written as it is in a path: `pchar` of RFC 3986 §3.3 and the slash, without `&` and `'`, which
-/// mean something in an HTML attribute.
+/// What is written as it is in a path: `pchar` of RFC 3986 §3.3 and the slash, without `&` and `'`,
+/// which mean something in an HTML attribute.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -36,19 +36,21 @@ pub struct Target {
 }
 
 impl Target {
-    /// True if some segment is a name that the server keeps for itself: `.httpout`, or a part file's.
+    /// True if some segment is a name that the server keeps for itself: `.httpout`, or a part
+    /// file's.
     pub fn is_reserved(&self) -> bool {
         self.path.is_reserved()
     }
 }
 
-/// Reads a path with its query (RFC 9112 §3.2.1). The path is percent-decoded once (RFC 3986 §2.1); `.`
-/// segments and empty ones are dropped, and a `..` segment takes the one before it away (RFC 3986 §5.2.4).
+/// Reads a path with its query (RFC 9112 §3.2.1). The path is percent-decoded once (RFC 3986 §2.1);
+/// `.` segments and empty ones are dropped, and a `..` segment takes the one before it away (RFC
+/// 3986 §5.2.4).
 ///
 /// # Errors
-/// What is wrong, for a 400: no slash at the start, anything but visible ASCII, a broken escape, a decoded
-/// control character or slash, a backslash in any spelling, a `..` segment that leads out of the root, a path that is not
-/// UTF-8.
+/// What is wrong, for a 400: no slash at the start, anything but visible ASCII, a broken escape, a
+/// decoded control character or slash, a backslash in any spelling, a `..` segment that leads out
+/// of the root, a path that is not UTF-8.
 pub fn decode(path_and_query: &str) -> Result<Target, &'static str> {
     if !path_and_query.bytes().all(|b| b.is_ascii_graphic()) {
         return Err("the target holds a character that must be percent-encoded");
@@ -79,9 +81,9 @@ pub fn decode(path_and_query: &str) -> Result<Target, &'static str> {
     Ok(Target { path, directory, query })
 }
 
-/// Writes the absolute path of a URL: visible ASCII, with nothing that means anything to a header field or
-/// within an HTML attribute. [`decode`] gives the same path again, unless it holds a control character,
-/// which no URL can name.
+/// Writes the absolute path of a URL: visible ASCII, with nothing that means anything to a header
+/// field or within an HTML attribute. [`decode`] gives the same path again, unless it holds a
+/// control character, which no URL can name.
 pub fn encode(path: &RelPath) -> String {
     format!("/{}", utf8_percent_encode(path.as_str(), PATH))
 }

@@ -33,8 +33,8 @@ pub(super) struct Exchange {
     pub(super) received: u64,
     pub(super) why: Option<PeerError>,
     pub(super) asked: Option<Arc<Asked>>,
-    /// The client got its response, or will get none. What is left is an effect whose answer must not be lost, and
-    /// this report.
+    /// The client got its response, or will get none. What is left is an effect whose answer must
+    /// not be lost, and this report.
     pub(super) over: Option<Box<Report>>,
 }
 

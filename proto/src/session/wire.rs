@@ -1,4 +1,5 @@
-//! The seam between a session and the versions of HTTP: one method for each thing that a session says, or is told.
+//! The seam between a session and the versions of HTTP: one method for each thing that a session
+//! says, or is told.
 
 use std::io;
 
@@ -14,7 +15,8 @@ use crate::{
     wire::{BodyWriter, Event, Responder},
 };
 
-/// A connection in the version of HTTP that is spoken on it. Commands that name an exchange that is over are ignored.
+/// A connection in the version of HTTP that is spoken on it. Commands that name an exchange that is
+/// over are ignored.
 #[derive(Debug)]
 pub(super) enum Wire {
     /// HTTP/1.0 and HTTP/1.1: one exchange at a time.
@@ -182,14 +184,16 @@ impl Wire {
 
     // ---- what only a connection with one exchange at a time can do ----
 
-    /// All that the client sends from now on is the body of this request, which announces none (Icecast's source clients).
+    /// All that the client sends from now on is the body of this request, which announces none
+    /// (Icecast's source clients).
     pub(super) fn take_rest(&mut self, id: ExchangeId) {
         match self {
             Self::Http1(http1) => http1.take_rest(id),
         }
     }
 
-    /// The body of unknown size that this exchange is about to send ends with the connection, not in chunks.
+    /// The body of unknown size that this exchange is about to send ends with the connection, not
+    /// in chunks.
     pub(super) fn delimit_by_close(&mut self, id: ExchangeId) {
         match self {
             Self::Http1(http1) => http1.delimit_by_close(id),

@@ -1,8 +1,8 @@
 //! What lets pages of other origins read answers (Fetch §3.2, Resource Timing §4.5).
 //!
-//! `Access-Control-Allow-Origin` is always `*`, never the origin that asks: a page may then send a password that it was given, but the
-//! browser never adds one it has kept. To reflect any origin with credentials would let every page of the web act with
-//! the rights of whoever looks at it.
+//! `Access-Control-Allow-Origin` is always `*`, never the origin that asks: a page may then send a
+//! password that it was given, but the browser never adds one it has kept. To reflect any origin
+//! with credentials would let every page of the web act with the rights of whoever looks at it.
 
 use crate::http::{HeaderList, is_tchar};
 
@@ -48,7 +48,8 @@ impl Cors {
     }
 }
 
-/// What every answer carries. Exposed by name is what players read: `*` is no wildcard for a request with credentials.
+/// What every answer carries. Exposed by name is what players read: `*` is no wildcard for a
+/// request with credentials.
 pub(crate) const FIELDS: [(&str, &str); 3] = [
     ("Access-Control-Allow-Origin", "*"),
     (
@@ -61,8 +62,8 @@ pub(crate) const FIELDS: [(&str, &str); 3] = [
     ("Timing-Allow-Origin", "*"),
 ];
 
-/// The value of `Access-Control-Allow-Headers` for a preflight (Fetch §4.8): the usual names, and those that it asks for.
-/// `None`: the request is none.
+/// The value of `Access-Control-Allow-Headers` for a preflight (Fetch §4.8): the usual names, and
+/// those that it asks for. `None`: the request is none.
 pub fn preflight(fields: &HeaderList) -> Option<String> {
     fields.get("origin")?;
     fields.get("access-control-request-method")?;

@@ -47,9 +47,10 @@ pub(crate) fn check(pairs: &[(String, String)]) -> Result<HeaderList, String> {
     Ok(fields)
 }
 
-/// Reads the option: names and values alternately, separated by commas, over all of its occurrences. Where a name is expected and
-/// a colon comes before any comma, the whole occurrence is one `NAME: VALUE`; where an occurrence begins with a value, all of it
-/// is the value: so both may hold commas.
+/// Reads the option: names and values alternately, separated by commas, over all of its
+/// occurrences. Where a name is expected and a colon comes before any comma, the whole occurrence
+/// is one `NAME: VALUE`; where an occurrence begins with a value, all of it is the value: so both
+/// may hold commas.
 ///
 /// # Errors
 /// What is wrong.

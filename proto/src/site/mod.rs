@@ -22,13 +22,13 @@ use crate::{
     limits::Limits,
 };
 
-/// The options of the file server, by the names of the original. Fill in what differs from [`Config::default`], then
-/// [`check`](Config::check) it.
+/// The options of the file server, by the names of the original. Fill in what differs from
+/// [`Config::default`], then [`check`](Config::check) it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Directories to expose for read. One is the root `/`; of several, each is mounted under its own name. [`MEMORY`] is no directory:
-    /// its files are kept in memory.
+    /// Directories to expose for read. One is the root `/`; of several, each is mounted under its
+    /// own name. [`MEMORY`] is no directory: its files are kept in memory.
     pub rdirs: Vec<PathBuf>,
     /// Directory to expose for write, or [`MEMORY`]. Its name is not part of the URL.
     pub wdir: Option<PathBuf>,
@@ -36,8 +36,8 @@ pub struct Config {
     pub gmem_max: u64,
     /// Segments of a quality that are kept: [`retention`](crate::live::retention).
     pub max_cache_segs: i32,
-    /// The sections of rule files: which directories are mounted, and who may read and write them. Each `dir` absolute and
-    /// without symbolic links, since rights are looked up by real paths.
+    /// The sections of rule files: which directories are mounted, and who may read and write them.
+    /// Each `dir` absolute and without symbolic links, since rights are looked up by real paths.
     pub rules: Vec<Rule>,
     /// Who the rules speak of.
     pub users: Users,
@@ -45,8 +45,8 @@ pub struct Config {
     pub insecure_auth: bool,
     /// List directories.
     pub dlist: bool,
-    /// Name of the file that is served for a directory that holds one, whether directories are listed or not. `None`: no
-    /// file is.
+    /// Name of the file that is served for a directory that holds one, whether directories are
+    /// listed or not. `None`: no file is.
     pub index: Option<String>,
     /// Which symbolic links below the directories are followed.
     pub symlinks: Symlinks,
@@ -62,27 +62,31 @@ pub struct Config {
     pub cors: Cors,
     /// There may be live resources: each path is first looked for among them.
     pub live: bool,
-    /// Clients may send live resources as Icecast's source clients do: PUT without a length, or SOURCE, until the connection ends. Where there
-    /// are rules, these say who may.
+    /// Clients may send live resources as Icecast's source clients do: PUT without a length, or
+    /// SOURCE, until the connection ends. Where there are rules, these say who may.
     pub icecast: bool,
-    /// Uploads are handed on, each to whoever takes it, instead of being stored, and nothing is served (the server source): PUT and POST alone
-    /// are answered. Where there are rules, they say who may upload.
+    /// Uploads are handed on, each to whoever takes it, instead of being stored, and nothing is
+    /// served (the server source): PUT and POST alone are answered. Where there are rules, they say
+    /// who may upload.
     pub source: bool,
     /// Inputs are written to the first of `rdirs`, and served while they are (the file sink).
     pub record: bool,
-    /// Answers with a live resource say what it is (`ice`): `icy-…` and `ice-…` fields, and titles inside the stream for who wants them.
+    /// Answers with a live resource say what it is (`ice`): `icy-…` and `ice-…` fields, and titles
+    /// inside the stream for who wants them.
     pub ice: bool,
     /// More fields for every answer: names and values.
     pub hdrs: Vec<(String, String)>,
     /// Largest text, in bytes, that is sent compressed to who accepts it; 0: none; at most 16 MiB.
     pub zmax: u64,
-    /// Use chunked transfer coding where a length is not known; else such a body ends with the connection.
+    /// Use chunked transfer coding where a length is not known; else such a body ends with the
+    /// connection.
     pub cte: bool,
     /// Answer 200 to range requests.
     pub norange: bool,
     /// Form of an answer to several ranges.
     pub multirange: Multirange,
-    /// How long a request for a missing path under the write directory waits for an upload to begin.
+    /// How long a request for a missing path under the write directory waits for an upload to
+    /// begin.
     pub wait_missing: Duration,
     /// Answer an upload only after data and directory entry are flushed.
     pub durable: bool,
@@ -92,7 +96,8 @@ pub struct Config {
     pub hook_dirs: Vec<PathBuf>,
     /// Reports of requests tell what was asked, for a log: [`Report::asked`](crate::Report::asked).
     pub log: bool,
-    /// Requests are told when they begin, too: [`LogEffect::Begun`](crate::effect::LogEffect::Begun).
+    /// Requests are told when they begin, too:
+    /// [`LogEffect::Begun`](crate::effect::LogEffect::Begun).
     pub log_begin: bool,
     /// Bounds of a connection; among them `timeout`, `maxs`, `max_client_errors`.
     pub limits: Limits,
@@ -115,8 +120,8 @@ pub enum Symlinks {
     /// Those that lead to a place below the same directory.
     #[default]
     Inside,
-    /// All. Where there are rules, those that lead below one of the directories: what lies elsewhere has no rule that says
-    /// who may.
+    /// All. Where there are rules, those that lead below one of the directories: what lies
+    /// elsewhere has no rule that says who may.
     All,
 }
 
@@ -267,7 +272,8 @@ impl Site {
         &self.config
     }
 
-    /// The directories that the runtime is to open, in the order that [`RootId::index`] counts; one may be the [memory](MEMORY).
+    /// The directories that the runtime is to open, in the order that [`RootId::index`] counts; one
+    /// may be the [memory](MEMORY).
     pub fn roots(&self) -> &[PathBuf] {
         self.mounts.roots()
     }
@@ -287,8 +293,9 @@ impl Site {
         self.mounts.uploads()
     }
 
-    /// A file below one of the directories, by its path; a relative one counts from `cwd`, as do the directories. Of several that hold
-    /// it, the one whose path is longest. Nothing is looked at: links are followed later, as far as they do not lead out.
+    /// A file below one of the directories, by its path; a relative one counts from `cwd`, as do
+    /// the directories. Of several that hold it, the one whose path is longest. Nothing is looked
+    /// at: links are followed later, as far as they do not lead out.
     pub fn place(&self, path: &Path, cwd: &Path) -> Option<Place> {
         let path = cwd.join(path);
         let below = self.roots().iter().enumerate().filter_map(|(index, root)| {
@@ -306,7 +313,8 @@ impl Site {
         self.mounts.record().map(|root| Place { root, path: path.clone() })
     }
 
-    /// Where each directory stands in the URL, without slashes at the ends; `None`: a virtual service.
+    /// Where each directory stands in the URL, without slashes at the ends; `None`: a virtual
+    /// service.
     pub fn mounts(&self) -> impl Iterator<Item = (&str, Option<RootId>)> {
         self.mounts.iter()
     }

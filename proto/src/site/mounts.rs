@@ -180,7 +180,8 @@ impl Mounts {
         }) || self.written().any(|rule| dir.starts_with(&rule.dir))
     }
 
-    /// True if somebody may upload to this place where rules say who may. `rule`: the one of its real path.
+    /// True if somebody may upload to this place where rules say who may. `rule`: the one of its
+    /// real path.
     pub(crate) fn takes_uploads(&self, place: &Place, rule: Option<usize>) -> bool {
         match rule.and_then(|rule| self.rules.get(rule)) {
             Some(rule) => !rule.write.is_nobody(),
@@ -209,8 +210,8 @@ impl Mounts {
         })
     }
 
-    /// What a path means to a request that writes: a directory that a rule file names, else below `wdir`, else below the
-    /// rule file's root.
+    /// What a path means to a request that writes: a directory that a rule file names, else below
+    /// `wdir`, else below the rule file's root.
     pub(crate) fn resolve_write(&self, path: &RelPath) -> Resolved {
         let ruled = |root: bool| {
             let mounts = self.mounts.iter().filter(move |mount| mount.name.is_root() == root);
@@ -220,8 +221,8 @@ impl Mounts {
         ruled(false).or_else(wdir).or_else(|| ruled(true)).unwrap_or(Resolved::Nothing)
     }
 
-    /// What a path means to an upload that is handed on: of what rule files name, only the rights count. As a virtual service, with the rule
-    /// that holds for the path.
+    /// What a path means to an upload that is handed on: of what rule files name, only the rights
+    /// count. As a virtual service, with the rule that holds for the path.
     pub(crate) fn resolve_delivery(&self, path: &RelPath) -> Resolved {
         let ruled = self.mounts.iter().filter(|mount| mount.rule.is_some());
         match ruled.filter_map(|mount| mount.lookup(path)).next() {
@@ -260,7 +261,8 @@ impl Mounts {
         !self.rules.is_empty()
     }
 
-    /// The rule for a path, which is absolute and without symbolic links: that of the longest directory that holds it.
+    /// The rule for a path, which is absolute and without symbolic links: that of the longest
+    /// directory that holds it.
     pub(crate) fn rule(&self, real: &Path) -> Option<usize> {
         self.rules.iter().position(|rule| real.starts_with(&rule.dir))
     }

@@ -21,13 +21,15 @@ use crate::input::{Input, Source};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Live inputs")]
 pub(super) struct Live {
-    /// Read a file, a FIFO or (-) standard input and send it to everybody who asks for the path of its -o; without one, for the file's
-    /// name. DIR/ with --rdirs: every file that is written into DIR, while it is written. With --hmode push: upload it. More than one: as many -o, in the same order. FILE:#NAME=VALUE sets a property, as --prop does for all
+    /// Read a file, a FIFO or (-) standard input and send it to everybody who asks for the path of
+    /// its -o; without one, for the file's name. DIR/ with --rdirs: every file that is written into
+    /// DIR, while it is written. With --hmode push: upload it. More than one: as many -o, in the
+    /// same order. FILE:#NAME=VALUE sets a property, as --prop does for all
     #[arg(short = 'i', long, value_name = "FILE|DIR/|-", value_parser = NonEmptyStringValueParser::new())]
     pub(super) input: Vec<String>,
 
-    /// Say of the inputs: ServiceName, StreamTitle, ice-NAME or icy-NAME, which --ice shows; any number of times. Text in
-    /// UTF-8 or Latin-1 is passed on as it is
+    /// Say of the inputs: ServiceName, StreamTitle, ice-NAME or icy-NAME, which --ice shows; any
+    /// number of times. Text in UTF-8 or Latin-1 is passed on as it is
     #[arg(long, value_name = "NAME=VALUE")]
     prop: Vec<OsString>,
 
@@ -63,17 +65,19 @@ pub(super) struct Live {
         default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
     blockio: bool,
 
-    /// Begin with up to so many bytes of what was sent before, so that a player starts at once; or with k, M
+    /// Begin with up to so many bytes of what was sent before, so that a player starts at once; or
+    /// with k, M
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64k")]
     burst: u64,
 
-    /// Take live resources from clients, too, as Icecast does (ffmpeg icecast://, SOURCE): each is sent to everybody who asks for its path. Where
-    /// there are rules, these say who may send
+    /// Take live resources from clients, too, as Icecast does (ffmpeg icecast://, SOURCE): each is
+    /// sent to everybody who asks for its path. Where there are rules, these say who may send
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
     pub(super) icecast: bool,
 
-    /// Say what is played: icy- and ice- fields, and titles inside the stream for clients that ask for them
+    /// Say what is played: icy- and ice- fields, and titles inside the stream for clients that ask
+    /// for them
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
     pub(super) ice: bool,

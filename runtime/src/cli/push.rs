@@ -26,17 +26,20 @@ pub(super) struct Push {
         default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
     post: bool,
 
-    /// Go on with an input when an upload of it has failed: with the next file, or, of a stream, by reading it to its end. false: leave it
+    /// Go on with an input when an upload of it has failed: with the next file, or, of a stream, by
+    /// reading it to its end. false: leave it
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "true", action = ArgAction::Set)]
     ka: bool,
 
-    /// The input is the bytes FIRST to LAST of the resource, which is there already; LAST may be left out for a file
+    /// The input is the bytes FIRST to LAST of the resource, which is there already; LAST may be
+    /// left out for a file
     #[arg(long, value_name = "FIRST-LAST", value_parser = range)]
     patch: Option<UploadRange>,
 
-    /// Read the user and password for the server from this file, USER:PASSWORD on its first line. Or give them in the variable
-    /// HTTPOUT_AUTH. Other users of this machine can see a password that stands in -o
+    /// Read the user and password for the server from this file, USER:PASSWORD on its first line.
+    /// Or give them in the variable HTTPOUT_AUTH. Other users of this machine can see a password
+    /// that stands in -o
     #[arg(long = "auth-file", value_name = "FILE")]
     pub(super) auth_file: Option<PathBuf>,
 
@@ -45,7 +48,8 @@ pub(super) struct Push {
         default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
     verify: bool,
 
-    /// Take only servers whose certificate one of these authorities has signed, a PEM file [default: those of the system]
+    /// Take only servers whose certificate one of these authorities has signed, a PEM file
+    /// [default: those of the system]
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 
@@ -183,8 +187,8 @@ impl Options {
         Err(ConfigError { option, problem: problem.into(), help })
     }
 
-    /// The user and password that are not in a URL: of the file that is named by a flag, else of the variable, else of the file that
-    /// is named elsewhere.
+    /// The user and password that are not in a URL: of the file that is named by a flag, else of
+    /// the variable, else of the file that is named elsewhere.
     fn credentials(&self) -> Result<Option<Credentials>, ConfigError> {
         let by_flag = self.sources.origin("auth-file").is_none();
         match (&self.push.auth_file, &self.auth) {

@@ -1,4 +1,5 @@
-//! What the driver holds for the exchanges of a connection: files, uploads in progress, live resources, deliveries.
+//! What the driver holds for the exchanges of a connection: files, uploads in progress, live
+//! resources, deliveries.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -179,7 +180,8 @@ impl Exchange {
         Some(self.files.swap_remove(at).1)
     }
 
-    /// The exchange is over, or its connection is dropped before that: nothing of it is left behind.
+    /// The exchange is over, or its connection is dropped before that: nothing of it is left
+    /// behind.
     pub(super) fn release(mut self, mailbox: &Arc<Mailbox>, admission: &Arc<Admission>) {
         let shared = admission.shared();
         if let Some(hooked) = self.hooked.take() {
@@ -255,8 +257,8 @@ impl File {
         Source { fd: self.fd(), content }
     }
 
-    /// To remove a part file may take a while, since the room that it held is given back; the server does not end before
-    /// that is done.
+    /// To remove a part file may take a while, since the room that it held is given back; the
+    /// server does not end before that is done.
     pub(super) fn close(self, admission: &Arc<Admission>) {
         match self {
             Self::Open(_) => {}

@@ -187,7 +187,8 @@ impl Exchange {
         .detach();
     }
 
-    /// Does it now, where there is no device to be waited for, or else where waiting holds up nobody.
+    /// Does it now, where there is no device to be waited for, or else where waiting holds up
+    /// nobody.
     fn perform(
         &mut self,
         op: OpId,

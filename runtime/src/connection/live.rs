@@ -145,7 +145,8 @@ impl Exchange {
         }
     }
 
-    /// There is something new of the live resource that this effect listens to, or room for what it sends.
+    /// There is something new of the live resource that this effect listens to, or room for what it
+    /// sends.
     pub(super) fn handle_news(&mut self, live: OpId, driver: &mut Driver<'_>) {
         if self.publishing.as_ref().is_some_and(|publishing| publishing.live == live) {
             return self.publish_waiting(driver);

@@ -33,7 +33,8 @@ pub(super) struct Root {
 /// Which symbolic links are followed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Links {
-    /// Rights are judged by real paths: those are all that is asked for, and no link is followed any more.
+    /// Rights are judged by real paths: those are all that is asked for, and no link is followed
+    /// any more.
     pub(super) judged: bool,
     pub(super) which: Symlinks,
 }
@@ -45,8 +46,8 @@ pub(super) enum Guard {
     KernelCached,
     /// The kernel (`openat2`, Linux 5.6).
     Kernel,
-    /// We, by comparing canonical paths. Weaker: who may write below the root could exchange a directory for a
-    /// symbolic link between the check and the open.
+    /// We, by comparing canonical paths. Weaker: who may write below the root could exchange a
+    /// directory for a symbolic link between the check and the open.
     Comparison,
 }
 
@@ -93,7 +94,8 @@ impl Root {
     pub(super) fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd> {
         for _ in 0..TRIES {
             match self.try_open(path, flags) {
-                // EAGAIN: a rename on the way, after which the kernel cannot tell whether the path stayed beneath.
+                // EAGAIN: a rename on the way, after which the kernel cannot tell whether the path
+                // stayed beneath.
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 done => return done,
             }

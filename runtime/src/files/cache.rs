@@ -1,7 +1,8 @@
-//! Open files that are asked for again and again. An entry is never trusted: at each use the path is looked at, must
-//! hold no symbolic link, and must still lead to the very inode that is open (which, being open, cannot be given to
-//! another file), unchanged in any way. So nothing stale is served, and nothing from outside; and one `fstatat` (one more
-//! for each directory on the way) stands for `openat2`, `fstat`, `pread` and `close`.
+//! Open files that are asked for again and again. An entry is never trusted: at each use the path
+//! is looked at, must hold no symbolic link, and must still lead to the very inode that is open
+//! (which, being open, cannot be given to another file), unchanged in any way. So nothing stale is
+//! served, and nothing from outside; and one `fstatat` (one more for each directory on the way)
+//! stands for `openat2`, `fstat`, `pread` and `close`.
 
 use std::{
     collections::HashMap,
@@ -129,7 +130,8 @@ impl Cache {
     }
 }
 
-/// Reads a small file that did not change for so long that its next change will have another time, where that needs no disk.
+/// Reads a small file that did not change for so long that its next change will have another time,
+/// where that needs no disk.
 fn read_settled(fd: &OwnedFd, stat: &Stat) -> Option<Arc<[u8]>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let age = i64::try_from(now.as_secs()).ok()?.checked_sub(stat.st_ctime)?;

@@ -1,5 +1,6 @@
-//! Compressed texts, kept for the next request. One that is asked for while it is being made is made once. Each is known by the
-//! state of the inode it was made of, which nobody can set back; and one that may still change unnoticed is not kept.
+//! Compressed texts, kept for the next request. One that is asked for while it is being made is
+//! made once. Each is known by the state of the inode it was made of, which nobody can set back;
+//! and one that may still change unnoticed is not kept.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -88,7 +89,8 @@ pub(crate) enum Wanted<W> {
     Made(Bytes),
     /// Nothing: it is being made, and the waiter will be told.
     Waits,
-    /// Make it, then call [`Encoded::made`], and tell the waiters that gives; or, if it changes all the time, this one alone.
+    /// Make it, then call [`Encoded::made`], and tell the waiters that gives; or, if it changes all
+    /// the time, this one alone.
     Make(Option<W>),
 }
 

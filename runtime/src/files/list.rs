@@ -59,9 +59,9 @@ impl Drop for Taken {
 }
 
 impl Roots {
-    /// What is in a directory, sorted, at most so many entries, and whether there were more. What cannot be looked at is left
-    /// out, and so is what no URL names or whose name begins with a dot. The last of the three is to be kept as long as the
-    /// entries are.
+    /// What is in a directory, sorted, at most so many entries, and whether there were more. What
+    /// cannot be looked at is left out, and so is what no URL names or whose name begins with a
+    /// dot. The last of the three is to be kept as long as the entries are.
     ///
     /// # Errors
     /// The directory cannot be read; [`FsError::Exhausted`]: too much is being listed.

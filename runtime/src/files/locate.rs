@@ -22,8 +22,9 @@ use super::{
 };
 
 impl Roots {
-    /// The absolute path of a place, and its path below the root, without symbolic links and as rules spell it, where
-    /// that can be told without waiting for the disk: there is no link on the way.
+    /// The absolute path of a place, and its path below the root, without symbolic links and as
+    /// rules spell it, where that can be told without waiting for the disk: there is no link on the
+    /// way.
     pub(crate) fn locate_cached(&self, place: &Place, last: bool) -> Option<(PathBuf, RelPath)> {
         let root = match self.base(place.root) {
             Base::Directory(root) => root,
@@ -48,9 +49,10 @@ impl Roots {
         }
     }
 
-    /// The absolute path of a place, and its path below the root, without symbolic links and as rules spell it, as far
-    /// as it exists there; what does not, and what a link leads out of it for, is taken as it is written. So what is
-    /// wrong with a path shows only to whom it is opened for.
+    /// The absolute path of a place, and its path below the root, without symbolic links and as
+    /// rules spell it, as far as it exists there; what does not, and what a link leads out of it
+    /// for, is taken as it is written. So what is wrong with a path shows only to whom it is opened
+    /// for.
     ///
     /// # Errors
     /// The root itself cannot be had; [`FsError::Outside`]: it lies where no URL leads.
@@ -120,8 +122,8 @@ impl Root {
         statat(self.handle(), self.below(path)?, AtFlags::SYMLINK_NOFOLLOW).ok()
     }
 
-    /// What is told of the path `real`, which is `written` below the root: if it is in a directory of a rule, by the
-    /// name of that directory in the rule.
+    /// What is told of the path `real`, which is `written` below the root: if it is in a directory
+    /// of a rule, by the name of that directory in the rule.
     fn located(&self, real: &Path, spelled: PathBuf, written: &RelPath) -> (PathBuf, RelPath) {
         if spelled == real {
             return (join(&self.spelled, written.as_str()), written.clone());

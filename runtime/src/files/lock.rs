@@ -66,8 +66,8 @@ impl Roots {
 }
 
 impl LockedDir {
-    /// Waits until no other server changes what is in `dir`. The lock covers the whole directory, so
-    /// nothing slow is done under it.
+    /// Waits until no other server changes what is in `dir`. The lock covers the whole directory,
+    /// so nothing slow is done under it.
     pub(super) fn lock(dir: &OwnedFd) -> std::result::Result<Self, FsError> {
         let fd = match open_again(dir) {
             // Who may write to a directory need not be able to read it.

@@ -11,8 +11,8 @@ use rustix::{
 
 use super::{Roots, beneath::Root};
 
-/// What an upload owes to the directories that lead to it. When dropped, those that stand for uploads alone and are
-/// empty are removed, whichever of several uploads made them.
+/// What an upload owes to the directories that lead to it. When dropped, those that stand for
+/// uploads alone and are empty are removed, whichever of several uploads made them.
 #[derive(Debug)]
 pub(super) struct Made {
     roots: Arc<Roots>,
@@ -51,8 +51,9 @@ impl Drop for Made {
 }
 
 impl Roots {
-    /// Removes `dir` and the directories above it, never the root, as long as they are empty and `may_go`. One that is not empty
-    /// because of an upload under way goes with that, if nothing comes of it.
+    /// Removes `dir` and the directories above it, never the root, as long as they are empty and
+    /// `may_go`. One that is not empty because of an upload under way goes with that, if nothing
+    /// comes of it.
     pub(super) fn remove_empty(
         &self,
         root: RootId,
@@ -85,7 +86,8 @@ fn above(dir: &RelPath) -> impl Iterator<Item = RelPath> {
     std::iter::successors(Some(dir.clone()), RelPath::parent).filter(|dir| !dir.is_root())
 }
 
-/// Opens the directory that holds the place, and makes it, and those above it, where they are missing.
+/// Opens the directory that holds the place, and makes it, and those above it, where they are
+/// missing.
 pub(super) fn make_parent(roots: &Arc<Roots>, place: &Place) -> Result<(OwnedFd, Made)> {
     let dir = place.path.parent().ok_or(Errno::ISDIR)?;
     let parent = dir.as_str();
@@ -124,7 +126,8 @@ pub(super) fn make_parent(roots: &Arc<Roots>, place: &Place) -> Result<(OwnedFd,
     Ok((current, made))
 }
 
-/// Makes one directory, or finds that another request just made it; opens it, and tells whether it is ours.
+/// Makes one directory, or finds that another request just made it; opens it, and tells whether it
+/// is ours.
 fn make(root: &Root, above: &OwnedFd, name: &str, path: &str) -> Result<(OwnedFd, bool)> {
     let new = match mkdirat(above, name, Mode::from_raw_mode(0o777)) {
         Ok(()) => true,

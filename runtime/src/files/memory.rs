@@ -1,8 +1,9 @@
-//! The files that are kept in memory (`gmem`): each is an anonymous file of the kernel's, so that it is sent, followed and
-//! patched as one on disk is. Directories are there as far as a path leads through them.
+//! The files that are kept in memory (`gmem`): each is an anonymous file of the kernel's, so that
+//! it is sent, followed and patched as one on disk is. Directories are there as far as a path leads
+//! through them.
 //!
-//! Nothing here waits for a device. What a reader has open is not lost when it is removed or replaced: it goes with its last
-//! reader, and is no longer counted.
+//! Nothing here waits for a device. What a reader has open is not lost when it is removed or
+//! replaced: it goes with its last reader, and is no longer counted.
 
 mod part;
 mod patch;
@@ -30,7 +31,8 @@ use rustix::{
 pub(super) use self::part::MemoryPart;
 use super::beneath::meta;
 
-/// Most files and uploads in progress: the kernel takes a page or two for each, however short it is.
+/// Most files and uploads in progress: the kernel takes a page or two for each, however short it
+/// is.
 const MOST_FILES: usize = 1 << 16;
 
 /// To give back more bytes than these takes noticeable time.
@@ -58,7 +60,8 @@ pub(crate) struct Use {
 #[derive(Debug)]
 pub(super) struct Memory {
     state: Mutex<State>,
-    /// Held while a file is patched, so that two patches do not undo each other's work over and over.
+    /// Held while a file is patched, so that two patches do not undo each other's work over and
+    /// over.
     patching: Mutex<()>,
     most_files: usize,
 }
@@ -229,7 +232,8 @@ impl State {
         }
     }
 
-    /// Counts `more` bytes of an upload to `path`, and removes what must go for them; the file that it is to replace stays.
+    /// Counts `more` bytes of an upload to `path`, and removes what must go for them; the file that
+    /// it is to replace stays.
     fn take_room(
         &mut self,
         path: &str,

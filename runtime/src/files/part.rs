@@ -33,15 +33,15 @@ use super::{
 /// From this length on, room is reserved ahead of the bytes, so that the file lies in one piece.
 const RESERVE_FROM: u64 = 1 << 20;
 
-/// How far ahead at most, and never farther than what has come: an upload that announces much and sends little holds
-/// little.
+/// How far ahead at most, and never farther than what has come: an upload that announces much and
+/// sends little holds little.
 const AHEAD: u64 = 8 << 20;
 
 /// How often a part file is tried to be made while other requests remove its directory.
 const TRIES: usize = 16;
 
-/// An upload under way: a file beside its target, that nobody sees. It vanishes when dropped, with the directories
-/// that were made for it, unless it was put in place of its target.
+/// An upload under way: a file beside its target, that nobody sees. It vanishes when dropped, with
+/// the directories that were made for it, unless it was put in place of its target.
 #[derive(Debug)]
 pub(super) struct DiskPart {
     pub(super) temp: Temp,
@@ -64,7 +64,8 @@ pub(super) enum Purpose {
 }
 
 impl Roots {
-    /// Makes a part file for `place`, the directories that lead there, and room for the bytes of an upload.
+    /// Makes a part file for `place`, the directories that lead there, and room for the bytes of an
+    /// upload.
     ///
     /// # Errors
     /// - [`FsError::IsDirectory`], [`FsError::NotRegular`], [`FsError::Outside`]: the target is such a thing
@@ -131,11 +132,13 @@ impl DiskPart {
         copy::write_all_at(&self.temp.file, at, data)
     }
 
-    /// Renames the file over `place`, for which it was made, if `expect` holds. `durable`: the data is flushed
-    /// before, the directory entry after. Answers whether the target is new, and what it is now.
+    /// Renames the file over `place`, for which it was made, if `expect` holds. `durable`: the data
+    /// is flushed before, the directory entry after. Answers whether the target is new, and what it
+    /// is now.
     ///
     /// # Errors
-    /// [`FsError::Changed`] where `expect` does not hold, else what [`Roots::create_on_disk`] says of targets, or the system.
+    /// [`FsError::Changed`] where `expect` does not hold, else what [`Roots::create_on_disk`] says
+    /// of targets, or the system.
     pub(super) fn commit(
         mut self,
         place: &Place,
@@ -159,7 +162,8 @@ impl DiskPart {
         Ok((target.is_new(), meta))
     }
 
-    /// Keeps what there is of a recording that cannot go on, under its name or a similar one. `None`: there is nothing of it.
+    /// Keeps what there is of a recording that cannot go on, under its name or a similar one.
+    /// `None`: there is nothing of it.
     ///
     /// # Errors
     /// What the system says; then nothing is left of it.
@@ -198,8 +202,8 @@ impl DiskPart {
 }
 
 impl Made {
-    /// With `durable`, flushes the file, and opens the directories whose new entries are flushed after it is put in
-    /// place: all that can fail before that does.
+    /// With `durable`, flushes the file, and opens the directories whose new entries are flushed
+    /// after it is put in place: all that can fail before that does.
     pub(super) fn flushed_first(&self, temp: &Temp, durable: bool) -> Result<Directories, FsError> {
         if !durable {
             return Ok(Directories(Vec::new()));
@@ -283,8 +287,8 @@ impl Temp {
             renameat(&self.dir, from, &self.dir, name)
         } else {
             match sys::rename_to_free(&self.dir, from, name) {
-                // Who else writes here, outside this server, may now slip in between; no server change can: we are
-                // under the target's lock.
+                // Who else writes here, outside this server, may now slip in between; no server
+                // change can: we are under the target's lock.
                 Err(error) if sys::is_missing(error) => renameat(&self.dir, from, &self.dir, name),
                 done => done,
             }
@@ -316,8 +320,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Looks at the entry for `place` in `dir`. A symbolic link that leads out of the root is refused, although only
-    /// the link would be replaced: who made it did not mean that.
+    /// Looks at the entry for `place` in `dir`. A symbolic link that leads out of the root is
+    /// refused, although only the link would be replaced: who made it did not mean that.
     pub(super) fn look(roots: &Roots, dir: &OwnedFd, place: &Place) -> Result<Self, FsError> {
         let mut stat = match statat(dir, place.path.name(), AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(Self { occupied: false, file: None }),

@@ -21,13 +21,13 @@ use super::{
 const TRIES: usize = 8;
 
 impl DiskPart {
-    /// Takes the file as the bytes of `patches`, one after the other, and puts in place of `place`, for which it was
-    /// made, a copy of it with those runs replaced. `create`: a missing target counts as empty. Else as
-    /// [`DiskPart::commit`].
+    /// Takes the file as the bytes of `patches`, one after the other, and puts in place of `place`,
+    /// for which it was made, a copy of it with those runs replaced. `create`: a missing target
+    /// counts as empty. Else as [`DiskPart::commit`].
     ///
     /// # Errors
-    /// As [`DiskPart::commit`]; [`FsError::NotFound`] without target; [`FsError::Hole`] where a patch begins past the
-    /// end that those before it leave.
+    /// As [`DiskPart::commit`]; [`FsError::NotFound`] without target; [`FsError::Hole`] where a
+    /// patch begins past the end that those before it leave.
     pub(super) fn commit_patches(
         mut self,
         place: &Place,
@@ -91,7 +91,8 @@ impl DiskPart {
     }
 }
 
-/// Each patch must begin within what is there by then, or at its end. Returns where that is at last.
+/// Each patch must begin within what is there by then, or at its end. Returns where that is at
+/// last.
 pub(super) fn check_holes(mut end: u64, patches: &[Patch]) -> Result<u64, FsError> {
     let mut total = 0u64;
     for patch in patches {

@@ -1,4 +1,5 @@
-//! Removing old segments on disk (`max_cache_segs`). What was there when the server started is not known, and stays.
+//! Removing old segments on disk (`max_cache_segs`). What was there when the server started is not
+//! known, and stays.
 
 use std::{
     path::PathBuf,

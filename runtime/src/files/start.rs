@@ -29,8 +29,9 @@ use super::{
 };
 
 impl Roots {
-    /// Opens the directories of `site`. A write directory that is missing is made, with its parents. Part files that a
-    /// server left behind that died are removed, but recordings are put in place.
+    /// Opens the directories of `site`. A write directory that is missing is made, with its
+    /// parents. Part files that a server left behind that died are removed, but recordings are put
+    /// in place.
     ///
     /// # Errors
     /// The first directory that cannot be used.
@@ -161,7 +162,8 @@ fn open_root(
     let error = |problem, help| ConfigError { option, problem, help };
     let fd = open(path, LOOK | OFlags::DIRECTORY, Mode::empty());
     let fd = fd.map_err(|why| match why {
-        // It could be a rule file that is missing: to serve an empty directory in its place would be to serve without rules.
+        // It could be a rule file that is missing: to serve an empty directory in its place would
+        // be to serve without rules.
         Errno::NOENT => {
             error(format!("{shown} does not exist"), "check the spelling, or make the directory")
         }

@@ -1,4 +1,5 @@
-//! Clearing away the part files of a server that died. Of recordings, which nobody can send again, what there is is kept.
+//! Clearing away the part files of a server that died. Of recordings, which nobody can send again,
+//! what there is is kept.
 
 use std::{
     ffi::{CStr, CString},
@@ -37,7 +38,8 @@ pub(super) fn part_name() -> String {
     format!("{PART_PREFIX}{:0DIGITS$x}{PART_SUFFIX}", fastrand::u64(..))
 }
 
-/// A name for a recording that is to be called `name`, by which it is known when the server dies. If that is too long, that of a part file.
+/// A name for a recording that is to be called `name`, by which it is known when the server dies.
+/// If that is too long, that of a part file.
 pub(super) fn recording_name(name: &str) -> String {
     let own = format!("{PART_PREFIX}{:0DIGITS$x}-{name}{RECORDING_SUFFIX}", fastrand::u64(..));
     if own.len() > LONGEST { part_name() } else { own }
@@ -51,8 +53,8 @@ fn recorded(own: &str) -> Option<&str> {
     name.strip_prefix('-').filter(|name| is_number && !name.is_empty())
 }
 
-/// Gives what there is of a recording its name, or if that is taken a similar one, and tells which. `None`: it is empty, and removed, or is
-/// no recording.
+/// Gives what there is of a recording its name, or if that is taken a similar one, and tells which.
+/// `None`: it is empty, and removed, or is no recording.
 pub(super) fn recover(dir: &OwnedFd, own: &str) -> Result<Option<String>> {
     let Some(name) = recorded(own) else { return Ok(None) };
     if statat(dir, own, AtFlags::SYMLINK_NOFOLLOW)?.st_size == 0 {
@@ -94,8 +96,8 @@ pub(super) struct Swept {
     pub(super) recovered: Vec<PathBuf>,
 }
 
-/// Removes the part files below `dir` that no living server holds, and puts recordings in place. What cannot be read is passed over: it
-/// could not have been written by this server.
+/// Removes the part files below `dir` that no living server holds, and puts recordings in place.
+/// What cannot be read is passed over: it could not have been written by this server.
 pub(super) fn sweep(dir: &OwnedFd, path: &Path, swept: &mut Swept) {
     let Ok(dir) = open(dir, c".", OFlags::DIRECTORY) else { return };
     let Ok(entries) = Dir::read_from(&dir) else { return };

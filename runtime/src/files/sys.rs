@@ -1,5 +1,5 @@
-//! The few system calls that only some systems have. Where one is missing it answers [`Errno::NOSYS`], so
-//! that its caller takes the same way as on an old kernel.
+//! The few system calls that only some systems have. Where one is missing it answers
+//! [`Errno::NOSYS`], so that its caller takes the same way as on an old kernel.
 
 use rustix::{
     fd::{AsFd, OwnedFd},
@@ -25,7 +25,8 @@ pub(super) struct Refuse {
     pub(super) disk: bool,
 }
 
-/// Opens `path`, which has no `..` in it, where the kernel sees to it that nothing that is refused is on the way.
+/// Opens `path`, which has no `..` in it, where the kernel sees to it that nothing that is refused
+/// is on the way.
 #[cfg(target_os = "linux")]
 pub(super) fn open_beneath(
     dir: impl AsFd,

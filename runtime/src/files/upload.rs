@@ -15,8 +15,8 @@ use super::{
     part::{DiskPart, Purpose},
 };
 
-/// An upload under way: a file that nobody sees under its target's name. It vanishes when dropped, with the directories
-/// that were made for it, unless it was put in place of its target.
+/// An upload under way: a file that nobody sees under its target's name. It vanishes when dropped,
+/// with the directories that were made for it, unless it was put in place of its target.
 #[derive(Debug)]
 pub struct PartFile(Part);
 
@@ -38,7 +38,8 @@ impl Roots {
         self.create_for(place, Purpose::Upload(len))
     }
 
-    /// As [`create`](Self::create), for what cannot be sent again: what there is of it is kept if the server dies.
+    /// As [`create`](Self::create), for what cannot be sent again: what there is of it is kept if
+    /// the server dies.
     pub(crate) fn create_recording(self: &Arc<Self>, place: &Place) -> Result<PartFile, FsError> {
         self.create_for(place, Purpose::Recording)
     }
@@ -76,13 +77,14 @@ impl PartFile {
         }
     }
 
-    /// True if nothing is written to a device for it: what is done with it need not be done elsewhere.
+    /// True if nothing is written to a device for it: what is done with it need not be done
+    /// elsewhere.
     pub fn is_in_memory(&self) -> bool {
         matches!(self.0, Part::Memory(_))
     }
 
-    /// Keeps the upload's media type with it. Where the file system has no extended attributes, it is lost: the file is
-    /// then served as of unknown type.
+    /// Keeps the upload's media type with it. Where the file system has no extended attributes, it
+    /// is lost: the file is then served as of unknown type.
     pub(crate) fn keep_media_type(&self, media_type: &str) {
         match &self.0 {
             Part::Disk(part) => keep_media_type(part.file(), media_type),
@@ -101,7 +103,8 @@ impl PartFile {
         }
     }
 
-    /// Keeps what there is of a recording that cannot go on, under its name or a similar one, and tells which. `None`: nothing is kept.
+    /// Keeps what there is of a recording that cannot go on, under its name or a similar one, and
+    /// tells which. `None`: nothing is kept.
     ///
     /// # Errors
     /// What the system says.
@@ -112,12 +115,13 @@ impl PartFile {
         }
     }
 
-    /// Puts the file in place of `place`, for which it was made, if `expect` holds. `durable`: on disk, the data is flushed
-    /// before, the directory entry after. Answers whether the target is new, and what it is now. Segments that are too many now
-    /// are removed.
+    /// Puts the file in place of `place`, for which it was made, if `expect` holds. `durable`: on
+    /// disk, the data is flushed before, the directory entry after. Answers whether the target is
+    /// new, and what it is now. Segments that are too many now are removed.
     ///
     /// # Errors
-    /// [`FsError::Changed`] where `expect` does not hold, else what [`Roots::create`] says of targets, or the system.
+    /// [`FsError::Changed`] where `expect` does not hold, else what [`Roots::create`] says of
+    /// targets, or the system.
     pub fn commit(
         self,
         place: &Place,
@@ -132,13 +136,13 @@ impl PartFile {
         }
     }
 
-    /// Takes the file as the bytes of `patches`, one after the other, and puts in place of `place`, for which it was
-    /// made, a copy of it with those runs replaced. `create`: a missing target counts as empty. Else as
-    /// [`PartFile::commit`].
+    /// Takes the file as the bytes of `patches`, one after the other, and puts in place of `place`,
+    /// for which it was made, a copy of it with those runs replaced. `create`: a missing target
+    /// counts as empty. Else as [`PartFile::commit`].
     ///
     /// # Errors
-    /// As [`PartFile::commit`]; [`FsError::NotFound`] without target; [`FsError::Hole`] where a patch begins past the
-    /// end that those before it leave.
+    /// As [`PartFile::commit`]; [`FsError::NotFound`] without target; [`FsError::Hole`] where a
+    /// patch begins past the end that those before it leave.
     pub fn commit_patches(
         self,
         place: &Place,

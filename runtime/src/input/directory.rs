@@ -1,7 +1,8 @@
-//! A directory that an encoder writes into, as an input: each file is in progress until it is closed, and is served while it grows.
+//! A directory that an encoder writes into, as an input: each file is in progress until it is
+//! closed, and is served while it grows.
 //!
-//! Its files are copied into the first read directory as they grow. Where the directory is that directory, nothing is copied: see
-//! [`in_place`] for what that cannot promise.
+//! Its files are copied into the first read directory as they grow. Where the directory is that
+//! directory, nothing is copied: see [`in_place`] for what that cannot promise.
 
 mod copy;
 mod in_place;
@@ -67,12 +68,14 @@ impl fmt::Display for FollowError {
     }
 }
 
-/// What is served of a directory is done here. Each answer tells what came of it; why something cannot be done is told to the log.
+/// What is served of a directory is done here. Each answer tells what came of it; why something
+/// cannot be done is told to the log.
 pub(crate) trait Sink {
     /// Begins to serve a file. `whole`: nobody writes to it; `found`: it was there before.
     async fn begin(&mut self, path: &RelPath, whole: bool, found: bool) -> Begun;
 
-    /// Serves more of a file that was begun, as [`DirectoryAction::Copy`] says; `None` where that cannot be done, and nothing is left of it.
+    /// Serves more of a file that was begun, as [`DirectoryAction::Copy`] says; `None` where that
+    /// cannot be done, and nothing is left of it.
     async fn copy(&mut self, path: &RelPath, last: bool, writes: u64) -> Option<Copied>;
 
     /// All of it was served. False where that cannot be ended, and nothing is left of it.
@@ -107,8 +110,9 @@ enum News {
     Looked,
 }
 
-/// Serves the files of `dir` below the path `under`, until the server is shut down. What is in progress when `dir` is removed or renamed is
-/// given up; then the input is over if the server is to quit, or else `dir` is followed again when it is back.
+/// Serves the files of `dir` below the path `under`, until the server is shut down. What is in
+/// progress when `dir` is removed or renamed is given up; then the input is over if the server is
+/// to quit, or else `dir` is followed again when it is back.
 ///
 /// # Errors
 /// A directory that cannot be followed.
@@ -213,7 +217,8 @@ impl Watched {
     }
 }
 
-/// Lets a sink serve the files of a directory until that is gone, or until `over`; what is in progress then is abandoned.
+/// Lets a sink serve the files of a directory until that is gone, or until `over`; what is in
+/// progress then is abandoned.
 ///
 /// # Errors
 /// A directory that cannot be followed.
@@ -263,8 +268,9 @@ async fn serve_in<O: Future<Output = ()>, S: Future<Output = ()>>(
         }
         match directory.poll(Instant::now()) {
             DirectoryStep::Do(DirectoryAction::End(path)) => {
-                // It may be being written anew already, and half of that is what was copied. What has happened by now is told in two
-                // pieces of news: one that is on its way, and the next.
+                // It may be being written anew already, and half of that is what was copied. What
+                // has happened by now is told in two pieces of news: one that is on its way, and
+                // the next.
                 for _ in 0..2 {
                     if !watch.is_behind() {
                         break;

@@ -217,7 +217,8 @@ async fn copy<S: Future<Output = ()>>(
     recording.write(vec![rest.freeze()]).await.map_err(Stopped::Unwritable)
 }
 
-/// Waits for the next packets; their length, or `None` if more has to be read or none is to be waited for.
+/// Waits for the next packets; their length, or `None` if more has to be read or none is to be
+/// waited for.
 async fn due<S: Future<Output = ()>>(
     shared: &Shared,
     feed: &mut Feed,

@@ -1,4 +1,5 @@
-//! A resource that the server itself writes: announced, served while it grows, and put under its name at its end, as an upload is.
+//! A resource that the server itself writes: announced, served while it grows, and put under its
+//! name at its end, as an upload is.
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use crate::{
     server::{Offer, Shared},
 };
 
-/// A resource that is being written. Dropped before its [`end`](Self::end), it leaves nothing behind.
+/// A resource that is being written. Dropped before its [`end`](Self::end), it leaves nothing
+/// behind.
 #[derive(Debug)]
 pub(crate) struct Recording {
     shared: Arc<Shared>,
@@ -108,7 +110,8 @@ impl Recording {
         done.map(|_| ())
     }
 
-    /// It cannot go on: those who follow it are cut, and what there is of it is kept, if it is to be.
+    /// It cannot go on: those who follow it are cut, and what there is of it is kept, if it is to
+    /// be.
     pub(crate) async fn salvage(mut self) {
         let part = self.part.take().and_then(Arc::into_inner);
         self.shared.ended(self.feed, false);

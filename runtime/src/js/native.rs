@@ -96,7 +96,8 @@ impl State {
         self.slots.borrow_mut().clear();
     }
 
-    /// The script failed for this request, which is answered if it was not: 503 if that took too long, else 500.
+    /// The script failed for this request, which is answered if it was not: 503 if that took too
+    /// long, else 500.
     pub(super) fn fail(&self, id: u64, what: &str, failure: &Failure) {
         if !self.was_told(&failure.text) {
             self.complain(id, &format!("{what}: {}", failure.text));

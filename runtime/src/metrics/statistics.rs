@@ -6,7 +6,8 @@ use httpout_proto::http::Status;
 
 use super::{Gauges, METHODS, Metrics};
 
-/// What a server did since its start, and what it does now; from [`Handle::statistics`](crate::Handle::statistics).
+/// What a server did since its start, and what it does now; from
+/// [`Handle::statistics`](crate::Handle::statistics).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {

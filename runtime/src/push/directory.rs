@@ -1,4 +1,5 @@
-//! A directory that an encoder writes into, uploaded as it grows; what is removed from it is removed there.
+//! A directory that an encoder writes into, uploaded as it grows; what is removed from it is
+//! removed there.
 
 use std::{
     collections::HashMap,

@@ -42,7 +42,8 @@ pub(super) struct Lane<D: Dialler> {
     current: Option<Current>,
     /// The part of a body that is wanted.
     pull: Option<(JobId, u64)>,
-    /// When the connection's timer rings. Not set anew for each deadline: one that rings early is a poll for nothing.
+    /// When the connection's timer rings. Not set anew for each deadline: one that rings early is a
+    /// poll for nothing.
     rings: Option<Instant>,
     /// When it rings, where there is no connection.
     timer: Option<(Instant, Sleep)>,

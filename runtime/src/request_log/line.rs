@@ -18,8 +18,9 @@ pub enum Format {
     /// The combined log format of NCSA and Apache.
     #[default]
     Combined,
-    /// An object a line: time (RFC 3339), peer, user, method, target, protocol, status, received, sent (bytes), took
-    /// (seconds), complete, range, referer, user_agent; null where there is nothing.
+    /// An object a line: time (RFC 3339), peer, user, method, target, protocol, status, received,
+    /// sent (bytes), took (seconds), complete, range, referer, user_agent; null where there is
+    /// nothing.
     Json,
 }
 

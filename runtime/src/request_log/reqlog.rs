@@ -25,8 +25,8 @@ pub struct ReqLog {
 const WORDS: [&str; 9] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "REC", "*"];
 
 impl ReqLog {
-    /// Reads a list of methods, `*` for all of them, and `REC` for files that are written; with `-` in front, the ends of requests
-    /// are not told. `DEL` and `OPT` are read as GPAC does.
+    /// Reads a list of methods, `*` for all of them, and `REC` for files that are written; with `-`
+    /// in front, the ends of requests are not told. `DEL` and `OPT` are read as GPAC does.
     ///
     /// # Errors
     /// A word that is none of these.

@@ -71,7 +71,8 @@ impl Commands {
             None => running.abort.insert(Abort::new()?).clone(),
         };
         let mut command = Command::new("/bin/sh");
-        // A group of its own, to be ended as a whole; and not with the server, when somebody types ^C.
+        // A group of its own, to be ended as a whole; and not with the server, when somebody types
+        // ^C.
         command.arg("-c").arg(&self.command).stdin(Stdio::from(read)).process_group(0);
         for (name, value) in facts(delivery) {
             match value {

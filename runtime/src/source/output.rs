@@ -153,8 +153,8 @@ fn write(pipe: &Pipe, orders: &Receiver<Order>, shared: &Weak<Shared>) {
     }
 }
 
-/// A pipe is opened once more, to be written to without being stuck in it: the flag for that would hold for all who have it from the same
-/// parent.
+/// A pipe is opened once more, to be written to without being stuck in it: the flag for that would
+/// hold for all who have it from the same parent.
 fn standard_output() -> io::Result<OwnedFd> {
     let stdout = io::stdout();
     if FileType::from_raw_mode(fstat(&stdout)?.st_mode) == FileType::Fifo {

@@ -18,7 +18,8 @@ use httpout_proto::{
 use super::{Reply, Taker, Taking};
 use crate::server::{Shared, wait_for};
 
-/// The uploads that come to a server, one after the other; from [`Server::uploads`](crate::Server::uploads). The server needs
+/// The uploads that come to a server, one after the other; from
+/// [`Server::uploads`](crate::Server::uploads). The server needs
 /// [`Config::source`](crate::Config::source). Once this is dropped, uploads are refused (503).
 #[derive(Debug)]
 pub struct Uploads {
@@ -26,8 +27,9 @@ pub struct Uploads {
     shared: Arc<Shared>,
 }
 
-/// An upload. Its sender is slowed down to the pace at which it is [read](Self::next), and told what came of it by
-/// [`accept`](Self::accept) or [`refuse`](Self::refuse); dropped without either, it is refused (500).
+/// An upload. Its sender is slowed down to the pace at which it is [read](Self::next), and told
+/// what came of it by [`accept`](Self::accept) or [`refuse`](Self::refuse); dropped without either,
+/// it is refused (500).
 #[derive(Debug)]
 pub struct IncomingUpload {
     delivery: Delivery,
@@ -134,7 +136,8 @@ impl IncomingUpload {
         &self.delivery
     }
 
-    /// More of its body, in pieces as they came; `None` when it is whole. The first call asks the sender for it.
+    /// More of its body, in pieces as they came; `None` when it is whole. The first call asks the
+    /// sender for it.
     ///
     /// # Errors
     /// It was broken off: what was read is not the whole.
@@ -162,8 +165,8 @@ impl IncomingUpload {
         }
     }
 
-    /// It was dealt with; `created`: there is something under its name now that was not there before (201, else 200). To be called when it
-    /// is whole; before, it is refused.
+    /// It was dealt with; `created`: there is something under its name now that was not there
+    /// before (201, else 200). To be called when it is whole; before, it is refused.
     pub fn accept(self, created: bool) {
         let finish = lock(&self.slot.state).finish.take();
         if let Some(reply) = finish {
@@ -171,7 +174,8 @@ impl IncomingUpload {
         }
     }
 
-    /// It is not wanted, or no longer. The sender is told, and the connection closed if more of the body would come.
+    /// It is not wanted, or no longer. The sender is told, and the connection closed if more of the
+    /// body would come.
     pub fn refuse(mut self, refusal: Refusal) {
         self.end(refusal);
     }

@@ -173,8 +173,8 @@ impl Tls {
     /// Receives content; 0 bytes are the end that the peer announced.
     ///
     /// # Errors
-    /// Those of the socket; `UnexpectedEof` for an end that was not announced, which may be an attacker's; `InvalidData` if the peer
-    /// breaks TLS.
+    /// Those of the socket; `UnexpectedEof` for an end that was not announced, which may be an
+    /// attacker's; `InvalidData` if the peer breaks TLS.
     pub(crate) fn poll_read<T: Transport>(
         &mut self,
         cx: &mut Context<'_>,
@@ -223,8 +223,8 @@ impl Tls {
         }
     }
 
-    /// Sends what TLS itself has to say to what was received; behind content that is still to be sent, which [`Self::poll_send`] must
-    /// tell of.
+    /// Sends what TLS itself has to say to what was received; behind content that is still to be
+    /// sent, which [`Self::poll_send`] must tell of.
     fn poll_reply<T: Transport>(&mut self, cx: &mut Context<'_>, transport: &mut T) {
         if !self.driver.has_sealed() {
             // If it fails, so does reading.
@@ -232,7 +232,8 @@ impl Tls {
         }
     }
 
-    /// Sends the front of `what`, or what is left of it. As with a bare socket, only what is with the socket counts as sent.
+    /// Sends the front of `what`, or what is left of it. As with a bare socket, only what is with
+    /// the socket counts as sent.
     ///
     /// # Errors
     /// Those of the socket.

@@ -31,7 +31,8 @@ impl Get {
         };
         let coded = self.validators(meta, cx).coded(coding);
         let verdict = conditional::evaluate(&self.request.fields, true, Some(&coded));
-        // Who has it compressed need not wait for it to be compressed again. Anything else depends on whether it gets smaller.
+        // Who has it compressed need not wait for it to be compressed again. Anything else depends
+        // on whether it gets smaller.
         if verdict == Verdict::NotModified {
             return self.answer_unmet(verdict, meta, &coded, cx);
         }

@@ -18,7 +18,8 @@ pub(super) enum Plan {
 impl Plan {
     pub(super) fn new(ranges: &Ranges, total: Option<u64>) -> Self {
         match (ranges.single(), total) {
-            // Without a length there is no Content-Range for the whole; players that always ask for `bytes=0-` take a 200.
+            // Without a length there is no Content-Range for the whole; players that always ask for
+            // `bytes=0-` take a 200.
             (Some(RangeSpec::From { first: 0 }), None) => Self::Whole,
             // RFC 8673 §3 asks for what is to come, which ends here.
             (Some(RangeSpec::Closed { first, last }), Some(total))

@@ -1,5 +1,5 @@
-//! The listing for people: one page without scripts. A sort is a link and the filter a form, so they work everywhere and
-//! can be kept.
+//! The listing for people: one page without scripts. A sort is a link and the filter a form, so
+//! they work everywhere and can be kept.
 
 use std::{
     fmt::Write as _,
@@ -13,7 +13,8 @@ use crate::{fs::RelPath, semantics::target};
 
 const STYLE: &str = include_str!("listing.css");
 
-/// Nothing is loaded and nothing runs, whatever a name holds; the style sheet is told by its SHA-256.
+/// Nothing is loaded and nothing runs, whatever a name holds; the style sheet is told by its
+/// SHA-256.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
     style-src 'sha256-veAKGuOtbBk+3yjuKU3pQzMZJaKJbqcMqs1a3TIsOK8='; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
@@ -58,7 +59,8 @@ pub(super) fn head(out: &mut String, path: &RelPath, order: Order, filter: &str,
     }
 }
 
-/// Each directory on the way, as a link that also holds where a proxy puts a prefix before the path.
+/// Each directory on the way, as a link that also holds where a proxy puts a prefix before the
+/// path.
 fn crumbs(out: &mut String, path: &RelPath) {
     let segments: Vec<_> = path.as_str().split('/').filter(|name| !name.is_empty()).collect();
     let up = |levels: usize| if levels == 0 { "./".to_owned() } else { "../".repeat(levels) };

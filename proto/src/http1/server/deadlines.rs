@@ -32,8 +32,8 @@ impl Server {
         self.close();
     }
 
-    /// A deadline has passed. The process may have been stopped meanwhile, or busy: what the peer did before this moment counts,
-    /// so the socket is tried first.
+    /// A deadline has passed. The process may have been stopped meanwhile, or busy: what the peer
+    /// did before this moment counts, so the socket is tried first.
     pub(super) fn expire(&mut self, timer: Timer) {
         match timer {
             Timer::Head | Timer::Idle | Timer::RequestBody | Timer::Send => {
@@ -119,6 +119,6 @@ impl Server {
     }
 }
 
-/// A deadline that has passed while its event was being dealt with fires at the next moment, not at this one: a `Wait` never
-/// names the past.
+/// A deadline that has passed while its event was being dealt with fires at the next moment, not at
+/// this one: a `Wait` never names the past.
 const TICK: std::time::Duration = std::time::Duration::from_nanos(1);

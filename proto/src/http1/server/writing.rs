@@ -1,4 +1,5 @@
-//! The writing half: what becomes of answers, of those that cannot be sent, and of the connection behind the last one.
+//! The writing half: what becomes of answers, of those that cannot be sent, and of the connection
+//! behind the last one.
 
 use std::time::SystemTime;
 
@@ -52,7 +53,8 @@ impl Server {
         }
     }
 
-    /// An answer that cannot be sent need not be made; unless it comes with a change that is to be made.
+    /// An answer that cannot be sent need not be made; unless it comes with a change that is to be
+    /// made.
     pub(super) fn give_up_if_silent(&mut self) {
         if !self.silent {
             return;
@@ -105,8 +107,8 @@ impl Server {
         self.current.id == id && matches!(self.writing, Writing::Due)
     }
 
-    /// An answer begins: decides what becomes of a request body that is not read to its end, and whether the
-    /// connection can be kept.
+    /// An answer begins: decides what becomes of a request body that is not read to its end, and
+    /// whether the connection can be kept.
     pub(super) fn settle_request_body(&mut self) {
         self.drop_request_body();
         if self.eof_is_near() {
@@ -114,7 +116,8 @@ impl Server {
         }
     }
 
-    /// Queues the head of an answer; or holds it back, where the connection ends with it unless the peer has sent more.
+    /// Queues the head of an answer; or holds it back, where the connection ends with it unless the
+    /// peer has sent more.
     pub(super) fn answer_head(&mut self, head: &ResponseHead, announce: Announce, now: Now) {
         let (behind, date) = (self.queue.parts(), now.wall);
         let asks = self.current.keep_alive
@@ -143,8 +146,9 @@ impl Server {
         self.body_begins = self.sent.saturating_add(self.queue.insert(behind, head));
     }
 
-    /// True if the connection may not go on for long. One that carries uploads is not ended for its age or the number of its
-    /// requests: encoders go on sending, and do not look whether an answer says that they may not.
+    /// True if the connection may not go on for long. One that carries uploads is not ended for its
+    /// age or the number of its requests: encoders go on sending, and do not look whether an answer
+    /// says that they may not.
     fn is_to_end(&self, now: Now) -> bool {
         let Limits { requests, age, .. } = *self.limits;
         let old = self.opened.zip(age).is_some_and(|(opened, age)| now.mono - opened >= age);
@@ -176,7 +180,8 @@ impl Server {
         }
     }
 
-    /// What is left of the request's body is not wanted: some of it is read and dropped, more is the end of the connection.
+    /// What is left of the request's body is not wanted: some of it is read and dropped, more is
+    /// the end of the connection.
     fn drop_request_body(&mut self) {
         if let Reading::Body(body) = &mut self.reading
             && !(body.is_until_close() && body.wanted)

@@ -48,8 +48,8 @@ pub(super) struct Kind {
     pub(super) head: fn(&[u8]) -> Option<Head>,
 }
 
-/// The frames of one stream. A frame is believed if it follows one of its kind, or if another one of its kind, a tag
-/// or the end follows it.
+/// The frames of one stream. A frame is believed if it follows one of its kind, or if another one
+/// of its kind, a tag or the end follows it.
 #[derive(Debug)]
 pub(super) struct AudioFrames {
     kind: Kind,
@@ -222,7 +222,8 @@ fn tag_len(head: &[u8]) -> Option<usize> {
         }
         [b'T', b'A', b'G', ..] => Some(128),
         [b'A', b'P', b'E', b'T', b'A', b'G', b'E', b'X', _, 3 | 7, 0, 0, a, b, c, 0, ..] => {
-            // The header counts what follows it; a footer (bit 29 is clear) stands behind its items.
+            // The header counts what follows it; a footer (bit 29 is clear) stands behind its
+            // items.
             let is_header = head.get(23).is_some_and(|flags| flags & 0x20 != 0);
             let size = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
             Some(if is_header { 32 + size } else { 32 })

@@ -47,8 +47,8 @@ impl Movie {
         Self { tracks, fragmented: mvex.is_some() }
     }
 
-    /// From the content of a `moof`. A client joins at a fragment in which a sample of a video track needs no other;
-    /// without video at any. The picture then begins at that sample.
+    /// From the content of a `moof`. A client joins at a fragment in which a sample of a video
+    /// track needs no other; without video at any. The picture then begins at that sample.
     pub(super) fn fragment(&self, moof: &[u8]) -> Fragment {
         let has_video = self.tracks.iter().any(|track| track.video);
         let mut fragment = Fragment { random_access: !has_video, absolute: false, time: None };
@@ -60,7 +60,8 @@ impl Movie {
             let Some(track) = self.tracks.iter().find(|track| Some(track.id) == id) else {
                 continue;
             };
-            // The first track of the movie is not always in the fragment, but one is enough to tell the time.
+            // The first track of the movie is not always in the fragment, but one is enough to tell
+            // the time.
             if track.video || !has_video && fragment.time.is_none() {
                 fragment.time =
                     child(traf, b"tfdt").and_then(|tfdt| decode_time(tfdt, track.timescale));

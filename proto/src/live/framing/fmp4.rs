@@ -1,5 +1,5 @@
-//! Fragmented MP4. `ftyp` and `moov` are a packet, and the tune-in data; then each `mdat` is one, with its `moof` and
-//! what stands before that (`styp`, `sidx`, `emsg`, `prft`).
+//! Fragmented MP4. `ftyp` and `moov` are a packet, and the tune-in data; then each `mdat` is one,
+//! with its `moof` and what stands before that (`styp`, `sidx`, `emsg`, `prft`).
 
 use bytes::Bytes;
 

@@ -1,9 +1,9 @@
-//! Live inputs cut into packets, so that a client always joins on a boundary, gets the tune-in data first and never
-//! half a frame.
+//! Live inputs cut into packets, so that a client always joins on a boundary, gets the tune-in data
+//! first and never half a frame.
 //!
-//! A packet is what the format cannot do without as a whole: one audio frame, a run of TS packets, `moof` with
-//! `mdat`, an Ogg page, a block of WebM. It is given as soon as it is complete, so packets can be small: whoever
-//! sends them may send several together.
+//! A packet is what the format cannot do without as a whole: one audio frame, a run of TS packets,
+//! `moof` with `mdat`, an Ogg page, a block of WebM. It is given as soon as it is complete, so
+//! packets can be small: whoever sends them may send several together.
 
 //!
 //! ```
@@ -62,8 +62,8 @@ pub struct Packet {
     /// It is neither a header nor damage. A client can join here too, but it may have to wait for a
     /// keyframe before it shows anything.
     pub content: bool,
-    /// Media time since the stream's first packet, where the format tells. A step back in the stream's own time does
-    /// not show here: the time stands still at it.
+    /// Media time since the stream's first packet, where the format tells. A step back in the
+    /// stream's own time does not show here: the time stands still at it.
     pub time: Option<Duration>,
 }
 
@@ -92,12 +92,13 @@ impl From<Bytes> for TuneIn {
     }
 }
 
-/// Cuts one live input into packets. Any split of the input gives the same packets, except for [`Format::Raw`], where
-/// the split is all there is to go by.
+/// Cuts one live input into packets. Any split of the input gives the same packets, except for
+/// [`Format::Raw`], where the split is all there is to go by.
 ///
-/// The packets joined are the input, but for [`leftover`](Self::leftover) at its end: bytes between frames come along
-/// as packets without random access, or at the front of the packet after them. Damage is passed on too, and framing
-/// resumes behind it. At most one unfinished packet (16 MiB) is held if `poll` is called until it gives none.
+/// The packets joined are the input, but for [`leftover`](Self::leftover) at its end: bytes between
+/// frames come along as packets without random access, or at the front of the packet after them.
+/// Damage is passed on too, and framing resumes behind it. At most one unfinished packet (16 MiB)
+/// is held if `poll` is called until it gives none.
 #[derive(Debug)]
 pub struct Framer {
     format: Format,
@@ -143,7 +144,8 @@ impl Framer {
     ///
     /// # Errors
     ///
-    /// Once, where the input is not what it is said to be, or not fit for live use. There is nothing more after it.
+    /// Once, where the input is not what it is said to be, or not fit for live use. There is
+    /// nothing more after it.
     pub fn poll(&mut self) -> Result<Option<Packet>, FramingError> {
         while !self.failed {
             let total = self.buffer.len();
@@ -183,13 +185,14 @@ impl Framer {
         self.frames.tune_in()
     }
 
-    /// Bytes that are in no packet (yet): after the end, those that were cut in the middle of a frame.
+    /// Bytes that are in no packet (yet): after the end, those that were cut in the middle of a
+    /// frame.
     pub fn leftover(&self) -> usize {
         self.buffer.len()
     }
 
-    /// What the frames say about the sound; `None` before the first one, and for formats other than MPEG audio and
-    /// ADTS.
+    /// What the frames say about the sound; `None` before the first one, and for formats other than
+    /// MPEG audio and ADTS.
     pub fn info(&self) -> Option<Audio> {
         self.frames.info()
     }
@@ -237,9 +240,9 @@ impl Fault {
 
 /// One format.
 trait Frames: fmt::Debug + Send {
-    /// Looks at the input from the end of the packet before. `data` are at least as many bytes as were needed at
-    /// last; where `last` is set, it is all there will be. What comes out must depend on the stream alone, not on the
-    /// length of `data`.
+    /// Looks at the input from the end of the packet before. `data` are at least as many bytes as
+    /// were needed at last; where `last` is set, it is all there will be. What comes out must
+    /// depend on the stream alone, not on the length of `data`.
     fn next(&mut self, data: &[u8], last: bool) -> Result<Step, Fault>;
 
     /// The packet is cut off.

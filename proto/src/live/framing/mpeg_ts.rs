@@ -1,4 +1,5 @@
-//! MPEG-2 transport streams. A packet is a run of up to seven TS packets (1316 bytes, what fits a datagram), cut
+//! MPEG-2 transport streams. A packet is a run of up to seven TS packets (1316 bytes, what fits a
+//! datagram), cut
 //!
 //! * before and behind the tables (PAT and PMT),
 //! * before a random-access point, so that a client joins right at it, with the latest tables as tune-in data,
@@ -101,7 +102,8 @@ impl Ts {
         Step::Take { len, random_access: join, content: true, time }
     }
 
-    /// Video: where the stream says so, or where a picture that needs no other begins. Sound: at any PES packet.
+    /// Video: where the stream says so, or where a picture that needs no other begins. Sound: at
+    /// any PES packet.
     fn is_join(&self, packet: TsPacket<'_>) -> bool {
         let Some(stream) = self.tables.leader().filter(|stream| stream.pid == packet.pid()) else {
             return false;

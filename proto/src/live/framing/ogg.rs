@@ -1,5 +1,5 @@
-//! Ogg: a page is a packet. The header pages of all logical streams are the tune-in data; a chained stream brings new
-//! ones.
+//! Ogg: a page is a packet. The header pages of all logical streams are the tune-in data; a chained
+//! stream brings new ones.
 
 use bytes::{Bytes, BytesMut};
 
@@ -220,8 +220,8 @@ fn identify(packet: &[u8]) -> (Codec, Option<u32>) {
     } else if packet.starts_with(b"Speex   ") {
         (Codec::Audio(le(36)), Some(le(68).saturating_add(2)))
     } else if let Some(flac) = packet.strip_prefix(b"\x7FFLAC") {
-        // The mapping's version, the number of further headers (0: unknown), "fLaC", and STREAMINFO, in which the
-        // rate has 20 bits.
+        // The mapping's version, the number of further headers (0: unknown), "fLaC", and
+        // STREAMINFO, in which the rate has 20 bits.
         let more = flac.get(2..4).map_or(0, |n| u32::from(n[0]) << 8 | u32::from(n[1]));
         let rate = flac
             .get(22..25)

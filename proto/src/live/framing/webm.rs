@@ -1,10 +1,11 @@
-//! WebM and Matroska. Up to the first Cluster, each element is a packet, and what a player needs of them is the
-//! tune-in data. Then each block is one; the first of a Cluster comes with the Cluster's head. A client joins at a
-//! keyframe of the video track, without video at any block. Encoders do not begin a Cluster with each keyframe: who
-//! joins inside of one gets another head for the rest of it.
+//! WebM and Matroska. Up to the first Cluster, each element is a packet, and what a player needs of
+//! them is the tune-in data. Then each block is one; the first of a Cluster comes with the
+//! Cluster's head. A client joins at a keyframe of the video track, without video at any block.
+//! Encoders do not begin a Cluster with each keyframe: who joins inside of one gets another head
+//! for the rest of it.
 //!
-//! The ends of Segments and Clusters are not looked for: what follows tells. So it does not matter whether their
-//! sizes are known.
+//! The ends of Segments and Clusters are not looked for: what follows tells. So it does not matter
+//! whether their sizes are known.
 
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ pub(super) struct WebM {
     opening: bool,
     /// The Cluster's timestamp, in ticks.
     cluster: Option<u64>,
-    /// That of the packet before, if a client can join there and it was without the head of its Cluster.
+    /// That of the packet before, if a client can join there and it was without the head of its
+    /// Cluster.
     inside: Option<u64>,
     /// Nanoseconds of a tick.
     scale: u64,
@@ -199,8 +201,8 @@ impl WebM {
     }
 }
 
-/// An element's length and content, once it is whole. An unknown size counts as a large one: only Segment and Cluster
-/// may have it.
+/// An element's length and content, once it is whole. An unknown size counts as a large one: only
+/// Segment and Cluster may have it.
 fn whole(rest: &[u8], element: Element) -> Result<Option<(usize, &[u8])>, Fault> {
     let size = element.size.and_then(|size| usize::try_from(size).ok());
     let end = size.and_then(|size| size.checked_add(element.head_len));

@@ -279,8 +279,8 @@ impl Url {
         base.and_then(|base| self.join(base)).unwrap_or_else(|| self.clone())
     }
 
-    /// Where it may be in the store. The store's own place among the paths of a server is not known: it is the root, or a
-    /// directory in it.
+    /// Where it may be in the store. The store's own place among the paths of a server is not
+    /// known: it is the root, or a directory in it.
     fn paths(self) -> Vec<String> {
         let below = self.path.split_once('/').filter(|_| self.absolute);
         let below = below.map(|(_, below)| below.to_owned());

@@ -1,4 +1,5 @@
-//! A push with a runtime that dials, reads and sends at once, and a server that says what the test says.
+//! A push with a runtime that dials, reads and sends at once, and a server that says what the test
+//! says.
 
 use std::{
     collections::BTreeMap,

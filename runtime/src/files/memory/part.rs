@@ -19,7 +19,8 @@ use rustix::{
 use super::{Bounds, Gone, Inode, Memory, check, inode};
 use crate::files::{beneath::fs_error, copy, segments::sort, sys};
 
-/// An upload under way: a file without a name. It vanishes when dropped, unless it was put in place of its target.
+/// An upload under way: a file without a name. It vanishes when dropped, unless it was put in place
+/// of its target.
 #[derive(Debug)]
 pub(in super::super) struct MemoryPart {
     // In front of the file: when that is given back, it is no longer counted.
@@ -88,7 +89,8 @@ impl MemoryPart {
         copy::write_all_at(&self.file, at, data)
     }
 
-    /// Puts the file under its name if `expect` holds of what is there. Answers whether that is new, and what it is now.
+    /// Puts the file under its name if `expect` holds of what is there. Answers whether that is
+    /// new, and what it is now.
     pub(in super::super) fn commit(mut self, expect: Expect) -> Result<(bool, Meta), FsError> {
         let stat = fstat(&self.file).map_err(fs_error)?;
         let sort = sort(&self.ticket.path, &self.file)?;

@@ -11,8 +11,8 @@ use super::{MemoryPart, check};
 use crate::files::{copy, patch::check_holes};
 
 impl MemoryPart {
-    /// Takes the file as the bytes of `patches`, one after the other, and puts in place of the target a copy of it with those
-    /// runs replaced. `create`: a missing target counts as empty.
+    /// Takes the file as the bytes of `patches`, one after the other, and puts in place of the
+    /// target a copy of it with those runs replaced. `create`: a missing target counts as empty.
     pub(in super::super) fn commit_patches(
         self,
         expect: Expect,

@@ -382,7 +382,8 @@ fn the_last_of_several_uploads_given_up_removes_the_directory() {
     assert!(scratch.tree().iter().any(|name| name == "d/e"));
     drop(second);
     assert!(scratch.tree().is_empty(), "{:?}", scratch.tree());
-    // One that is complete keeps it, for the other as well; a removal leaves it to the upload under way.
+    // One that is complete keeps it, for the other as well; a removal leaves it to the upload under
+    // way.
     let (first, second) = (create(&roots, &x, b"x"), create(&roots, &y, b"y"));
     first.commit(&x, Expect::Any, false).unwrap();
     drop(second);

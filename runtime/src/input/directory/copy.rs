@@ -166,7 +166,8 @@ impl Copying {
         self.compare().await.map_err(system)
     }
 
-    /// Compares the next block of the copy with the file: a writer may go back, and write over what was copied.
+    /// Compares the next block of the copy with the file: a writer may go back, and write over what
+    /// was copied.
     async fn compare(&mut self) -> io::Result<Copied> {
         let Some(part) = self.recording.file().cloned() else { return Ok(Copied::Changed) };
         let (source, at) = (self.source.clone(), self.compared);

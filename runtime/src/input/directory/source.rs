@@ -53,7 +53,8 @@ impl Dir {
 
 #[cfg(target_os = "linux")]
 impl Dir {
-    /// As [`file`](Self::file), if that needs no disk; `None` where it might, or where something is odd.
+    /// As [`file`](Self::file), if that needs no disk; `None` where it might, or where something is
+    /// odd.
     #[cfg(feature = "push")]
     pub(crate) fn file_at_once(&self, path: &RelPath) -> Option<File> {
         use rustix::fs::{ResolveFlags, openat2};
