@@ -1,6 +1,5 @@
 //! What the state machine costs by itself: no socket, no file, no clock. Allocations are counted as well, and printed first.
 
-use httpout_proto::effect::{ConnectionEffect, FsEffect, LiveEffect, LogEffect};
 use std::{
     hint::black_box,
     sync::Arc,
@@ -9,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion};
+use httpout_proto::effect::{ConnectionEffect, FsEffect, LiveEffect, LogEffect};
 use httpout_proto::{
     Config, Done, Effect, Limits, Now, Session, Site, Step, fs::Meta, http, http1,
     semantics::range::Ranges,

@@ -25,10 +25,6 @@ mod disk;
 #[path = "blocking/uploads.rs"]
 mod uploads;
 
-use httpout_proto::effect::{
-    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
-    LogEffect,
-};
 use std::{
     collections::HashMap,
     env,
@@ -47,14 +43,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use disk::{Commit, Disk};
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use httpout_proto::{
     Done, Effect, FileId, Now, OpId, Session, Site, Step, Wait,
     http::{Piece, Transmit},
     live::{FeedId, Growth},
     site::Config,
 };
-
-use disk::{Commit, Disk};
 use uploads::{Follower, Uploads};
 
 const MOST_CONNECTIONS: usize = 256;

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
-use httpout_proto::effect::{ConnectionEffect, FsEffect, LiveEffect, LogEffect};
 use std::{
     io,
     sync::Arc,
@@ -10,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use httpout_proto::effect::{ConnectionEffect, FsEffect, LiveEffect, LogEffect};
 use httpout_proto::{
     Closed, Config, Done, Effect, FsError, Limits, Now, OpId, PeerError, Session, Site, Step,
     Timer, Wait,

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
-use httpout_proto::effect::{ConnectionEffect, DeliveryEffect, LogEffect};
 use std::{
     io,
     path::PathBuf,
@@ -10,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use httpout_proto::effect::{ConnectionEffect, DeliveryEffect, LogEffect};
 use httpout_proto::{
     Config, Done, Effect, FsError, Now, OpId, Session, Step, Timer,
     auth::{Rule, Who},

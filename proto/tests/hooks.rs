@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
-use httpout_proto::effect::{FsEffect, HookEffect, LiveEffect, LogEffect};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use httpout_proto::effect::{FsEffect, HookEffect, LiveEffect, LogEffect};
 use httpout_proto::{
     Config, Done, Effect, FsError, Now, OpId, Session, Step, Timer,
     hook::{Headers, Pace, Piece as More, Question, Verdict},

@@ -1,17 +1,17 @@
 //! What reaches a connection from outside its task: answers from the blocking pool, growth of
 //! followed uploads, shutdown.
 
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Waker},
+};
+
 use httpout_proto::{
     Done, FileId, FsError, OpId,
     exchange::listing::Entry,
     fs::Meta,
     live::{FeedId, Growth},
 };
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Waker},
-};
-
 use rustix::fd::OwnedFd;
 
 use crate::{

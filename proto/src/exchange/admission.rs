@@ -1,6 +1,14 @@
 //! Rights: who may do what is asked. Where there are rules, every request that reaches a file
 //! passes here first, so that a refused one has no effect and shows nothing of what there is.
 
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    Cx, Task,
+    answer::{Request, begin, begin_asked, fs_status},
+    hooked::Hooked,
+    refusal::Refusal,
+};
 use crate::{
     auth::Verdict,
     effect::{AuthEffect, Done, FsEffect, Verified},
@@ -9,14 +17,6 @@ use crate::{
     id::OpId,
     semantics::basic::{self, Basic},
     site::Resolved,
-};
-use std::{sync::Arc, time::Instant};
-
-use super::{
-    Cx, Task,
-    answer::{Request, begin, begin_asked, fs_status},
-    hooked::Hooked,
-    refusal::Refusal,
 };
 
 /// ```text

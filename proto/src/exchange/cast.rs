@@ -1,14 +1,6 @@
 //! A live resource that a client sends, as Icecast's source clients do: a body without end, for
 //! everybody who asks for its path.
 
-use crate::{
-    effect::{Done, LiveEffect},
-    fs::FsError,
-    http::{BodySize, HeaderList, Method, RequestHead, Status},
-    id::OpId,
-    live::{Description, Feed, FeedStep, framing::Format},
-    semantics::media,
-};
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -17,6 +9,14 @@ use super::{
     Answer, Cx, Task,
     answer::{self, Request, head, refuse_last},
     decoder,
+};
+use crate::{
+    effect::{Done, LiveEffect},
+    fs::FsError,
+    http::{BodySize, HeaderList, Method, RequestHead, Status},
+    id::OpId,
+    live::{Description, Feed, FeedStep, framing::Format},
+    semantics::media,
 };
 
 /// Bytes that may come before the ones before are with the listeners.

@@ -1,6 +1,17 @@
 //! PUT and POST whose body is handed on to somebody instead of being stored: to whoever takes it,
 //! or to the hook that says so. Who takes it slowly slows its sender down.
 
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{
+    Answer, Cx, Task,
+    answer::{error_head, head, refuse, refuse_last, refuse_stopping, say},
+    decoder::{self, Decoder},
+    hooked::{Hooked, too_late},
+    upload::{refuse_upload, weight},
+};
 use crate::{
     effect::{Delivery, DeliveryEffect, Done, Refusal},
     error::PeerError,
@@ -14,17 +25,6 @@ use crate::{
         target::Target,
     },
     time::Timer,
-};
-use std::time::Instant;
-
-use bytes::Bytes;
-
-use super::{
-    Answer, Cx, Task,
-    answer::{error_head, head, refuse, refuse_last, refuse_stopping, say},
-    decoder::{self, Decoder},
-    hooked::{Hooked, too_late},
-    upload::{refuse_upload, weight},
 };
 
 /// ```text

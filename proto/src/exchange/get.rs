@@ -3,6 +3,13 @@
 mod file;
 mod plan;
 
+use std::time::Instant;
+
+use self::plan::Plan;
+use super::{
+    Answer, Cx, Waiting,
+    answer::{NOT_LISTED, fs_status, head, redirect, refuse, refuse_stopping},
+};
 use crate::{
     effect::{Done, FsEffect, LiveEffect},
     fs::{FileId, FsError, Meta, Place},
@@ -16,13 +23,6 @@ use crate::{
         range::{Ranges, VERY_LARGE},
         target::Target,
     },
-};
-use std::time::Instant;
-
-use self::plan::Plan;
-use super::{
-    Answer, Cx, Waiting,
-    answer::{NOT_LISTED, fs_status, head, redirect, refuse, refuse_stopping},
 };
 
 /// ```text

@@ -1,13 +1,5 @@
 //! A request about which a hook is asked, and what the hook answers by itself.
 
-use crate::{
-    effect::{Done, FsEffect, HookEffect},
-    fs::{FsError, Place},
-    hook::{Piece, Question, Rights, Verdict, What},
-    http::{BodySize, Method, Part, ResponseHead, Status},
-    id::OpId,
-    time::Timer,
-};
 use std::time::{Duration, Instant};
 
 use super::{
@@ -17,6 +9,14 @@ use super::{
     deliver::Deliver,
     get::Get,
     refusal::Refusal,
+};
+use crate::{
+    effect::{Done, FsEffect, HookEffect},
+    fs::{FsError, Place},
+    hook::{Piece, Question, Rights, Verdict, What},
+    http::{BodySize, Method, Part, ResponseHead, Status},
+    id::OpId,
+    time::Timer,
 };
 
 /// ```text

@@ -1,5 +1,13 @@
 //! GET and HEAD of a directory: its listing, in pieces, so that a large one holds up nobody.
 
+use std::path::Path;
+
+use super::{
+    Answer, Cx,
+    answer::{error_head, fs_status, head, refuse, say},
+    listing::{CONTENT_SECURITY_POLICY, Entry, Filter, Format, Listing, Order},
+    squeezer::Squeezer,
+};
 use crate::{
     auth::Verdict,
     effect::{Done, FsEffect},
@@ -11,14 +19,6 @@ use crate::{
         target::Target,
     },
     site::Action,
-};
-use std::path::Path;
-
-use super::{
-    Answer, Cx,
-    answer::{error_head, fs_status, head, refuse, say},
-    listing::{CONTENT_SECURITY_POLICY, Entry, Filter, Format, Listing, Order},
-    squeezer::Squeezer,
 };
 
 /// ```text

@@ -1,5 +1,14 @@
 //! GET and HEAD of a live resource: from where a listener can begin until it is over.
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Answer, Cx, Task, Waiting,
+    answer::{Request, begin_stored, head, refuse},
+};
 use crate::{
     effect::{Done, LiveEffect},
     fs::FsError,
@@ -10,15 +19,6 @@ use crate::{
         icy::{self, Icy},
     },
     semantics::media,
-};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
-use super::{
-    Answer, Cx, Task, Waiting,
-    answer::{Request, begin_stored, head, refuse},
 };
 
 /// How long a head is held back for what the first packets tell.

@@ -1,15 +1,6 @@
 //! What a source client says of its live resource beside the stream: `/admin/metadata` as Icecast
 //! has it.
 
-use crate::{
-    effect::{Done, LiveEffect},
-    fs::{FsError, RelPath},
-    http::{BodySize, Method, Part, RequestHead, Status},
-    id::OpId,
-    live::Text,
-    semantics::target::Target,
-    site::Resolved,
-};
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
@@ -18,6 +9,15 @@ use super::{
     Answer, Cx, Task,
     admission::Admission,
     answer::{Request, begin, head, refuse, refuse_last, refuses_write, resolve_write},
+};
+use crate::{
+    effect::{Done, LiveEffect},
+    fs::{FsError, RelPath},
+    http::{BodySize, Method, Part, RequestHead, Status},
+    id::OpId,
+    live::Text,
+    semantics::target::Target,
+    site::Resolved,
 };
 
 /// Most bytes of a form.

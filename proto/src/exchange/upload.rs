@@ -1,6 +1,13 @@
 //! PUT, POST and PATCH: a body that becomes a file, or fills ranges of one. Nothing is seen of it
 //! under its name before all of it is there.
 
+use bytes::Bytes;
+
+use super::{
+    Answer, Cx,
+    answer::{described, error_head, fs_status, head, refuse, refuse_last, say},
+    decoder::{self, Decoder},
+};
 use crate::{
     effect::{Done, FsEffect, LiveEffect},
     error::PeerError,
@@ -15,13 +22,6 @@ use crate::{
         range::{RangeSpec, Ranges},
         target::{self, Target},
     },
-};
-use bytes::Bytes;
-
-use super::{
-    Answer, Cx,
-    answer::{described, error_head, fs_status, head, refuse, refuse_last, say},
-    decoder::{self, Decoder},
 };
 
 /// ```text

@@ -2,16 +2,16 @@
 //! fails. What is given is a prefix of the body; told to be whole it is whole, once; what breaks is withdrawn; and the sender hears
 //! that it has arrived only if it has.
 
-use httpout_proto::effect::{
-    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
-    LogEffect,
-};
 use std::{
     io,
     time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use httpout_proto::{
     Config, Done, Effect, FsError, Now, OpId, Session, Step,
     effect::Refusal,

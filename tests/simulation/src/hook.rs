@@ -1,10 +1,10 @@
 //! A hook: verdicts that come late, twice, or for a connection that is gone; answers of its own, uploads that it takes, answers
 //! that it slows down. In some worlds, each request waits for it.
 
-use httpout_proto::effect::{DeliveryEffect, HookEffect};
 use std::time::Duration;
 
 use bytes::Bytes;
+use httpout_proto::effect::{DeliveryEffect, HookEffect};
 use httpout_proto::{
     Done, Effect, FsError, OpId,
     hook::{Headers, Pace, Piece, Rights, Verdict},

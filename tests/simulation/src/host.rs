@@ -1,12 +1,12 @@
 //! What a runtime does for a session: the table of its files, its effects, and the answers to them.
 
+use std::{collections::BTreeMap, io, rc::Rc, time::Duration};
+
+use bytes::Bytes;
 use httpout_proto::effect::{
     AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
     LogEffect,
 };
-use std::{collections::BTreeMap, io, rc::Rc, time::Duration};
-
-use bytes::Bytes;
 use httpout_proto::{
     Client as Peer, Done, Effect, FileId, FsError, OpId, PeerError, Session, Wait,
     exchange::listing::{Entry, Order},

@@ -1,11 +1,11 @@
 //! What must hold after every step of a session.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use httpout_proto::effect::{
     AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
     LogEffect,
 };
-use std::collections::{BTreeMap, BTreeSet};
-
 use httpout_proto::{Effect, ExchangeId, FileId, OpId, Wait, http::Piece};
 
 use crate::{

@@ -1,16 +1,16 @@
 //! A live resource in a world of its own: a source, which is a client or the server itself, and listeners that come, go, stall and fail. Each
 //! must get its tune-in data and then whole packets without a gap.
 
-use httpout_proto::effect::{
-    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
-    LogEffect,
-};
 use std::{
     io,
     time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use httpout_proto::{
     Config, Done, Effect, Now, OpId, Session, Step,
     http::Piece,

@@ -1,8 +1,8 @@
 //! Scenes that chance finds too rarely, each in several orders of events.
 
-use httpout_proto::effect::{FsEffect, LiveEffect};
 use std::time::Duration;
 
+use httpout_proto::effect::{FsEffect, LiveEffect};
 use httpout_proto::{
     Config, Done, Effect, FsError, Now, OpId, Session, Step,
     live::{Growth, GrowthState},

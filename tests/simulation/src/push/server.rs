@@ -1,15 +1,15 @@
 //! The other end of a connection: a session with its disk, or somebody who says what no session would.
 
-use httpout_proto::effect::{
-    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
-    LogEffect,
-};
 use std::{
     collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use httpout_proto::effect::{
+    AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
+    LogEffect,
+};
 use httpout_proto::{Done, Effect, FileId, FsError, OpId, Session, Site, Step, Wait, http::Piece};
 
 use super::World;
