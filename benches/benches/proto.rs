@@ -214,8 +214,8 @@ fn len(piece: &http::Piece<'_>) -> u64 {
 
 fn site() -> Arc<Site> {
     let mut config = Config::default();
-    config.rdirs = vec!["/srv/media".into()];
-    config.wdir = Some("/srv/media".into());
+    config.read_dirs = vec!["/srv/media".into()];
+    config.write_dir = Some("/srv/media".into());
     config.check().expect("good options")
 }
 

@@ -91,8 +91,8 @@ fn resolve(text: &str, decoded: Option<&target::Target>, dirs: &[&str], write: b
 
 fn site(dirs: &[&str], write: bool) -> Arc<Site> {
     let mut config = Config::default();
-    config.rdirs = dirs.iter().map(Into::into).collect();
-    config.wdir = write.then(|| "w".into());
+    config.read_dirs = dirs.iter().map(Into::into).collect();
+    config.write_dir = write.then(|| "w".into());
     config.check().expect("it is well-formed")
 }
 

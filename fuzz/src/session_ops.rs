@@ -59,10 +59,10 @@ const USERS: &str = "[alice]\nhash=$argon2id$x\n[bob]\nhash=$argon2id$y\n";
 fn site([flags, more]: [u8; 2]) -> Arc<Site> {
     let flag = |bit: u8| flags & (1 << bit) != 0;
     let mut config = Config::default();
-    config.rdirs = vec!["media".into()];
-    config.close = flag(0);
-    config.cte = !flag(1);
-    config.norange = flag(2);
+    config.read_dirs = vec!["media".into()];
+    config.close_connections = flag(0);
+    config.chunked = !flag(1);
+    config.ignore_ranges = flag(2);
     config.multirange = match (flag(3), flag(4)) {
         (true, true) | (false, false) => Multirange::Concat,
         (true, false) => Multirange::Multipart,
@@ -70,7 +70,7 @@ fn site([flags, more]: [u8; 2]) -> Arc<Site> {
     };
     config.wait_missing = Duration::from_secs(if flag(5) { 5 } else { 0 });
     config.durable = flag(6);
-    config.wdir = (!flag(7)).then(|| "media".into());
+    config.write_dir = (!flag(7)).then(|| "media".into());
     config.cache_control = match more & 3 {
         0 | 1 => None,
         2 => Some("none".into()),
@@ -80,19 +80,19 @@ fn site([flags, more]: [u8; 2]) -> Arc<Site> {
         config.limits = small();
     }
     if more & 8 != 0 {
-        config.rdirs.clear();
-        config.wdir = None;
+        config.read_dirs.clear();
+        config.write_dir = None;
         config.rules = Rule::parse(RULES).expect("they are well-formed");
         config.users = Users::parse(USERS).expect("they are well-formed");
         config.insecure_auth = true;
     }
     if more & 3 == 1 {
         config.source = true;
-        config.rdirs.clear();
-        config.wdir = None;
+        config.read_dirs.clear();
+        config.write_dir = None;
     }
-    config.dlist = more & 0x10 != 0;
-    config.log_begin = config.dlist;
+    config.list_directories = more & 0x10 != 0;
+    config.log_begin = config.list_directories;
     config.check().expect("it is well-formed")
 }
 

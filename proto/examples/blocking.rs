@@ -65,8 +65,8 @@ fn main() -> io::Result<()> {
     let port = args.next().and_then(|port| port.to_str()?.parse().ok()).unwrap_or(0);
 
     let mut config = Config::default();
-    config.rdirs = vec![dir.clone().into()];
-    config.wdir = Some(dir.into());
+    config.read_dirs = vec![dir.clone().into()];
+    config.write_dir = Some(dir.into());
     let site = config.check().map_err(io::Error::other)?;
     let disk = Disk::new(site.roots());
     let server = Arc::new(Server { site, disk, uploads: Uploads::default() });

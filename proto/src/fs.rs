@@ -153,7 +153,7 @@ pub enum FsError {
     NameTooLong,
     /// No room on the device, or over quota.
     Full,
-    /// No room in memory ([`Config::gmem_max`](crate::Config::gmem_max)).
+    /// No room in memory ([`Config::memory_max`](crate::Config::memory_max)).
     MemoryFull,
     /// The target is no longer what [`Expect`] says.
     Changed,

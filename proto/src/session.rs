@@ -552,7 +552,7 @@ impl Session {
         }
         let config = &exchange.site.config;
         let paced = exchange.pacing.is_some() && matches!(exchange.turn, Turn::Due(_));
-        let close = config.close || exchange.about.close;
+        let close = config.close_connections || exchange.about.close;
         let turn = std::mem::replace(&mut exchange.turn, Turn::Said);
         exchange.turn = match (answer, turn) {
             (Answer::Grant(bytes), turn) => {
@@ -594,7 +594,7 @@ impl Session {
                 if close {
                     wire.close_after_response(id);
                 }
-                if !config.cte {
+                if !config.chunked {
                     wire.delimit_by_close(id);
                 }
                 Turn::Live(wire.respond_stream(responder, &head, size, now))

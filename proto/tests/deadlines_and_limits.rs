@@ -127,8 +127,8 @@ impl Rig {
 
 fn site(change: impl FnOnce(&mut Config)) -> Arc<Site> {
     let mut config = Config::default();
-    config.rdirs = vec!["www".into()];
-    config.wdir = Some("www".into());
+    config.read_dirs = vec!["www".into()];
+    config.write_dir = Some("www".into());
     change(&mut config);
     config.check().unwrap()
 }

@@ -347,8 +347,8 @@ fn a_source_neither_stores_nor_serves() {
         change(&mut config);
         config.check().unwrap_err().option
     };
-    assert_eq!(refused(|config| config.rdirs = vec!["www".into()]), "rdirs");
-    assert_eq!(refused(|config| config.wdir = Some("in".into())), "wdir");
+    assert_eq!(refused(|config| config.read_dirs = vec!["www".into()]), "rdirs");
+    assert_eq!(refused(|config| config.write_dir = Some("in".into())), "wdir");
     assert_eq!(refused(|config| config.live = true), "input");
     assert_eq!(refused(|config| config.icecast = true), "icecast");
 }

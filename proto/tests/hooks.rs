@@ -28,7 +28,7 @@ struct Rig {
 impl Rig {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
-        config.rdirs = vec!["www".into()];
+        config.read_dirs = vec!["www".into()];
         config.hook = true;
         change(&mut config);
         Self {
@@ -126,13 +126,13 @@ fn without_a_hook_nobody_is_asked() {
 
 #[test]
 fn nothing_is_done_before_the_verdict() {
-    let mut rig = Rig::new(|config| config.wdir = Some("www".into()));
+    let mut rig = Rig::new(|config| config.write_dir = Some("www".into()));
     let op = rig.get("/a.mp4");
     assert!(rig.open.is_empty());
     rig.verdict(op, pass());
     assert!(matches!(rig.open[..], [Effect::Live(_, LiveEffect::Follow { .. })]), "{:?}", rig.open);
 
-    let mut rig = Rig::new(|config| config.wdir = Some("www".into()));
+    let mut rig = Rig::new(|config| config.write_dir = Some("www".into()));
     rig.feed("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
     assert!(rig.open.is_empty() && rig.sent.is_empty());
     let op = rig.asked[0].0;

@@ -174,7 +174,7 @@ impl File {
             }
         }
         config.users = users();
-        config.wdir = self.wdir.map(PathBuf::from);
+        config.write_dir = self.wdir.map(PathBuf::from);
         config.insecure_auth = self.insecure;
         config.limits.client_errors = 0;
         config.check().unwrap_or_else(|e| panic!("{e:?} of\n{text}"))

@@ -24,7 +24,7 @@ use smol::Executor;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
-    config.rdirs = vec![env::args_os().nth(1).ok_or("usage: statistics DIR")?.into()];
+    config.read_dirs = vec![env::args_os().nth(1).ok_or("usage: statistics DIR")?.into()];
     let mut options = Options::default();
     options.hook = Some(Arc::new(Statistics::default()));
 

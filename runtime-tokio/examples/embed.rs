@@ -12,8 +12,8 @@ use httpout_tokio::{Config, Options, Server, serve};
 async fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::args_os().nth(1).ok_or("which directory?")?;
     let mut config = Config::default();
-    config.rdirs = vec![dir.clone().into()];
-    config.wdir = Some(dir.into());
+    config.read_dirs = vec![dir.clone().into()];
+    config.write_dir = Some(dir.into());
 
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let server = Server::bind(config, Options::default(), vec![listener])?;

@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let dir = env::args_os().nth(1).ok_or("usage: signed DIR")?;
     let signer = Signer { key: b"to be read from where nobody else reads".to_vec() };
     let mut config = Config::default();
-    config.rdirs = vec![dir.clone().into()];
+    config.read_dirs = vec![dir.clone().into()];
     let mut options = Options::default();
     options.hook = Some(Arc::new(signer.clone()));
 

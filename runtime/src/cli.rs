@@ -158,7 +158,7 @@ pub struct Options {
     client_auth: Certificates,
 
     /// Value of Server in answers, and, with --hmode push, of User-Agent in requests; empty: none
-    #[arg(long = "user_agent", value_name = "TEXT", default_value_t = Config::default().user_agent,
+    #[arg(long = "user_agent", value_name = "TEXT", default_value_t = Config::default().server_header,
         help_heading = "Answers")]
     user_agent: String,
 
@@ -518,44 +518,44 @@ impl Options {
             return Err(ConfigError { option: "dst", problem, help });
         }
         let mut config = Config::default();
-        (config.rdirs, config.rules) = rights::take_rules(&self.rdirs)?;
+        (config.read_dirs, config.rules) = rights::take_rules(&self.rdirs)?;
         config.users = rights::read_users(
             self.users_file().as_deref(),
             &config.rules,
             self.client_ca.is_some(),
         )?;
-        config.wdir = self.wdir.clone();
-        config.gmem_max = self.gmem_max;
-        config.max_cache_segs = self.max_cache_segs;
+        config.write_dir = self.wdir.clone();
+        config.memory_max = self.gmem_max;
+        config.kept_segments = self.max_cache_segs;
         if let Some(file) = self.wdir.as_ref().filter(|wdir| !is_memory(wdir) && wdir.is_file()) {
             let problem = format!("{} is a file; a rule file cannot stand here", file.display());
             let help = "name it in --rdirs, and give rights to write in it with wu and wg";
             return Err(ConfigError { option: "wdir", problem, help });
         }
         config.insecure_auth = self.insecure_auth;
-        config.dlist = self.dlist;
+        config.list_directories = self.dlist;
         config.index = self.index.clone();
         config.symlinks = match self.symlinks {
             Links::Inside => Symlinks::Inside,
             Links::All => Symlinks::All,
         };
-        config.sutc = self.sutc;
+        config.server_utc = self.sutc;
         config.cors = match self.cors {
             When::Off => Cors::Off,
             When::On => Cors::On,
             When::Auto => Cors::Auto,
         };
-        config.hdrs = headers::parse(&self.hdrs).map_err(|problem| ConfigError {
+        config.extra_headers = headers::parse(&self.hdrs).map_err(|problem| ConfigError {
             option: "hdrs",
             problem,
             help: "write --hdrs NAME,VALUE or --hdrs 'NAME: VALUE'",
         })?;
-        config.zmax = if self.no_z { 0 } else { self.zmax };
-        config.user_agent = self.user_agent.clone();
-        config.close = self.close;
+        config.compress_max = if self.no_z { 0 } else { self.zmax };
+        config.server_header = self.user_agent.clone();
+        config.close_connections = self.close;
         config.cache_control = self.cache_control.clone();
-        config.cte = self.cte;
-        config.norange = self.norange;
+        config.chunked = self.cte;
+        config.ignore_ranges = self.norange;
         config.multirange = match self.multirange {
             Form::Concat => Multirange::Concat,
             Form::Multipart => Multirange::Multipart,
@@ -570,10 +570,10 @@ impl Options {
         config.record = has_inputs && !self.rdirs.is_empty();
         config.source = self.is_source();
         if config.source {
-            config.rdirs.clear();
+            config.read_dirs.clear();
         }
         config.icecast = self.live.icecast;
-        config.ice = self.live.ice;
+        config.icy = self.live.ice;
         config.durable = self.durable;
         config.limits.upload = (self.maxs > 0).then_some(self.maxs);
         config.limits.idle_time = (!self.timeout.is_zero()).then_some(self.timeout);
@@ -611,8 +611,8 @@ impl Options {
     /// The options of the runtime.
     pub fn runtime(&self) -> RuntimeOptions {
         RuntimeOptions {
-            maxc: self.maxc as usize,
-            maxp: self.maxp as usize,
+            max_connections: self.maxc as usize,
+            max_connections_per_peer: self.maxp as usize,
             block_size: usize::try_from(self.block_size).unwrap_or(usize::MAX),
             quit: self.quit,
             live: self.live.options(),

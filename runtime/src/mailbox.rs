@@ -142,7 +142,7 @@ mod tests {
     /// Some effect's.
     fn op() -> OpId {
         let mut config = Config::default();
-        config.rdirs = vec!["www".into()];
+        config.read_dirs = vec!["www".into()];
         let mut session = Session::new(config.check().unwrap());
         session.handle_data("GET /a HTTP/1.1\r\nHost: a\r\n\r\n".into());
         let now = Now { mono: Instant::now(), wall: SystemTime::now() };

@@ -362,7 +362,7 @@ mod tests {
 
     fn shared() -> Arc<Shared> {
         let mut config = Config::default();
-        config.rdirs = vec![std::env::temp_dir()];
+        config.read_dirs = vec![std::env::temp_dir()];
         Shared::new(config, Options::default()).unwrap()
     }
 

@@ -53,10 +53,12 @@ const SWEEP: Duration = Duration::from_secs(1);
 #[non_exhaustive]
 pub struct Options {
     /// Most connections (`maxc`); 0: no limit.
-    pub maxc: usize,
+    #[doc(alias = "maxc")]
+    pub max_connections: usize,
     /// Most connections of one peer (`maxp`): an IPv4 address, or an IPv6 network of 64 bits; 0: no
     /// limit.
-    pub maxp: usize,
+    #[doc(alias = "maxp")]
+    pub max_connections_per_peer: usize,
     /// Files, and pieces of files, up to this size in bytes are read and sent together with their
     /// head in one call (`block_size`, at most 1 MiB); larger ones go by `sendfile`.
     pub block_size: usize,
@@ -76,8 +78,8 @@ pub type AnyHook = Arc<dyn Hook>;
 impl Default for Options {
     fn default() -> Self {
         Self {
-            maxc: 100,
-            maxp: 32,
+            max_connections: 100,
+            max_connections_per_peer: 32,
             block_size: 10_000,
             quit: false,
             live: LiveOptions::default(),
@@ -322,7 +324,7 @@ impl Shared {
             Door::Secure => Some(Box::new(self.tls.begin()?)),
             Door::Public | Door::Admin => None,
         };
-        let Options { maxc, maxp, .. } = self.options;
+        let Options { max_connections: maxc, max_connections_per_peer: maxp, .. } = self.options;
         let mut clients = lock(&self.clients);
         let of_peer = clients.peers.get(&Peer::of(peer)).copied().unwrap_or(0);
         let over = if maxp > 0 && of_peer >= maxp {

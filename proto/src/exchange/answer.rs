@@ -210,7 +210,7 @@ pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
     let Request { head, target, resolved, .. } = request;
     let place = match resolved {
         Resolved::Place(place) => place,
-        Resolved::Mounts(names) if cx.site.config.dlist => {
+        Resolved::Mounts(names) if cx.site.config.list_directories => {
             if !target.directory {
                 redirect(&target, cx);
                 return None;
@@ -255,7 +255,7 @@ pub(super) fn directory(
     place: Place,
     cx: &mut Cx<'_>,
 ) -> Option<Task> {
-    if cx.site.config.dlist {
+    if cx.site.config.list_directories {
         return Some(Task::List(Box::new(List::of_directory(&head, target, place, cx))));
     }
     Some(Task::Get(Box::new(Get::start(head, target, place, cx))))
@@ -365,7 +365,7 @@ pub(super) fn redirect(target: &Target, cx: &mut Cx<'_>) {
 
 /// A head with what every answer carries.
 pub(super) fn head(site: &Site, status: Status) -> ResponseHead {
-    let agent = &site.config.user_agent;
+    let agent = &site.config.server_header;
     ResponseHead::new(status).field_opt("Server", (!agent.is_empty()).then_some(agent))
 }
 

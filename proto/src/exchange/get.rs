@@ -358,7 +358,7 @@ impl Get {
 
     /// The ranges asked for, if they are to be looked at.
     fn ranges(&self, cx: &Cx<'_>) -> Option<Ranges> {
-        if cx.site.config.norange || self.request.method != Method::Get {
+        if cx.site.config.ignore_ranges || self.request.method != Method::Get {
             return None;
         }
         let mut lines = self.request.fields.all("range");

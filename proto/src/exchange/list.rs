@@ -46,7 +46,7 @@ enum State {
 
 impl List {
     fn new(request: &RequestHead, target: Target, cx: &Cx<'_>) -> Self {
-        let may_compress = cx.site.config.zmax > 0;
+        let may_compress = cx.site.config.compress_max > 0;
         Self {
             filter: Filter::from_query(target.query.as_deref()),
             coding: coding::choose(&request.fields).filter(|_| may_compress),
@@ -121,7 +121,7 @@ impl List {
 
     fn begin(&mut self, mut entries: Vec<Entry>, truncated: bool, cx: &mut Cx<'_>) {
         self.filter.keep(&mut entries);
-        let may_compress = cx.site.config.zmax > 0;
+        let may_compress = cx.site.config.compress_max > 0;
         let head = head(cx.site, Status::OK)
             .field("Content-Type", self.format.media_type())
             .field("Cache-Control", "no-cache")

@@ -122,7 +122,7 @@ impl Listen {
     ) {
         // A source client may have sent it, whatever the path leads to otherwise.
         cx.about.uploadable = cx.site.mounts.has_rules();
-        let tells = cx.site.config.ice && has_metadata(&description.media_type);
+        let tells = cx.site.config.icy && has_metadata(&description.media_type);
         self.icy = (tells && Icy::is_wanted(&request.head.fields)).then(Icy::default);
         let is_head = request.head.method == Method::Head;
         if tells && held && !is_head && description.audio.is_none() {
@@ -149,7 +149,7 @@ impl Listen {
                 cx.site.config.cache_control.is_none().then_some("no-store"),
             )
             .field("Accept-Ranges", "none");
-        if cx.site.config.ice {
+        if cx.site.config.icy {
             head.fields.extend(&description.header_fields());
         }
         if self.icy.is_some() {

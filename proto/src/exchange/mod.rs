@@ -146,7 +146,7 @@ impl Cx<'_> {
         // A listing is the server's own page, and has a policy of its own.
         let is_uploaded =
             self.about.uploadable && head.fields.get("content-security-policy").is_none();
-        if config.sutc {
+        if config.server_utc {
             head.add("Server-UTC", clock::milliseconds(self.now.wall).to_string());
         }
         if config.cors == Cors::Auto {
@@ -159,7 +159,7 @@ impl Cx<'_> {
                 head.add(name, value);
             }
         }
-        if !config.hdrs.is_empty() {
+        if !config.extra_headers.is_empty() {
             head.fields.retain(|name| !self.site.headers.replaces(name));
             head.fields.extend(&self.site.headers);
         }

@@ -22,84 +22,98 @@ use crate::{
     limits::Limits,
 };
 
-/// The options of the file server, by the names of the original. Fill in what differs from
-/// [`Config::default`], then [`check`](Config::check) it.
+/// The options of the file server. Set the fields that differ from [`Config::default`], then
+/// [`check`](Config::check) it. A field that has another name than the option of the command line
+/// is found by that name too.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// Directories to expose for read. One is the root `/`; of several, each is mounted under its
     /// own name. [`MEMORY`] is no directory: its files are kept in memory.
-    pub rdirs: Vec<PathBuf>,
+    #[doc(alias = "rdirs")]
+    pub read_dirs: Vec<PathBuf>,
     /// Directory to expose for write, or [`MEMORY`]. Its name is not part of the URL.
-    pub wdir: Option<PathBuf>,
+    #[doc(alias = "wdir")]
+    pub write_dir: Option<PathBuf>,
     /// Most that is kept in memory, in bytes, uploads in progress included.
-    pub gmem_max: u64,
+    #[doc(alias = "gmem_max")]
+    pub memory_max: u64,
     /// Segments of a quality that are kept: [`retention`](crate::live::retention).
-    pub max_cache_segs: i32,
+    #[doc(alias = "max_cache_segs")]
+    pub kept_segments: i32,
     /// The sections of rule files: which directories are mounted, and who may read and write them.
     /// Each `dir` absolute and without symbolic links, since rights are looked up by real paths.
     pub rules: Vec<Rule>,
-    /// Who the rules speak of.
+    /// The users and groups that the rules name.
     pub users: Users,
     /// Take passwords from other machines without TLS too.
     pub insecure_auth: bool,
     /// List directories.
-    pub dlist: bool,
+    #[doc(alias = "dlist")]
+    pub list_directories: bool,
     /// Name of the file that is served for a directory that holds one, whether directories are
     /// listed or not. `None`: no file is.
     pub index: Option<String>,
     /// Which symbolic links below the directories are followed.
     pub symlinks: Symlinks,
     /// Value of the `Server` field; empty: none.
-    pub user_agent: String,
+    #[doc(alias = "user_agent")]
+    pub server_header: String,
     /// Close the connection after each request.
-    pub close: bool,
+    #[doc(alias = "close")]
+    pub close_connections: bool,
     /// `Cache-Control` to send; `none` drops it and the validators.
     pub cache_control: Option<String>,
     /// Add `Server-UTC`, the time in milliseconds since 1970.
-    pub sutc: bool,
-    /// When answers carry the fields that let pages of other origins read them.
+    #[doc(alias = "sutc")]
+    pub server_utc: bool,
+    /// When responses carry the fields that let pages of other origins read them.
     pub cors: Cors,
-    /// There may be live resources: each path is first looked for among them.
+    /// Live resources may exist: each path is looked up among them first.
     pub live: bool,
     /// Clients may send live resources as Icecast's source clients do: PUT without a length, or
-    /// SOURCE, until the connection ends. Where there are rules, these say who may.
+    /// SOURCE, until the connection ends. With rules, the client needs the right to write.
     pub icecast: bool,
-    /// Uploads are handed on, each to whoever takes it, instead of being stored, and nothing is
-    /// served (the server source): PUT and POST alone are answered. Where there are rules, they say
-    /// who may upload.
+    /// Uploads go to the embedding program instead of the disk, and no file is served (the server
+    /// source): only PUT and POST are allowed. With rules, the client needs the right to write.
     pub source: bool,
-    /// Inputs are written to the first of `rdirs`, and served while they are (the file sink).
+    /// Inputs are written to the first of `read_dirs`, and served meanwhile (the file sink).
     pub record: bool,
-    /// Answers with a live resource say what it is (`ice`): `icy-…` and `ice-…` fields, and titles
-    /// inside the stream for who wants them.
-    pub ice: bool,
-    /// More fields for every answer: names and values.
-    pub hdrs: Vec<(String, String)>,
-    /// Largest text, in bytes, that is sent compressed to who accepts it; 0: none; at most 16 MiB.
-    pub zmax: u64,
+    /// Responses with a live resource describe it: `icy-…` and `ice-…` fields, and titles inside
+    /// the stream for clients that send `Icy-MetaData: 1`.
+    #[doc(alias = "ice")]
+    pub icy: bool,
+    /// Names and values of fields that every response carries.
+    #[doc(alias = "hdrs")]
+    pub extra_headers: Vec<(String, String)>,
+    /// Largest text, in bytes, that is compressed for clients that accept it; 0: none; at most
+    /// 16 MiB.
+    #[doc(alias = "zmax")]
+    pub compress_max: u64,
     /// Use chunked transfer coding where a length is not known; else such a body ends with the
     /// connection.
-    pub cte: bool,
+    #[doc(alias = "cte")]
+    pub chunked: bool,
     /// Answer 200 to range requests.
-    pub norange: bool,
-    /// Form of an answer to several ranges.
+    #[doc(alias = "norange")]
+    pub ignore_ranges: bool,
+    /// Form of the response to several ranges.
     pub multirange: Multirange,
     /// How long a request for a missing path under the write directory waits for an upload to
     /// begin.
     pub wait_missing: Duration,
-    /// Answer an upload only after data and directory entry are flushed.
+    /// Confirm an upload only after its data and directory entry are flushed.
     pub durable: bool,
-    /// Each request waits for a verdict: [`hook`](crate::hook).
+    /// Each request waits for the decision of a [`hook`](crate::hook).
     pub hook: bool,
-    /// Directories that nobody is served by URL; the hook may name files in them, as in `rdirs`.
+    /// Directories without a URL; the hook may name files in them, as in `read_dirs`.
     pub hook_dirs: Vec<PathBuf>,
-    /// Reports of requests tell what was asked, for a log: [`Report::asked`](crate::Report::asked).
+    /// Reports carry the request, for a log: [`Report::asked`](crate::Report::asked).
     pub log: bool,
-    /// Requests are told when they begin, too:
+    /// The begin of each request is reported, too:
     /// [`LogEffect::Begun`](crate::effect::LogEffect::Begun).
     pub log_begin: bool,
-    /// Bounds of a connection; among them `timeout`, `maxs`, `max_client_errors`.
+    /// Bounds of a connection; among them the options `timeout`, `maxs`, `max_client_errors`.
     pub limits: Limits,
 }
 
@@ -111,8 +125,8 @@ pub fn is_memory(path: &Path) -> bool {
     path.as_os_str() == MEMORY
 }
 
-/// The largest that `zmax` can be.
-const MOST_ZMAX: u64 = 16 << 20;
+/// Largest value of [`Config::compress_max`].
+const MOST_COMPRESSED: u64 = 16 << 20;
 
 /// Which symbolic links are followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,12 +134,12 @@ pub enum Symlinks {
     /// Those that lead to a place below the same directory.
     #[default]
     Inside,
-    /// All. Where there are rules, those that lead below one of the directories: what lies
-    /// elsewhere has no rule that says who may.
+    /// All. With rules, only those that lead below one of the directories: no rule covers files
+    /// elsewhere.
     All,
 }
 
-/// How several ranges are answered.
+/// Form of the response to several ranges (RFC 9110 §14.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Multirange {
     /// One part: the bytes one after the other, in the order asked.
@@ -140,30 +154,30 @@ pub enum Multirange {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            rdirs: Vec::new(),
-            wdir: None,
-            gmem_max: 256 << 20,
-            max_cache_segs: 5,
+            read_dirs: Vec::new(),
+            write_dir: None,
+            memory_max: 256 << 20,
+            kept_segments: 5,
             rules: Vec::new(),
             users: Users::default(),
             insecure_auth: false,
-            dlist: false,
+            list_directories: false,
             index: None,
             symlinks: Symlinks::default(),
-            user_agent: concat!("httpout/", env!("CARGO_PKG_VERSION")).into(),
-            close: false,
+            server_header: concat!("httpout/", env!("CARGO_PKG_VERSION")).into(),
+            close_connections: false,
             cache_control: None,
-            sutc: false,
+            server_utc: false,
             cors: Cors::default(),
             live: false,
             icecast: false,
             source: false,
             record: false,
-            ice: false,
-            hdrs: Vec::new(),
-            zmax: 50_000,
-            cte: true,
-            norange: false,
+            icy: false,
+            extra_headers: Vec::new(),
+            compress_max: 50_000,
+            chunked: true,
+            ignore_ranges: false,
             multirange: Multirange::default(),
             wait_missing: Duration::ZERO,
             durable: false,
@@ -185,8 +199,8 @@ impl Config {
     /// An option that a source has no use for.
     fn not_for_a_source(&self) -> Option<&'static str> {
         let given = [
-            ("rdirs", !self.rdirs.is_empty()),
-            ("wdir", self.wdir.is_some()),
+            ("rdirs", !self.read_dirs.is_empty()),
+            ("wdir", self.write_dir.is_some()),
             ("icecast", self.icecast),
             ("input", self.live || self.record),
         ];
@@ -199,7 +213,8 @@ impl Config {
     /// The first option that cannot be obeyed.
     pub fn check(mut self) -> Result<Arc<Site>, ConfigError> {
         let error = |option, problem, help| Err(ConfigError { option, problem, help });
-        let stores = !self.rdirs.is_empty() || self.wdir.is_some() || !self.rules.is_empty();
+        let stores =
+            !self.read_dirs.is_empty() || self.write_dir.is_some() || !self.rules.is_empty();
         if !stores && !self.live && !self.icecast && !self.source && !self.hook {
             let problem = "neither a read nor a write directory is given".into();
             return error("rdirs", problem, "name one with --rdirs DIR or --wdir DIR");
@@ -210,7 +225,7 @@ impl Config {
             let problem = "does not go with hmode source, which neither stores nor serves".into();
             return error(option, problem, "leave one of them out");
         }
-        if self.record && self.rdirs.is_empty() {
+        if self.record && self.read_dirs.is_empty() {
             let problem = "inputs cannot be written to what a rule file names".into();
             return error("rdirs", problem, "name a directory first");
         }
@@ -219,13 +234,14 @@ impl Config {
                 format!("{} fields are more than {}", self.limits.fields, Limits::MOST_FIELDS);
             return error("limits.fields", problem, "give fewer");
         }
-        if self.zmax > MOST_ZMAX {
-            let problem = format!("{} bytes are more than {MOST_ZMAX}", self.zmax);
+        if self.compress_max > MOST_COMPRESSED {
+            let problem = format!("{} bytes are more than {MOST_COMPRESSED}", self.compress_max);
             return error("zmax", problem, "give less: a text is compressed in memory, at one go");
         }
-        for (option, value) in
-            [("user_agent", Some(&self.user_agent)), ("cache_control", self.cache_control.as_ref())]
-        {
+        for (option, value) in [
+            ("user_agent", Some(&self.server_header)),
+            ("cache_control", self.cache_control.as_ref()),
+        ] {
             if value.is_some_and(|value| !crate::http::is_field_value(value.as_bytes())) {
                 let problem = "holds a character that a header field cannot carry".into();
                 return error(
@@ -244,7 +260,7 @@ impl Config {
             let problem = format!("{name:?} is not the name of a file in a directory");
             return error("index", problem, "write, say, --index index.html");
         }
-        let headers = headers::check(&self.hdrs).map_err(|problem| ConfigError {
+        let headers = headers::check(&self.extra_headers).map_err(|problem| ConfigError {
             option: "hdrs",
             problem,
             help: "leave it out, or name another field",

@@ -36,7 +36,7 @@ pub(crate) struct Mounts {
     mounts: Vec<Mount>,
     /// Longest directories first.
     rules: Vec<Rule>,
-    /// `wdir`.
+    /// `write_dir`.
     write: Option<RootId>,
     /// Where inputs are written.
     record: Option<RootId>,
@@ -71,8 +71,8 @@ impl Mounts {
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.dir.components().count()));
         let mut all =
             Self { roots: Vec::new(), mounts: Vec::new(), rules, write: None, record: None };
-        let alone = config.rdirs.len() == 1 && all.rules.is_empty();
-        for dir in &config.rdirs {
+        let alone = config.read_dirs.len() == 1 && all.rules.is_empty();
+        for dir in &config.read_dirs {
             let name = if alone { RelPath::root() } else { own_name(dir)? };
             let root = Some(all.add_root(dir));
             all.mount(Mount { name, root, rule: None })?;
@@ -95,7 +95,7 @@ impl Mounts {
             all.mount(Mount { name, root, rule: Some(index) })?;
         }
         all.record = config.record.then_some(RootId(0));
-        all.write = config.wdir.as_deref().map(|dir| all.add_root(dir));
+        all.write = config.write_dir.as_deref().map(|dir| all.add_root(dir));
         for dir in &config.hook_dirs {
             all.add_root(dir);
         }
@@ -211,7 +211,7 @@ impl Mounts {
     }
 
     /// What a path means to a request that writes: a directory that a rule file names, else below
-    /// `wdir`, else below the rule file's root.
+    /// `write_dir`, else below the rule file's root.
     pub(crate) fn resolve_write(&self, path: &RelPath) -> Resolved {
         let ruled = |root: bool| {
             let mounts = self.mounts.iter().filter(move |mount| mount.name.is_root() == root);
@@ -338,8 +338,11 @@ mod tests {
             ("/srv/a", "/srv", true),
             ("a", "/srv", true),
         ] {
-            let config =
-                Config { rdirs: vec![rdirs.into()], wdir: Some(wdir.into()), ..Config::default() };
+            let config = Config {
+                read_dirs: vec![rdirs.into()],
+                write_dir: Some(wdir.into()),
+                ..Config::default()
+            };
             let mounts = Mounts::new(&config).unwrap();
             let root = mounts.iter().find_map(|(_, root)| root).unwrap();
             let place = Place { root, path: RelPath::new("a").unwrap() };

@@ -42,7 +42,7 @@ pub fn banner(urls: &[String], admin: &[String], site: &Site, inputs: &[Input]) 
             None => format!("sends {name} as /{}", input.path),
         });
     }
-    if let Some(wdir) = &site.config().wdir
+    if let Some(wdir) = &site.config().write_dir
         && urls.iter().any(|url| !is_loopback(url))
     {
         lines.push(format!(
@@ -96,7 +96,7 @@ fn uploads(site: &Site, root: RootId) -> String {
     };
     if in_memory(site, root) {
         // Writing to a string does not fail.
-        let _ = write!(text, ", {} in all", size(config.gmem_max));
+        let _ = write!(text, ", {} in all", size(config.memory_max));
     } else if config.durable {
         text.push_str(", flushed to the disk");
     }

@@ -508,7 +508,7 @@ fn paths_need_not_be_unicode() {
     for args in [vec![OsString::from("--rdirs"), odd.into()], vec![word.into()]] {
         let args = [OsString::from("httpout")].into_iter().chain(args);
         let config = Options::parse_args(args, [], VERSION).unwrap().config().unwrap();
-        assert_eq!(config.rdirs[0], Path::new(odd));
+        assert_eq!(config.read_dirs[0], Path::new(odd));
     }
 }
 
@@ -723,8 +723,8 @@ fn a_reload_changes_what_it_can_and_tells_of_the_rest() {
     let (options, fixed) = started.renewed(read);
     assert_eq!(fixed, ["dst", "hmode", "input", "maxc"]);
     let config = options.config().unwrap();
-    assert_eq!(config.rdirs, [Path::new("b")]);
-    assert!(config.sutc && !config.dlist && config.record && !config.source);
+    assert_eq!(config.read_dirs, [Path::new("b")]);
+    assert!(config.server_utc && !config.list_directories && config.record && !config.source);
     let names: Vec<_> = EFFECTS.iter().map(|(name, ..)| *name).collect();
     assert!(RENEWED.iter().all(|name| names.contains(name)));
 }

@@ -241,7 +241,7 @@ mod tests {
         let mut inode = Inode::of(&fs::File::open(&path).unwrap().into()).unwrap();
         inode.settled = true;
         let mut config = Config::default();
-        config.rdirs = vec![scratch.path().to_owned()];
+        config.read_dirs = vec![scratch.path().to_owned()];
         let site = config.check().unwrap();
         Roots::open(&site).unwrap();
         let root = Place { root: site.mounts().next().unwrap().1.unwrap(), path: RelPath::root() };
@@ -275,7 +275,7 @@ mod tests {
         let fresh = Inode { settled: false, ..Inode::of(&file).unwrap() };
         let settled = Inode { settled: true, ..fresh };
         let mut config = Config::default();
-        config.rdirs = vec![scratch.path().to_owned()];
+        config.read_dirs = vec![scratch.path().to_owned()];
         let site = config.check().unwrap();
         let root = Place { root: site.mounts().next().unwrap().1.unwrap(), path: RelPath::root() };
         let (encoded, key) = (Encoded::default(), key(&root, 0));

@@ -203,7 +203,7 @@ mod tests {
             fs::write(scratch.path().join(format!("f{number}")), "").unwrap();
         }
         let mut config = Config::default();
-        config.rdirs = vec![scratch.path().to_owned()];
+        config.read_dirs = vec![scratch.path().to_owned()];
         let site = config.check().unwrap();
         let roots = Roots::open(&site).unwrap();
         let place = Place { root: site.mounts().next().unwrap().1.unwrap(), path: RelPath::root() };

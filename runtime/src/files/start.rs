@@ -77,10 +77,10 @@ impl Roots {
     fn with(site: &Site, lasting: Arc<Lasting>) -> Result<Self, ConfigError> {
         let config = site.config();
         let is_on_disk = |dir: &&PathBuf| !is_memory(dir);
-        if let Some(wdir) = config.wdir.as_ref().filter(is_on_disk) {
+        if let Some(wdir) = config.write_dir.as_ref().filter(is_on_disk) {
             make("wdir", wdir)?;
         }
-        if let Some(dir) = config.rdirs.first().filter(|_| config.record).filter(is_on_disk) {
+        if let Some(dir) = config.read_dirs.first().filter(|_| config.record).filter(is_on_disk) {
             make("rdirs", dir)?;
         }
         let ruled = RuledDirs::new(&config.rules)?;
@@ -106,10 +106,10 @@ impl Roots {
             ruled,
             lasting,
             bounds: Bounds {
-                bytes: config.gmem_max,
-                segments: retention::most_in_memory(config.max_cache_segs),
+                bytes: config.memory_max,
+                segments: retention::most_in_memory(config.kept_segments),
             },
-            segments_on_disk: retention::most_on_disk(config.max_cache_segs),
+            segments_on_disk: retention::most_on_disk(config.kept_segments),
             cache: Cache::default(),
             provisional: Mutex::default(),
         };

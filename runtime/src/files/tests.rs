@@ -69,8 +69,8 @@ impl Drop for Scratch {
 
 fn site(rdirs: &[PathBuf], wdir: Option<PathBuf>) -> Arc<Site> {
     let mut config = Config::default();
-    config.rdirs = rdirs.to_vec();
-    config.wdir = wdir;
+    config.read_dirs = rdirs.to_vec();
+    config.write_dir = wdir;
     config.check().unwrap()
 }
 

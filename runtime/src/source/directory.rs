@@ -52,9 +52,9 @@ impl Directory {
     pub(super) fn open(dir: &Path, site: &Site) -> Result<Self, ConfigError> {
         let about = |error: ConfigError| ConfigError { option: "dst", ..error };
         let mut config = Config::default();
-        config.wdir = Some(dir.to_owned());
-        config.gmem_max = site.config().gmem_max;
-        config.max_cache_segs = site.config().max_cache_segs;
+        config.write_dir = Some(dir.to_owned());
+        config.memory_max = site.config().memory_max;
+        config.kept_segments = site.config().kept_segments;
         let own = config.check().map_err(about)?;
         let roots = Roots::open(&own).map_err(about)?;
         let root = own.uploads().next().ok_or_else(|| ConfigError {

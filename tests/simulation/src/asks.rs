@@ -90,7 +90,7 @@ impl World<'_> {
                 let What::List { asking, .. } = &request.what else {
                     return wrong("nobody asked for a listing");
                 };
-                config.dlist
+                config.list_directories
                     && mounts.is_empty()
                     && *order == asking.order()
                     && *most == config.limits.listed

@@ -75,11 +75,11 @@ fn run(choices: &mut impl Choices) -> Result<(), String> {
         hold: dice.chance(20),
     };
     let mut config = Config::default();
-    (config.live, config.icecast, config.cte) = (true, true, !dice.chance(20));
+    (config.live, config.icecast, config.chunked) = (true, true, !dice.chance(20));
     // Nobody is cut for being slow, but by what is tried here.
     config.limits.send_time = Duration::from_secs(3600);
     config.limits.body_time = Duration::from_secs(3600);
-    let chunked = config.cte;
+    let chunked = config.chunked;
     let site = config.check().map_err(|error| error.to_string())?;
     let mut world = World {
         dice,

@@ -252,10 +252,10 @@ impl<'c> World<'c> {
 
 fn server_config(dice: &mut Dice<'_>) -> Config {
     let mut config = Config::default();
-    config.rdirs = vec![ROOT.into()];
-    config.wdir = Some(ROOT.into());
+    config.read_dirs = vec![ROOT.into()];
+    config.write_dir = Some(ROOT.into());
     config.durable = dice.chance(20);
-    config.close = dice.chance(10);
+    config.close_connections = dice.chance(10);
     config.limits.upload_window = *dice.pick(&[1 << 20, 64, 700]);
     config.limits.linger_bytes = *dice.pick(&[64 << 10, 0, 300]);
     config.limits.unwanted_body = *dice.pick(&[64 << 10, 0, 300]);

@@ -112,7 +112,7 @@ impl World<'_> {
                 crate::listing::wrong(reply, &asked.request, asking, listed, self.rights.as_ref())
             }
             // It is a file.
-            (404, None) if !self.site.config().dlist => None,
+            (404, None) if !self.site.config().list_directories => None,
             _ => Some("a wrong answer to who wants a listing".into()),
         }
     }

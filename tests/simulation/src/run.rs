@@ -110,13 +110,13 @@ fn stock(world: &mut World<'_>) {
     for (number, path) in ruled.iter().enumerate() {
         world.stock(path, bytes(u64::MAX - number as u64, 700));
     }
-    world.lore.texts = world.site.config().zmax > 0 && world.dice.chance(8);
+    world.lore.texts = world.site.config().compress_max > 0 && world.dice.chance(8);
     let texts: &[&str] = if world.lore.texts { &script::TEXTS } else { &[] };
     for path in texts {
         world.stock(path, bytes(path.len() as u64, 300));
     }
     // More than goes into one piece of a listing.
-    if world.site.config().dlist && world.dice.chance(6) {
+    if world.site.config().list_directories && world.dice.chance(6) {
         world.lore.many = true;
         for number in 0..200 + world.dice.below(400) {
             world.stock(&format!("d/many/{number}.ts"), bytes(number, number as usize % 3));
@@ -130,12 +130,12 @@ fn config(dice: &mut Dice<'_>) -> (Config, Option<Rights>) {
     config.multirange = *dice.pick(&[Multirange::Concat, Multirange::Multipart, Multirange::Merge]);
     config.wait_missing = Duration::from_millis(*dice.pick(&[0, 0, 50, 1500]));
     config.durable = often(dice, 40);
-    config.close = often(dice, 5);
-    config.cte = !often(dice, 15);
-    config.norange = often(dice, 5);
+    config.close_connections = often(dice, 5);
+    config.chunked = !often(dice, 15);
+    config.ignore_ranges = often(dice, 5);
     config.cache_control = often(dice, 10).then(|| "none".into());
-    config.dlist = often(dice, 40);
-    config.zmax = *dice.pick(&[50_000, 0, 400]);
+    config.list_directories = often(dice, 40);
+    config.compress_max = *dice.pick(&[50_000, 0, 400]);
     config.log_begin = often(dice, 10);
     config.limits = limits(dice);
     config.limits.hook_time = Duration::from_secs(2);

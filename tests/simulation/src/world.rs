@@ -106,17 +106,17 @@ impl<'c> World<'c> {
     /// If the configuration is refused.
     pub fn new(mut config: Config, choices: &'c mut dyn Choices) -> Self {
         if config.rules.is_empty() {
-            config.rdirs = vec![rights::ROOT.into()];
-            config.wdir = Some(rights::ROOT.into());
+            config.read_dirs = vec![rights::ROOT.into()];
+            config.write_dir = Some(rights::ROOT.into());
         }
         let site = config.check().expect("a configuration with directories is fine");
         let config = site.config();
         let rules = Rules {
             validators: config.cache_control.as_deref() != Some("none"),
-            norange: config.norange,
+            norange: config.ignore_ranges,
             ranges: config.limits.ranges,
             multirange: config.multirange,
-            zmax: config.zmax,
+            zmax: config.compress_max,
         };
         Self {
             dice: Dice(choices),

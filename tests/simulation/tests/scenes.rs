@@ -332,8 +332,8 @@ fn a_missing_file_is_waited_for() {
 #[test]
 fn an_upload_that_begins_when_it_is_waited_for_no_longer_is_closed() {
     let mut config = Config::default();
-    config.rdirs = vec!["/simulated".into()];
-    config.wdir = Some("/simulated".into());
+    config.read_dirs = vec!["/simulated".into()];
+    config.write_dir = Some("/simulated".into());
     config.wait_missing = Duration::from_secs(5);
     let mut session = Session::new(config.check().unwrap());
     let now = Now { mono: std::time::Instant::now(), wall: std::time::SystemTime::now() };

@@ -127,7 +127,7 @@ impl Embedded {
         tree.write("www/slow.bin", vec![7; 100_000]);
         let hook = Testing::default();
         let mut config = Config::default();
-        config.rdirs = vec![tree.path("www")];
+        config.read_dirs = vec![tree.path("www")];
         config.limits.hook_time = hook_time;
         let mut options = Options::default();
         options.hook = Some(Arc::new(hook.clone()));

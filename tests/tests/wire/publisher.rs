@@ -150,7 +150,7 @@ fn a_late_listener_gets_the_tune_in_data_first(kind: Kind) {
 }
 
 fn titles_change_while_it_plays(kind: Kind) {
-    let server = Embedded::new(kind, |config| (config.live, config.ice) = (true, true));
+    let server = Embedded::new(kind, |config| (config.live, config.icy) = (true, true));
     let mut radio = server.begin("radio", LiveOptions::default());
     let mut listener = Client::connect(server.address);
     let answer = listener.begin(&get("/radio").field("Icy-MetaData", "1"));
@@ -195,7 +195,7 @@ fn paths_that_cannot_be_published(kind: Kind) {
     drop(radio);
     assert_eq!(refused("radio"), None);
     let tree = Tree::new();
-    let server = Embedded::new(kind, |config| config.rdirs = vec![tree.root().into()]);
+    let server = Embedded::new(kind, |config| config.read_dirs = vec![tree.root().into()]);
     let refused = server.try_begin("radio", LiveOptions::default()).err();
     assert_eq!(refused, Some(PublishError::NotLive));
 }
@@ -203,7 +203,7 @@ fn paths_that_cannot_be_published(kind: Kind) {
 fn a_description_cannot_split_a_head(kind: Kind) {
     let embedded = Embedded::new(kind, |config| {
         config.live = true;
-        config.ice = true;
+        config.icy = true;
     });
     let split = "Radio\r\nSet-Cookie: a=b";
     let fields = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
@@ -282,7 +282,7 @@ fn a_recording_is_read_while_it_grows(kind: Kind) {
     let tree = Tree::new();
     tree.dir("www");
     let server = Embedded::new(kind, |config| {
-        (config.record, config.rdirs) = (true, vec![tree.path("www")]);
+        (config.record, config.read_dirs) = (true, vec![tree.path("www")]);
     });
     let mut film = server.begin("a/film.bin", LiveOptions::default());
     write(&mut film, "one ", false);

@@ -39,7 +39,7 @@ impl Embedded {
         let mut config = Config::default();
         config.source = true;
         let mut options = Options::default();
-        options.maxp = 0;
+        options.max_connections_per_peer = 0;
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let server = Server::bind(config, options, vec![listener]).expect("it can be obeyed");
         let uploads = Some(server.uploads().expect("nobody else takes them"));

@@ -100,7 +100,7 @@ impl Get {
         let described = |status| described(cx, status, &validators).field_opt("Vary", vary);
         match ranges.map_or(Resolution::Whole, |ranges| ranges.resolve(meta.len)) {
             Resolution::Whole => {
-                let accepts = if cx.site.config.norange { "none" } else { "bytes" };
+                let accepts = if cx.site.config.ignore_ranges { "none" } else { "bytes" };
                 let head = described(Status::OK)
                     .field("Content-Type", media_type)
                     .field("Accept-Ranges", accepts);
@@ -136,7 +136,7 @@ impl Get {
 
     /// `Vary`, where another request could get the file compressed.
     fn vary(&self, meta: &Meta, cx: &Cx<'_>) -> Option<&'static str> {
-        let small = (1..=cx.site.config.zmax).contains(&meta.len);
+        let small = (1..=cx.site.config.compress_max).contains(&meta.len);
         (small && media::is_text(self.media_type())).then_some("Accept-Encoding")
     }
 

@@ -39,7 +39,7 @@ impl Rig {
         let (input, output) = (scratch.path().join(input), scratch.path().join(output));
         fs::create_dir(&input).unwrap();
         let mut config = Config::default();
-        config.rdirs = vec![output.clone()];
+        config.read_dirs = vec![output.clone()];
         config.record = true;
         let shared = Shared::new(config, Options::default()).unwrap();
         Self { scratch, shared, input, output, under }
@@ -424,7 +424,7 @@ fn a_directory_is_not_copied_into_itself() {
     fs::create_dir_all(&input).unwrap();
     let rig = Rig { input, output: scratch.path().join("www"), under: "", ..Rig::new() };
     let mut config = Config::default();
-    config.rdirs = vec![rig.output.clone()];
+    config.read_dirs = vec![rig.output.clone()];
     config.record = true;
     let shared = Shared::new(config, Options::default()).unwrap();
     let rig = Rig { shared, ..rig };
