@@ -5,8 +5,8 @@
 //! use httpout_tokio::{Config, Options, Server, serve};
 //!
 //! let mut config = Config::default();
-//! config.rdirs = vec!["www".into()];
-//! config.wdir = Some("www".into());
+//! config.read_dirs = vec!["www".into()];
+//! config.write_dir = Some("www".into());
 //! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 //! let server = Server::bind(config, Options::default(), vec![listener])?;
 //! println!("http://{}/", server.local_addrs()[0]);

@@ -242,7 +242,7 @@ impl Handle {
     /// # fn main() -> Result<(), httpout_runtime::ConfigError> {
     /// # use httpout_runtime::{Config, Options, Server};
     /// let mut config = Config::default();
-    /// config.rdirs = vec![".".into()];
+    /// config.read_dirs = vec![".".into()];
     /// let server = Server::bind(config, Options::default(), Vec::new())?;
     /// let statistics = server.handle().statistics();
     /// assert_eq!((statistics.connections, statistics.requests), (0, 0));
