@@ -450,6 +450,9 @@ pub enum ConnectionEffect {
     /// [`Session::transmit`](crate::Session::transmit) shows, and receive once if `read`. A
     /// deadline has passed, or the connection is to end; what the peer did before this moment
     /// counts, and is not to be lost for a process that was stopped or busy.
+    ///
+    /// Without `read`, call [`Session::handle_closing`](crate::Session::handle_closing) if the peer
+    /// has closed its side behind bytes that are not received yet (`POLLRDHUP`).
     Recheck {
         /// Something may be received.
         read: bool,

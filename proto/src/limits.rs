@@ -38,7 +38,7 @@ pub struct Limits {
     /// How long a peer may take no byte; beyond: cut.
     pub send_time: Duration,
     /// How long a peer that sends no more (it closed, or half-closed) is waited for while there is nothing to be sent to
-    /// it; beyond: closed.
+    /// it; beyond: closed. Also how often its closing is looked for while its bytes are not read.
     pub half_closed_time: Duration,
     /// How many bytes of a body that the server does not want are read and dropped so that the connection can be
     /// kept. An encoder's next uploads may stand right behind such a body. Beyond: the connection closes.

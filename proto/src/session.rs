@@ -53,6 +53,9 @@ pub struct Session {
     exchanges: Vec<Exchange>,
     /// Since when all of them only wait, at a client that sends no more.
     idle_since: Option<Instant>,
+    /// Since when all of them only wait while the client's bytes are not read; or when its closing
+    /// was looked for last.
+    unread_since: Option<Instant>,
     errors_in_a_row: u32,
     /// The peer sends no more.
     half_closed: bool,
@@ -79,6 +82,7 @@ impl Session {
             inputs: VecDeque::new(),
             exchanges: Vec::new(),
             idle_since: None,
+            unread_since: None,
             errors_in_a_row: 0,
             half_closed: false,
             stopping: false,
@@ -149,6 +153,12 @@ impl Session {
     /// The peer will send no more.
     pub fn handle_eof(&mut self) {
         self.wire.handle_eof();
+        self.handle_closing();
+    }
+
+    /// The peer will send no more. What it sent before is not all received yet, because
+    /// [`Wait::read`] is false.
+    pub fn handle_closing(&mut self) {
         self.half_closed = true;
         for exchange in &mut self.exchanges {
             exchange.about.half_closed = true;
@@ -240,6 +250,7 @@ impl Session {
             match self.wire.poll(now) {
                 Step::Do(event) => self.on_event(event, now),
                 Step::Wait(_) if self.pace(now) => {}
+                Step::Wait(wait) if self.looks_for_closing(wait, now) => {}
                 Step::Wait(wait) => {
                     // What is empty holds no memory: connections that rest are many, and so may
                     // listeners be.
@@ -275,28 +286,48 @@ impl Session {
     /// A peer that sends no more may be gone, which nothing tells as long as there is nothing to be
     /// sent to it: it is not waited with. What it sent before is still obeyed.
     fn gives_up(&mut self, now: Now) -> bool {
-        let is_active = self.exchanges.iter().any(Exchange::is_active);
-        if !self.half_closed || !is_active || !self.wire.reaches_peer() {
+        let waiting = if self.half_closed { self.waiting() } else { None };
+        let Some(waiting) = waiting else {
             self.idle_since = None;
             return false;
-        }
-        let mut all_blocked = true;
-        for exchange in self.exchanges.iter().filter(|exchange| exchange.is_active()) {
-            match exchange.task.as_ref().and_then(Task::waiting) {
-                Some(Waiting::Blocked) => {}
-                Some(Waiting::Idle) => all_blocked = false,
-                None => {
-                    self.idle_since = None;
-                    return false;
-                }
-            }
-        }
+        };
         let since = *self.idle_since.get_or_insert(now.mono);
-        if !all_blocked && now.mono < since + self.half_closed_time() {
+        if waiting == Waiting::Idle && now.mono < since + self.half_closed_time() {
             return false;
         }
         self.idle_since = None;
         self.wire.handle_unsendable(io::ErrorKind::UnexpectedEof);
+        true
+    }
+
+    /// What all exchanges wait for; `None` if one of them makes progress, or no response reaches
+    /// the client any more.
+    fn waiting(&self) -> Option<Waiting> {
+        if !self.wire.reaches_peer() {
+            return None;
+        }
+        let mut active = self.exchanges.iter().filter(|exchange| exchange.is_active());
+        let of = |exchange: &Exchange| exchange.task.as_ref().and_then(Task::waiting);
+        let first = of(active.next()?)?;
+        active.try_fold(first, |all, next| match of(next)? {
+            Waiting::Blocked => Some(all),
+            Waiting::Idle => Some(Waiting::Idle),
+        })
+    }
+
+    /// While a response waits and the bytes of the client are not read, its closing is not read
+    /// either: it is looked for from time to time. True if that is due.
+    fn looks_for_closing(&mut self, wait: Wait, now: Now) -> bool {
+        if wait.read || self.half_closed || self.waiting().is_none() {
+            self.unread_since = None;
+            return false;
+        }
+        let since = *self.unread_since.get_or_insert(now.mono);
+        if now.mono < since + self.half_closed_time() {
+            return false;
+        }
+        self.unread_since = Some(now.mono);
+        self.effects.push_back(Effect::Connection(ConnectionEffect::Recheck { read: false }));
         true
     }
 
@@ -327,7 +358,8 @@ impl Session {
     }
 
     fn wait(&self, wait: Wait) -> Wait {
-        let gone = self.idle_since.map(|at| (at + self.half_closed_time(), Timer::HalfClosed));
+        let since = [self.idle_since, self.unread_since].into_iter().flatten().min();
+        let gone = since.map(|at| (at + self.half_closed_time(), Timer::HalfClosed));
         let own = self.exchanges.iter().filter_map(Exchange::deadline).chain(gone);
         Wait { deadline: wait.deadline.into_iter().chain(own).min(), ..wait }
     }

@@ -32,6 +32,8 @@ struct Rig {
     takes: bool,
     /// What is to be sent turns out to be cold when the socket is tried, at the last moment.
     fetches: bool,
+    /// The peer has closed its side, behind bytes that are not received.
+    closing: bool,
 }
 
 impl Rig {
@@ -42,8 +44,18 @@ impl Rig {
     fn with(session: Session) -> Self {
         let now = Now { mono: Instant::now(), wall: SystemTime::UNIX_EPOCH + secs(1_700_000_000) };
         let (sent, open) = (String::new(), Vec::new());
-        let (shut, closed, late) = (false, None, None);
-        Self { session, now, sent, open, shut, closed, late, takes: true, fetches: false }
+        Self {
+            session,
+            now,
+            sent,
+            open,
+            shut: false,
+            closed: None,
+            late: None,
+            takes: true,
+            fetches: false,
+            closing: false,
+        }
     }
 
     fn feed(&mut self, text: &str) -> Option<Wait> {
@@ -57,6 +69,9 @@ impl Rig {
             match self.session.poll(self.now) {
                 Step::Do(Effect::Connection(ConnectionEffect::ShutdownWrite)) => self.shut = true,
                 Step::Do(Effect::Connection(ConnectionEffect::Recheck { read })) => {
+                    if self.closing && !read {
+                        self.session.handle_closing();
+                    }
                     if std::mem::take(&mut self.fetches) {
                         self.session.handle_fetching(true);
                     }
@@ -400,6 +415,12 @@ fn what_the_socket_has_when_a_deadline_passes_counts() {
     assert_eq!(rig.statuses(), ["408"]);
 }
 
+const OPTIONS: &str = "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn is_over(effect: &Effect) -> bool {
+    matches!(effect, Effect::Log(_, LogEffect::Over(_)))
+}
+
 /// A GET that waits for an upload to begin.
 fn missing() -> Rig {
     let mut rig = Rig::new(|config| config.wait_missing = secs(25));
@@ -444,6 +465,46 @@ fn a_peer_that_closes_is_not_kept_waiting_for_what_may_not_come() {
         rig.after(secs(2));
         assert!(rig.closed.is_some(), "{len}");
     }
+}
+
+#[test]
+fn a_peer_that_closes_behind_bytes_that_are_not_read_is_not_kept_waiting() {
+    let more = OPTIONS.repeat(3000);
+    for (mut rig, looks) in [(missing(), 1), (growing(0).0, 2), (growing(5).0, 2)] {
+        let wait = rig.feed(&more).unwrap();
+        assert_eq!(wait, Wait { read: false, write: false, ..wait });
+        assert_eq!(wait.deadline, Some((rig.now.mono + secs(2), Timer::HalfClosed)));
+        // It has not closed yet.
+        assert!(rig.after(secs(2)).is_some());
+        rig.closing = true;
+        let answered = rig.statuses().len();
+        for _ in 0..looks {
+            assert_eq!(rig.statuses().len(), answered);
+            rig.after(secs(2));
+        }
+        // What it sent is taken, and none of it is answered.
+        assert!(rig.open.iter().any(is_over) && rig.run().unwrap().read);
+        assert_eq!(rig.statuses().len(), answered);
+        rig.session.handle_eof();
+        assert!(rig.run().is_none());
+    }
+}
+
+#[test]
+fn a_peer_that_closes_behind_bytes_that_are_not_read_gets_what_makes_progress() {
+    let (mut rig, op) = growing(5);
+    rig.feed(&OPTIONS.repeat(3000));
+    rig.closing = true;
+    for len in 6..20 {
+        rig.after(Duration::from_millis(1900));
+        let growth = Growth { len, total: None, state: GrowthState::Growing };
+        rig.session.handle_growth(op, growth);
+        assert!(rig.run().is_some(), "{len}");
+    }
+    let growth = Growth { len: 19, total: None, state: GrowthState::Complete };
+    rig.session.handle_growth(op, growth);
+    rig.run();
+    assert_eq!(rig.statuses().len(), 3001, "what it sent behind that is answered, too");
 }
 
 #[test]

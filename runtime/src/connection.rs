@@ -33,7 +33,7 @@ use rustix::{
 use self::exchanges::{Driver, Exchange, Exchanges};
 use crate::{
     alarm, buffers,
-    direct::How,
+    direct::{self, How},
     mailbox::{Mailbox, Message},
     output::{self, Sent, Warm},
     server::{Admission, Follower, Offer},
@@ -331,6 +331,8 @@ impl<T: Transport> Connection<T> {
                 let _ = self.send(How::AtOnce, cx);
                 if read {
                     let _ = self.receive(How::AtOnce, cx);
+                } else if direct::is_closing(self.transport.socket()) {
+                    self.session.handle_closing();
                 }
             }
             Effect::Connection(ConnectionEffect::ShutdownWrite) => match &mut self.tls {

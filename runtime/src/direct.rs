@@ -7,12 +7,21 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fd::BorrowedFd,
     io::{Errno, retry_on_intr},
     net::{RecvFlags, recv},
 };
 
 use crate::Transport;
+
+/// True if the peer sends no more, although what it sent may not all be received yet.
+pub(crate) fn is_closing(socket: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
+    let at_once = Timespec::default();
+    // Without an answer, the next look tells.
+    retry_on_intr(|| poll(&mut fds, Some(&at_once))).is_ok_and(|ready| ready > 0)
+}
 
 /// When a socket is used.
 #[derive(Clone, Copy, Debug)]

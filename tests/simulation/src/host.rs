@@ -304,6 +304,10 @@ impl World<'_> {
             }
             Effect::Connection(ConnectionEffect::Recheck { read }) => {
                 let readable = read && conn.link.up.is_readable();
+                if !read && conn.link.up.ended().is_some() {
+                    conn.session.handle_closing();
+                    conn.dirty = true;
+                }
                 if conn.session.transmit().is_some() && conn.link.down.space() > 0 {
                     self.send(c)?;
                 }

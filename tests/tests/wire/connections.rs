@@ -24,6 +24,7 @@ both! {
     a_stalled_source_is_closed,
     clients_that_close_while_they_are_blocked_give_their_places_back,
     clients_that_close_while_an_upload_stalls_give_their_places_back,
+    clients_that_close_behind_unread_requests_give_their_places_back,
     a_half_closed_client_gets_a_response_that_makes_progress,
     a_shutdown_answers_blocked_requests,
     the_status_of_a_refused_upload_is_read_behind_its_body,
@@ -320,6 +321,40 @@ fn clients_that_close_while_an_upload_stalls_give_their_places_back(kind: Kind) 
                 } else {
                     reader.closed();
                 }
+            }
+            server_has(&site.server, 1);
+        }
+        upload.send_last_chunk();
+        upload.response("PUT").status_is(201);
+    }
+}
+
+/// More than a server reads behind a request that is blocked, and little enough for the kernel to
+/// take it all.
+const PIPELINED: usize = 90_000;
+
+fn clients_that_close_behind_unread_requests_give_their_places_back(kind: Kind) {
+    for tls in BOTH_WAYS {
+        let own = ["--wait-missing", "600", "--body-timeout", "600"];
+        let site = Site::with(kind, &[tls, &own].concat());
+        let mut upload = site.client();
+        upload.begin_upload(Request::new("PUT", "/a.bin").chunked());
+        let more = Request::new("OPTIONS", "*").bytes();
+        let more = more.repeat(PIPELINED / more.len());
+        for path in ["/missing.m4s", "/a.bin"] {
+            let mut gone: Vec<_> = (0..4)
+                .map(|_| {
+                    let mut client = site.client();
+                    client.send([get(path).bytes(), more.clone()].concat());
+                    client
+                })
+                .collect();
+            server_has(&site.server, 5);
+            let mut half_closed = gone.split_off(2);
+            drop(gone);
+            half_closed.iter_mut().for_each(Client::finish_sending);
+            for client in &mut half_closed {
+                client.closed();
             }
             server_has(&site.server, 1);
         }
