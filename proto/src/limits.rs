@@ -56,7 +56,8 @@ pub struct Limits {
     /// Age after which the next answer says `Connection: close`. A connection that carries uploads is never closed for
     /// this. `None`: any.
     pub age: Option<Duration>,
-    /// Consecutive answers of 400 and above after which a connection is closed (`max_client_errors`); 0: any.
+    /// Consecutive answers of 400 and above after which a connection is closed (`max_client_errors`); 0: any. The last
+    /// answer says so. What the peer has sent by then is answered first, up to as many errors again.
     pub client_errors: u32,
     /// How long the answer to a wrong password takes, so that it cannot be guessed by trying.
     pub wrong_password_time: Duration,

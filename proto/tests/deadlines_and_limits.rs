@@ -633,6 +633,40 @@ fn errors_in_a_row_close_the_connection() {
 }
 
 #[test]
+fn the_response_that_reaches_the_limit_of_errors_says_close() {
+    let head = "PUT /a/ HTTP/1.1\r\nHost: a\r\n";
+    for bad in [
+        GET.replace("/a.bin", "/%"),
+        format!("{head}Content-Length: 3\r\n\r\nabc"),
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+    ] {
+        let mut rig = Rig::new(|config| config.limits.client_errors = 3);
+        rig.feed(&bad);
+        rig.feed(&bad);
+        assert!(!rig.sent.contains("Connection: close"), "{}", rig.sent);
+        rig.feed(&bad);
+        assert_eq!(rig.statuses().len(), 3);
+        assert_eq!(rig.sent.matches("Connection: close").count(), 1, "{}", rig.sent);
+        assert!(rig.shut);
+        // An upload that was sent behind it is taken, and its response is the one that says so.
+        let mut rig = Rig::new(|config| config.limits.client_errors = 3);
+        rig.feed(&(bad.repeat(3) + "PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"));
+        assert_eq!(rig.statuses().len(), 3);
+        assert!(!rig.sent.contains("Connection: close"), "{}", rig.sent);
+        rig.answer(create, Ok(Done::Ok));
+        assert!(
+            rig.open.iter().any(|effect| matches!(effect, Effect::Fs(_, FsEffect::Write { .. })))
+        );
+    }
+    // Of a body that is still on its way, nothing is known of what follows: it is read first.
+    let mut rig = Rig::new(|config| config.limits.client_errors = 1);
+    rig.feed(&format!("{head}Content-Length: 3\r\n\r\nab"));
+    assert_eq!((rig.statuses(), rig.shut), (vec!["409"], false));
+    rig.feed("c");
+    assert!(!rig.sent.contains("Connection: close") && rig.closed.is_some());
+}
+
+#[test]
 fn pipelined_requests_are_held_back() {
     let mut rig = Rig::new(|config| config.limits.pipelined = 100);
     assert!(rig.feed(GET).unwrap().read);

@@ -25,6 +25,7 @@ both! {
     limits_maxp_answers_503_and_closes,
     limits_a_place_is_free_again_when_a_client_leaves,
     limits_consecutive_errors_close,
+    limits_the_error_that_closes_says_so_and_uploads_behind_it_are_taken,
     limits_a_success_between_errors_counts_anew,
     limits_close_closes_after_each_request,
     limits_stalled_clients_do_not_hold_up_others,
@@ -278,6 +279,29 @@ fn limits_consecutive_errors_close(kind: Kind) {
     }
     client.ask(&get("/none")).status_is(404).says_close();
     client.closed_in_order();
+}
+
+fn limits_the_error_that_closes_says_so_and_uploads_behind_it_are_taken(kind: Kind) {
+    let site = site(kind, &["--max_client_errors", "3"]);
+    // A body that comes with its head does not hide that.
+    let refused = put("/none/", "content");
+    let mut client = site.client();
+    for last in [false, false, true] {
+        let answer = client.ask(&refused);
+        answer.status_is(409);
+        assert_eq!(answer.lists("connection", "close"), last, "{answer:?}");
+    }
+    client.closed_in_order();
+    let mut client = site.client();
+    client.send([refused.bytes().repeat(3), put("/behind.bin", "x").bytes()].concat());
+    for _ in 0..3 {
+        let answer = client.response("PUT");
+        answer.status_is(409);
+        assert!(!answer.lists("connection", "close"), "{answer:?}");
+    }
+    client.response("PUT").status_is(201).says_close();
+    client.closed_in_order();
+    site.ask(&get("/behind.bin")).is(200, "x");
 }
 
 fn limits_a_success_between_errors_counts_anew(kind: Kind) {

@@ -117,14 +117,15 @@ impl Server {
     }
 
     /// Queues the head of an answer; or holds it back, where the connection ends with it unless the
-    /// peer has sent more.
+    /// peer has sent more. A body that is not wanted may be received already: it is read first.
     pub(super) fn answer_head(&mut self, head: &ResponseHead, announce: Announce, now: Now) {
         let (behind, date) = (self.queue.parts(), now.wall);
-        let asks = self.current.keep_alive
-            && !self.silent
-            && matches!(self.reading, Reading::Held)
-            && self.inbox.is_empty()
-            && self.is_to_end(now);
+        let is_last = match &self.reading {
+            Reading::Held => self.inbox.is_empty(),
+            Reading::Body(body) => !body.wanted,
+            Reading::Head(_) | Reading::Stopped => false,
+        };
+        let asks = is_last && self.current.keep_alive && !self.silent && self.is_to_end(now);
         if asks {
             let head = head.clone();
             self.undecided = Some(Box::new(Undecided { head, announce, behind, date }));
@@ -166,7 +167,7 @@ impl Server {
     pub(super) fn rechecked(&mut self) {
         self.recheck = Recheck::No;
         if let Some(undecided) = self.undecided.take() {
-            if self.inbox.is_empty() {
+            if matches!(self.reading, Reading::Held) && self.inbox.is_empty() {
                 self.current.keep_alive = false;
             }
             let Undecided { head, announce, behind, date } = *undecided;
