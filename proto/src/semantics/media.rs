@@ -95,16 +95,32 @@ pub fn is_text(media_type: &str) -> bool {
         || TEXTS.contains(&essence.as_str())
 }
 
-/// True for what a browser shows as a document that can run scripts: HTML, SVG and every other XML.
+/// Types that a browser may show as a document, beside XML and `multipart/*`.
+const DOCUMENTS: &[&str] = &[
+    "application/x-mimearchive",
+    "application/xml",
+    "application/xml-external-parsed-entity",
+    "message/rfc822",
+    "text/html",
+    "text/rdf",
+    "text/xml",
+    "text/xml-external-parsed-entity",
+    "text/xsl",
+    "text/xslt",
+];
+
+/// True for what a browser may show as a document that can run scripts: HTML, SVG and every other
+/// XML, archives of web pages, and `multipart/*`, whose parts have types of their own. A value with
+/// a comma counts too, because browsers read a list of types there and take the last; so does a
+/// value that is no type.
 pub fn is_document(media_type: &[u8]) -> bool {
     let essence = media_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
-    let is = |known: &[u8]| essence.eq_ignore_ascii_case(known);
-    let suffix = essence.len().checked_sub(b"+xml".len()).map(|at| &essence[at..]);
-    suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+xml"))
-        || is(b"text/html")
-        || is(b"text/xml")
-        || is(b"text/xsl")
-        || is(b"application/xml")
+    let essence = essence.to_ascii_lowercase();
+    !is_media_type(&essence)
+        || media_type.contains(&b',')
+        || essence.ends_with(b"+xml")
+        || essence.starts_with(b"multipart/")
+        || DOCUMENTS.iter().any(|known| known.as_bytes() == essence)
 }
 
 /// The media type of a path by its extension, without regard to case: the value of `Content-Type`.
@@ -255,6 +271,53 @@ mod tests {
             "application/zip; a=+json",
         ] {
             assert!(!is_text(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_may_show_as_a_document_is_one() {
+        for document in [
+            "text/html",
+            "Text/HTML ; charset=utf-8",
+            "text/xml",
+            "text/xsl",
+            "text/xslt",
+            "application/xml",
+            "application/xhtml+xml",
+            "application/dash+XML;a=b",
+            "image/svg+xml",
+            "x/y+xml",
+            "multipart/mixed; boundary=a",
+            "Multipart/X-Mixed-Replace;boundary=a",
+            "multipart/related",
+            "message/rfc822",
+            "application/x-mimearchive",
+            "video/mp4, text/html",
+            "video/mp4; a=b,text/html",
+            "video/mp4; a=\",\"",
+            "text /html",
+            "html",
+            "",
+        ] {
+            assert!(is_document(document.as_bytes()), "{document:?}");
+        }
+        for other in [
+            "text/plain",
+            "text/plain; a=text/html",
+            "text/css",
+            "text/javascript; charset=utf-8",
+            "application/json",
+            "application/octet-stream",
+            "application/pdf",
+            "application/xml-dtd",
+            "application/vnd.apple.mpegurl",
+            "application/x+xml2",
+            "image/png",
+            "message/http",
+            "video/mp4",
+            "x-multipart/mixed",
+        ] {
+            assert!(!is_document(other.as_bytes()), "{other:?}");
         }
     }
 
