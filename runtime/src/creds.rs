@@ -56,7 +56,7 @@ While the command runs, other users of this machine can see the passwords among 
 /// Does what the words behind `creds` say. The exit status is 0; 1 if it could not be done, 2 if the words are wrong.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {
     let done = match words::parse(words) {
-        Ok(Line::Help) => Ok(help()),
+        Ok(Line::Help) => Ok(Told { shown: help(), note: None }),
         Ok(Line::Run { users, words }) => {
             users_file(users).and_then(|file| execute(&file, words, prompt::ask))
         }
@@ -66,9 +66,12 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
         }
     };
     match done {
-        Ok(shown) => {
+        Ok(Told { shown, note }) => {
             // A closed standard output is no failure: what was to be done is done.
             let _ = io::stdout().lock().write_all(shown.as_bytes());
+            if let Some(note) = note {
+                let _ = writeln!(io::stderr().lock(), "note: {note}");
+            }
             ExitCode::SUCCESS
         }
         Err(problem) => {
@@ -84,12 +87,20 @@ fn users_file(given: Option<PathBuf>) -> Result<PathBuf, String> {
     })
 }
 
-/// Returns what is to be shown.
+/// What a command says when it is done.
+struct Told {
+    /// For standard output.
+    shown: String,
+    /// For standard error: why there is nothing to show.
+    note: Option<String>,
+}
+
+/// Does what the words say.
 fn execute(
     file: &Path,
     words: Vec<Word>,
     ask: impl FnMut(&str) -> Result<Secret, String>,
-) -> Result<String, String> {
+) -> Result<Told, String> {
     let failed =
         |what: &str, error: io::Error| format!("cannot {what} {}: {error}", file.display());
     let changes = words.iter().any(Word::changes);
@@ -104,6 +115,7 @@ fn execute(
     let text =
         if anew { String::new() } else { file::load(file).map_err(|e| failed("read", e))? };
     let book = Book::parse(&text).map_err(|fault| format!("{}: {fault}", file.display()))?;
+    let shows = words.contains(&Word::Show);
     let mut edit = Edit::new(book, ask);
     for word in words {
         edit.apply(word)?;
@@ -117,7 +129,11 @@ fn execute(
             text => file::save(file, &text).map_err(|error| failed("write", error))?,
         }
     }
-    Ok(shown)
+    let note = (shows && book.users().is_empty()).then(|| {
+        let is = if file.exists() { "holds no users" } else { "does not exist" };
+        format!("{} {is}: to add a user, write httpout creds +NAME", file.display())
+    });
+    Ok(Told { shown, note })
 }
 
 fn complain(problem: &str) {

@@ -25,6 +25,10 @@ impl Desk {
 
     /// Runs the command; `password` is what is answered to each question.
     fn creds_asked(&self, line: &str, password: Option<&str>) -> Result<String, String> {
+        self.told(line, password).map(|told| told.shown)
+    }
+
+    fn told(&self, line: &str, password: Option<&str>) -> Result<Told, String> {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         let Line::Run { words, .. } = words::parse(&words)? else { panic!("{line}") };
         match password {
@@ -63,6 +67,27 @@ fn a_user_comes_changes_the_password_and_goes() {
     assert!(desk.has_password("alice", "the third"));
     assert_eq!(desk.creds("-alice").unwrap(), "removed user alice\n");
     assert_eq!(desk.creds("show").unwrap(), "@users:\n");
+}
+
+#[test]
+fn a_file_without_users_is_said_to_have_none() {
+    let desk = Desk::new();
+    let told = |line: &str| desk.told(line, None).unwrap();
+    let file = desk.file.display();
+    let note = told("show").note.unwrap();
+    assert_eq!(note, format!("{file} does not exist: to add a user, write httpout creds +NAME"));
+    fs::create_dir(desk.file.parent().unwrap()).unwrap();
+    for (text, shown) in [("", ""), ("# nothing\n", ""), ("[groups]\nusers=\n", "@users:\n")] {
+        fs::write(&desk.file, text).unwrap();
+        let Told { shown: listed, note } = told("show");
+        assert_eq!(listed, shown);
+        let expected = format!("{file} holds no users: to add a user, write httpout creds +NAME");
+        assert_eq!(note, Some(expected), "{text:?}");
+    }
+    assert!(told("+alice:password=12345678 show").note.is_none());
+    assert!(told("show").note.is_none());
+    // It was not asked for the users.
+    assert!(told("-alice").note.is_none());
 }
 
 #[test]

@@ -76,6 +76,11 @@ fn the_users_file_is_changed_with_a_word(kind: Kind) {
     let users = tree.arg("users.cfg");
     let creds =
         |words: &[&str]| Server::fails(kind, &[&["creds", "--users", &users], words].concat());
+    for none in [&["show"][..], &[]] {
+        let exit = creds(none);
+        assert_eq!((exit.code, &*exit.stdout), (Some(0), ""));
+        assert!(exit.stderr.contains("users.cfg does not exist: to add a user,"), "{exit:?}");
+    }
     let exit = creds(&["+alice:password=12345678", "@+staff:alice"]);
     assert_eq!(
         (exit.code, &*exit.stdout),
