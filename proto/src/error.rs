@@ -60,7 +60,9 @@ impl fmt::Display for PeerError {
             Self::Malformed(what) => f.write_str(what),
             Self::TargetTooLong => f.write_str("the request target is too long"),
             Self::HeadTooLarge => f.write_str("the head is too large"),
-            Self::Version => f.write_str("only HTTP/1.x is spoken here"),
+            Self::Version => {
+                f.write_str("only HTTP/1.x is spoken here, and ICE/1.0 in a SOURCE request")
+            }
             Self::Method => f.write_str("unknown method"),
             Self::Expectation => f.write_str("unknown expectation"),
             Self::LengthRequired => {

@@ -72,6 +72,12 @@ impl<'a> RequestLine<'a> {
             [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::Http11,
             // So do older source clients of Icecast call the protocol.
             b"ICE/1.0" if method == b"SOURCE" => Version::Http10,
+            [b'I', b'C', b'E', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] if method == b"SOURCE" => {
+                return Err(PeerError::Version);
+            }
+            [b'I', b'C', b'E', b'/', ..] if method != b"SOURCE" => {
+                return Err(PeerError::Malformed("the protocol ICE is for SOURCE only"));
+            }
             b"HTTP/0.9" => return Err(PeerError::Malformed("HTTP/0.9 is not spoken here")),
             [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
                 return Err(PeerError::Version);

@@ -108,7 +108,17 @@ fn versions_and_persistence() {
     // Icecast's older source clients; nobody else.
     let ReceivedRequest { head, keep_alive } = received("SOURCE / ICE/1.0\r\n\r\n");
     assert_eq!((head.method, head.version, keep_alive), (Method::Source, Version::Http10, false));
-    assert_eq!(refused(b"SOURCE / ICE/1.1\r\n\r\n"), 400);
+    for (version, status) in [
+        ("ICE/1.1", 505),
+        ("ICE/2.0", 505),
+        ("ICE/0.9", 505),
+        ("ICE/1", 400),
+        ("ICE/1.10", 400),
+        ("ice/1.0", 400),
+    ] {
+        let head = format!("SOURCE / {version}\r\n\r\n");
+        assert_eq!(refused(head.as_bytes()), status, "{version}");
+    }
     for (version, status) in [
         ("HTTP/2.0", 505),
         ("HTTP/0.9", 400),
@@ -148,6 +158,7 @@ fn http10_has_no_expectations() {
 
 #[test]
 fn what_breaks_the_grammar_is_refused() {
+        ("ICE/2.0", 400),
     let long = "a".repeat(20_000);
     let lines = "X: y\r\n".repeat(101);
     let large = format!("X: {}\r\n", "y".repeat(12_000)).repeat(3);

@@ -96,7 +96,17 @@ fn a_source_may_name_its_protocol_ice(kind: Kind) {
     // It is no other method's protocol.
     let mut client = server.client();
     client.send("GET /live.bin ICE/1.0\r\n\r\n");
-    client.response("GET").status_is(400);
+    let refused = client.response("GET");
+    assert_eq!((refused.status, refused.text().contains("for SOURCE only")), (400, true));
+    // And it has one version.
+    for version in ["1.1", "2.0"] {
+        let mut source = server.client();
+        source.send(format!("SOURCE /other.bin ICE/{version}\r\nice-name: Radio\r\n\r\n"));
+        let refused = source.response("SOURCE");
+        assert!(refused.text().contains("ICE/1.0 in a SOURCE request"), "{refused:?}");
+        refused.status_is(505).says_close();
+        source.closed();
+    }
 }
 
 fn names_pass_in_utf_8_and_in_latin_1(kind: Kind) {
