@@ -1,6 +1,6 @@
 //! Bytes to request heads (RFC 9112 §§2-6): strict, incremental, every refusal with its status.
 
-use percent_encoding::{CONTROLS, utf8_percent_encode};
+use percent_encoding::{CONTROLS, percent_encode};
 
 use super::collector::{Collector, Kind, Scan};
 use crate::{
@@ -51,7 +51,7 @@ impl Kind for Requests {
 /// The three parts of a request line (RFC 9112 §3), split by one SP each.
 struct RequestLine<'a> {
     method: &'a [u8],
-    target: &'a str,
+    target: &'a [u8],
     version: Version,
 }
 
@@ -84,13 +84,13 @@ impl<'a> RequestLine<'a> {
             }
             _ => return Err(PeerError::Malformed("the version is not HTTP/1.x")),
         };
-        // UTF-8 that a client should have percent-encoded, and some do not, is told from anything
-        // else.
-        let fine = |b: u8| b.is_ascii_graphic() && b != b'#' || !b.is_ascii();
-        let target = std::str::from_utf8(target)
-            .ok()
-            .filter(|t| !t.is_empty() && t.bytes().all(fine))
-            .ok_or(PeerError::Malformed("the target holds a character that it cannot hold"))?;
+        // What a client should have percent-encoded, and did not, counts as if it had. Whether it
+        // is UTF-8 shows when all of the path is decoded.
+        let fine = |&b: &u8| b.is_ascii_graphic() && b != b'#' || !b.is_ascii();
+        if target.is_empty() || !target.iter().all(fine) {
+            let why = "the target holds a character that it cannot hold";
+            return Err(PeerError::Malformed(why));
+        }
         Ok(Self { method, target, version })
     }
 }
@@ -154,16 +154,16 @@ fn check_host(fields: &HeaderList, version: Version) -> Result<(), PeerError> {
 }
 
 /// Path and query, in ASCII.
-fn path(raw: &str) -> RequestTarget {
-    RequestTarget::Path(utf8_percent_encode(raw, CONTROLS).to_string())
+fn path(raw: &[u8]) -> RequestTarget {
+    RequestTarget::Path(percent_encode(raw, CONTROLS).to_string())
 }
 
 /// RFC 9112 §3.2: origin-form, absolute-form, asterisk-form.
-fn parse_target(target: &str, method: Method) -> Result<RequestTarget, PeerError> {
-    if target.starts_with('/') {
+fn parse_target(target: &[u8], method: Method) -> Result<RequestTarget, PeerError> {
+    if target.starts_with(b"/") {
         return Ok(path(target));
     }
-    if target == "*" {
+    if target == b"*" {
         return match method {
             Method::Options => Ok(RequestTarget::Asterisk),
             Method::Get
@@ -176,24 +176,24 @@ fn parse_target(target: &str, method: Method) -> Result<RequestTarget, PeerError
             | Method::Other(_) => Err(PeerError::Malformed("the target * is for OPTIONS only")),
         };
     }
-    let rest = ["http://", "https://"].into_iter().find_map(|scheme| {
-        let head = target.get(..scheme.len())?;
-        head.eq_ignore_ascii_case(scheme).then(|| &target[scheme.len()..])
+    let rest = [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
+        let (head, rest) = target.split_at_checked(scheme.len())?;
+        head.eq_ignore_ascii_case(scheme).then_some(rest)
     });
     let Some(rest) = rest else {
         return Err(PeerError::Malformed("the target is neither a path nor an http URL"));
     };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let end = rest.iter().position(|b| b"/?".contains(b)).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
-    if !is_authority(authority.as_bytes()) {
+    if !is_authority(authority) {
         return Err(PeerError::Malformed("the target's authority is not a host and port"));
     }
-    Ok(match rest.as_bytes().first() {
+    Ok(match rest.first() {
         // RFC 9112 §3.2.4
         None if method == Method::Options => RequestTarget::Asterisk,
-        None => path("/"),
+        None => path(b"/"),
         Some(b'/') => path(rest),
-        Some(_) => path(&format!("/{rest}")),
+        Some(_) => path(&[b"/", rest].concat()),
     })
 }
 

@@ -113,6 +113,15 @@ fn percent_encoding_is_decoded_once(kind: Kind) {
     ] {
         site.ask(&get(path)).is(200, name);
     }
+    // A character may come as bytes, or in part.
+    for target in [&b"/\xc3\xa9.txt"[..], b"/\xc3%A9.txt", b"/%C3\xa9.txt"] {
+        let mut client = site.client();
+        client.send([b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
+        client.response("GET").is(200, "é.txt");
+    }
+    let mut client = site.client();
+    client.send(b"GET /\xc3.txt HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.response("GET").status_is(400);
     // A plus is a plus.
     site.ask(&get("/a+b.txt")).status_is(404);
     site.ask(&get("/%41.txt")).status_is(404);
