@@ -297,7 +297,11 @@ fn a_command_that_fails_is_500(kind: Kind) {
 
 fn a_command_that_leaves_input_unread_is_500(kind: Kind) {
     for (command, body, status) in [
+        // An empty body is read to its end by a command that reads nothing.
         ("exec:true", 0, 200),
+        ("exec:cat > /dev/null", 0, 200),
+        ("exec:false", 0, 500),
+        ("exec:cat > /dev/null; exit 1", 0, 500),
         ("exec:true", 1, 500),
         ("exec:true", 10_000, 500),
         ("exec:true", 3_000_000, 500),
