@@ -171,13 +171,30 @@ fn plain(error: &clap::Error) -> String {
     text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
 }
 
+/// Opens what the options name, then the sockets: a port that is taken hides no wrong option.
 fn bind(options: &Options) -> Result<Server, StartError> {
     options.check()?;
     let config = options.config()?;
     let inputs = options.inputs()?;
+    let mut runtime = options.runtime();
+    runtime.hook = options.hook()?;
+    let mut server = Server::bind(config, runtime, Vec::new())?.with_inputs(inputs)?;
+    if options.tls().is_on() {
+        server = server.with_tls(Vec::new(), &options.tls())?;
+    }
+    if let Some(sink) = options.sink() {
+        server = server.with_sink(sink)?;
+    }
+    let (secure, plain) = sockets(options)?;
+    let admin = options.admin().map(listen::bind_admin).transpose()?;
+    Ok(server.with_listeners(plain, secure).with_admin(admin.into_iter().collect()))
+}
+
+/// The sockets of HTTPS, and those of HTTP: those that were passed, else new ones.
+fn sockets(options: &Options) -> Result<(Vec<TcpListener>, Vec<TcpListener>), StartError> {
     let passed = listen::passed()?;
     let places = options.places();
-    let (secure, plain): (Vec<_>, Vec<_>) = if passed.is_empty() {
+    if passed.is_empty() {
         let bind = |secure: bool| {
             let places = places.iter().filter(move |place| place.secure == secure);
             let bound = places.map(|place| listen::bind(place.ifce, place.port));
@@ -185,24 +202,12 @@ fn bind(options: &Options) -> Result<Server, StartError> {
                 bound.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect(),
             )
         };
-        (bind(true)?, bind(false)?)
-    } else {
-        for option in options.where_to_listen() {
-            tracing::warn!("{option} is not used: the sockets that were passed are listened on");
-        }
-        passed.into_iter().partition(|listener| is_secure(listener, &places))
-    };
-    let admin = options.admin().map(listen::bind_admin).transpose()?;
-    let mut runtime = options.runtime();
-    runtime.hook = options.hook()?;
-    let mut server = Server::bind(config, runtime, plain)?;
-    if options.tls().is_on() {
-        server = server.with_tls(secure, &options.tls())?;
+        return Ok((bind(true)?, bind(false)?));
     }
-    if let Some(sink) = options.sink() {
-        server = server.with_sink(sink)?;
+    for option in options.where_to_listen() {
+        tracing::warn!("{option} is not used: the sockets that were passed are listened on");
     }
-    Ok(server.with_admin(admin.into_iter().collect()).with_inputs(inputs)?)
+    Ok(passed.into_iter().partition(|listener| is_secure(listener, &places)))
 }
 
 /// Whether a socket that was passed is for HTTPS: all are, or those whose port is.

@@ -78,6 +78,17 @@ impl Server {
         Ok(Self { shared, listeners, secure, admin, inputs })
     }
 
+    /// Serves on these sockets, and over TLS on `secure`.
+    #[cfg(feature = "cli")]
+    pub(crate) fn with_listeners(
+        mut self,
+        listeners: Vec<TcpListener>,
+        secure: Vec<TcpListener>,
+    ) -> Self {
+        (self.listeners, self.secure) = (listeners, secure);
+        self
+    }
+
     /// Answers `/metrics`, `/healthz` and `/readyz` on these sockets, and nothing else there.
     #[must_use]
     pub fn with_admin(mut self, listeners: Vec<TcpListener>) -> Self {

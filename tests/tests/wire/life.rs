@@ -163,6 +163,19 @@ fn what_no_restart_mends_ends_with_78(kind: Kind) {
         let own = ["--rdirs", &root, "--port", "auto", "--ifce", "127.0.0.1"];
         refuses_to_start(kind, &[&own[..], &[option, &none]].concat(), 78, &[&none]);
     }
+    // A port that is taken, which may pass, does not hide that.
+    let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = held.local_addr().expect("its number").port().to_string();
+    let own = ["--rdirs", &root, "--port", &port, "--ifce", "127.0.0.1"];
+    for option in ["--rdirs", "--cert", "--js", "--input", "--access-log", "--client-ca"] {
+        let cert = if option == "--client-ca" { &["--self-signed"][..] } else { &[] };
+        refuses_to_start(kind, &[&own[..], cert, &[option, &none]].concat(), 78, &[&none]);
+    }
+    let source = ["--hmode", "source", "--port", &port, "--ifce", "127.0.0.1", "-o"];
+    let file = tree.arg("file/a/");
+    tree.write("file", "no directory");
+    refuses_to_start(kind, &[&source[..], &[&file]].concat(), 78, &[&file]);
+    refuses_to_start(kind, &own, 1, &[&port]);
     let unit = repository().join("contrib/systemd/httpout.service");
     let unit = fs::read_to_string(unit).expect("the unit");
     assert!(unit.lines().any(|line| line == "RestartPreventExitStatus=2 78"));
