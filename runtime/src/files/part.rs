@@ -13,10 +13,11 @@ use httpout_proto::{
 use rustix::{
     fd::OwnedFd,
     fs::{
-        AtFlags, FileType, FlockOperation, Mode, OFlags, fchmod, fdatasync, flock, fstat, fstatvfs,
-        fsync, ftruncate, openat, renameat, statat, unlinkat,
+        AtFlags, FileType, FlockOperation, Mode, OFlags, StatVfs, fchmod, fdatasync, flock, fstat,
+        fstatvfs, fsync, ftruncate, openat, renameat, statat, unlinkat,
     },
     io::{Errno, retry_on_intr},
+    process::geteuid,
 };
 
 use super::{
@@ -374,6 +375,26 @@ fn has_no_room(file: &OwnedFd, len: u64) -> bool {
     i64::try_from(len).is_err()
         || fstatvfs(file).is_ok_and(|fs| {
             // A file system that does not tell its size tells no free blocks either.
-            fs.f_blocks > 0 && fs.f_bavail.saturating_mul(fs.f_frsize) < len
+            fs.f_blocks > 0 && room(&fs, geteuid().is_root()) < len
         })
+}
+
+/// Free bytes of a file system. Root may use the blocks that are reserved for it.
+fn room(fs: &StatVfs, is_root: bool) -> u64 {
+    let blocks = if is_root { fs.f_bfree } else { fs.f_bavail };
+    blocks.saturating_mul(fs.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_may_use_the_blocks_that_are_reserved_for_it() {
+        let mut fs = fstatvfs(std::fs::File::open("/").unwrap()).unwrap();
+        (fs.f_frsize, fs.f_bfree, fs.f_bavail) = (4096, 10, 7);
+        assert_eq!((room(&fs, true), room(&fs, false)), (40_960, 28_672));
+        fs.f_bfree = u64::MAX;
+        assert_eq!(room(&fs, true), u64::MAX);
+    }
 }
