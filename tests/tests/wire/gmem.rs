@@ -44,6 +44,7 @@ both! {
     max_cache_segs_keeps_what_a_manifest_names_in_memory,
     max_cache_segs_keeps_what_a_manifest_names_on_disk,
     max_cache_segs_keeps_one_file_for_each_rendition,
+    max_cache_segs_keeps_what_a_manifest_names_by_absolute_urls,
     gmem_max_lets_segments_go_first_that_left_the_manifest,
 }
 
@@ -690,6 +691,27 @@ fn max_cache_segs_keeps_one_file_for_each_rendition(kind: Kind) {
     (0..7).for_each(|number| upload(&format!("/ts/m-stream{number}.ts"), b"G"));
     assert_eq!(site.names("/ts/").len(), 8);
     assert_eq!(site.evicted(), 0);
+}
+
+fn max_cache_segs_keeps_what_a_manifest_names_by_absolute_urls(kind: Kind) {
+    let site = Memory::with(kind, &["--dlist", "--max_cache_segs", "2"]);
+    let mut client = site.client();
+    for (dir, base) in [
+        ("own", format!("http://{}/own/", site.server.address())),
+        ("named", "https://localhost/named/".into()),
+        ("proxied", "//cdn.example:8443/media/live/proxied/".into()),
+        ("rooted", "/media/rooted/".into()),
+        ("elsewhere", "https://cdn.example/other/".into()),
+    ] {
+        let lines: String = (1..=5).map(|at| format!("#EXTINF:2,\n{base}s-{at}.ts\n")).collect();
+        let playlist = format!("/{dir}/l.m3u8");
+        client.ask(&put(&playlist, format!("#EXTM3U\n{lines}"))).status_is(201);
+        for at in 1..=7 {
+            client.ask(&put(&format!("/{dir}/s-{at}.ts"), "G")).status_is(201);
+        }
+        let kept = if dir == "elsewhere" { 3 } else { 8 };
+        assert_eq!(site.names(&format!("/{dir}/")).len(), kept, "{base}");
+    }
 }
 
 fn gmem_max_lets_segments_go_first_that_left_the_manifest(kind: Kind) {

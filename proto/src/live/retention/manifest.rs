@@ -11,6 +11,8 @@ const MOST_NAMES: usize = 20_000;
 const LONGEST: usize = 4096;
 /// Most elements and texts of an MPD.
 const MOST_NODES: u32 = 500_000;
+/// Most directories above the store in a path that is counted from the root of a server.
+const DEEPEST: usize = 4;
 /// Most digits that a template can ask for.
 const WIDEST: usize = 20;
 
@@ -252,6 +254,7 @@ impl Url {
                 (self.absolute, dir, rest)
             }
         };
+        let mut absolute = absolute;
         let mut segments: Vec<&str> = dir.split('/').filter(|name| !name.is_empty()).collect();
         let decoded = rest
             .split('/')
@@ -260,7 +263,8 @@ impl Url {
         for name in &decoded {
             match &**name {
                 "" | "." => {}
-                ".." => _ = segments.pop(),
+                // Above the root of the store is the server.
+                ".." => absolute |= segments.pop().is_none(),
                 name if name.contains('/') => return None,
                 name => segments.push(name),
             }
@@ -280,11 +284,12 @@ impl Url {
     }
 
     /// Where it may be in the store. The store's own place among the paths of a server is not
-    /// known: it is the root, or a directory in it.
+    /// known, nor is the server's own name: a path counts, whatever its host, at the root and with
+    /// its first directories left out.
     fn paths(self) -> Vec<String> {
-        let below = self.path.split_once('/').filter(|_| self.absolute);
-        let below = below.map(|(_, below)| below.to_owned());
-        [self.path].into_iter().chain(below).filter(|path| !path.is_empty()).collect()
+        let most = if self.absolute { DEEPEST } else { 0 };
+        let below = std::iter::successors(Some(&*self.path), |path| Some(path.split_once('/')?.1));
+        below.take(1 + most).filter(|path| !path.is_empty()).map(str::to_owned).collect()
     }
 }
 
