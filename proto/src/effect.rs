@@ -10,7 +10,7 @@ pub use delivery::{Delivery, Refusal};
 
 use crate::{
     auth::{Credential, Secret},
-    exchange::listing::{Entry, Order},
+    exchange::listing::{Entries, Order},
     fs::{Expect, FileId, Meta, Patch, Place, RelPath, RootId},
     hook::{Pace, Piece, Question, Verdict},
     http::Method,
@@ -543,7 +543,7 @@ pub enum Done {
     /// What is in the directory.
     Listed {
         /// The entries, in the order that was asked for.
-        entries: Vec<Entry>,
+        entries: Entries,
         /// There were more.
         truncated: bool,
     },

@@ -8,7 +8,7 @@ use std::{
 
 use httpout_proto::{
     Done, FileId, FsError, OpId,
-    exchange::listing::Entry,
+    exchange::listing::Entries,
     fs::Meta,
     live::{FeedId, Growth},
 };
@@ -25,7 +25,7 @@ pub(crate) enum Message {
     /// An effect is done.
     Done(OpId, Result<Done, FsError>),
     /// A directory was read.
-    Listed(OpId, Vec<Entry>, bool, Taken),
+    Listed(OpId, Entries, bool, Taken),
     /// A file was opened.
     Opened(OpId, FileId, OpenFile, Meta),
     /// A part file was made.

@@ -273,11 +273,22 @@ impl Server {
     /// The memory the process holds, in KiB.
     #[track_caller]
     pub fn memory_kib(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most memory the process ever held, in KiB.
+    #[track_caller]
+    pub fn peak_memory_kib(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// A line of the kernel's status of the process, in KiB.
+    #[track_caller]
+    fn status(&self, label: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))
             .expect("the server is alive");
-        let line =
-            status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("a process has VmRSS");
-        line.trim().trim_end_matches(" kB").parse().expect("VmRSS is a number")
+        let line = status.lines().find_map(|l| l.strip_prefix(label)).expect("a process has it");
+        line.trim().trim_end_matches(" kB").parse().expect("it is a number")
     }
 
     /// How many descriptors the process has open.

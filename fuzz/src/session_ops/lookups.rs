@@ -1,14 +1,14 @@
 //! Questions of a session that open nothing and change nothing, and what a runtime may say to them.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
 
 use httpout_proto::{
     Done,
     effect::Verified,
-    exchange::listing::{Entry, Kind},
+    exchange::listing::{Entries, Entry, Kind},
     fs::RelPath,
 };
 
@@ -55,7 +55,8 @@ pub(super) fn answer(lookup: &Lookup, value: u8) -> Done {
         }),
         Lookup::List { most } => {
             let count = usize::from(value % 8) * usize::from(1 + value / 8 * 3);
-            let entries: Vec<_> = (0..count.min(*most)).map(|at| entry(at, value)).collect();
+            let mut entries = Entries::default();
+            (0..count.min(*most)).for_each(|at| push(&mut entries, at, value));
             Done::Listed { truncated: entries.len() < count, entries }
         }
         Lookup::Encode => Done::Encoded(vec![b'z'; usize::from(value / 8)].into()),
@@ -65,14 +66,14 @@ pub(super) fn answer(lookup: &Lookup, value: u8) -> Done {
     }
 }
 
-fn entry(at: usize, value: u8) -> Entry {
+fn push(entries: &mut Entries, at: usize, value: u8) {
     const NAMES: [&str; 4] = ["a", "<b>&\"'", "é\r\n%00", "javascript:x"];
     let link = ["/media/l/x", "/media/p", "/media/q", "/etc"][at / 4 % 4];
-    Entry {
-        name: format!("{}{at}", NAMES[at % 4]),
+    entries.push(Entry {
+        name: &format!("{}{at}", NAMES[at % 4]),
         kind: if at.is_multiple_of(3) { Kind::Directory } else { Kind::File },
         len: u64::from(value) << (at % 50),
         modified: (!at.is_multiple_of(5)).then(|| UNIX_EPOCH + Duration::from_secs(at as u64)),
-        link: (at % 2 == 1).then(|| PathBuf::from(link).into()),
-    }
+        link: (at % 2 == 1).then_some(Path::new(link)),
+    });
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     Answer, Cx,
     answer::{error_head, fs_status, head, refuse, say},
-    listing::{CONTENT_SECURITY_POLICY, Entry, Filter, Format, Listing, Order},
+    listing::{CONTENT_SECURITY_POLICY, Entries, Entry, Filter, Format, Listing, Order},
     squeezer::Squeezer,
 };
 use crate::{
@@ -82,8 +82,8 @@ impl List {
         cx: &mut Cx<'_>,
     ) -> Self {
         let mut list = Self::new(request, target, cx);
-        let mut entries: Vec<_> = names.into_iter().map(Entry::mount).collect();
-        list.order.sort(&mut entries);
+        let mut entries: Entries = names.iter().map(|name| Entry::mount(name)).collect();
+        entries.sort(list.order);
         list.begin(entries, false, cx);
         list
     }
@@ -103,7 +103,7 @@ impl List {
                     let who = mounts.who(Action::Read, mounts.rule(real));
                     who.verdict(user, &cx.site.config.users) == Verdict::Allowed
                 };
-                entries.retain(|entry| entry.link.as_deref().is_none_or(may_read));
+                entries.retain(|entry| entry.link.is_none_or(may_read));
                 self.begin(entries, truncated, cx);
             }
             Ok(_) => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the directory cannot be listed"),
@@ -119,7 +119,7 @@ impl List {
         }
     }
 
-    fn begin(&mut self, mut entries: Vec<Entry>, truncated: bool, cx: &mut Cx<'_>) {
+    fn begin(&mut self, mut entries: Entries, truncated: bool, cx: &mut Cx<'_>) {
         self.filter.keep(&mut entries);
         let may_compress = cx.site.config.compress_max > 0;
         let head = head(cx.site, Status::OK)

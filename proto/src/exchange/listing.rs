@@ -1,12 +1,13 @@
 //! A directory's listing, for people and for programs: written in pieces, so that a large directory
 //! holds up nobody.
 
+mod entries;
 mod escape;
 mod html;
 mod json;
 mod natural;
 
-use std::{path::Path, time::SystemTime, vec};
+use std::cmp::Ordering;
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
@@ -14,6 +15,7 @@ use percent_encoding::percent_decode_str;
 use crate::semantics::coding;
 use crate::{fs::RelPath, http::HeaderList};
 
+pub use entries::{Entries, Entry};
 pub(crate) use html::CONTENT_SECURITY_POLICY;
 
 /// Most entries of one piece.
@@ -30,28 +32,6 @@ pub enum Kind {
     Directory,
     /// A regular file.
     File,
-}
-
-/// An entry of a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// One segment of a path: not empty, without slash, NUL or backslash.
-    pub name: String,
-    /// What it is.
-    pub kind: Kind,
-    /// Length in bytes; of a directory, 0.
-    pub len: u64,
-    /// Last modification, if known.
-    pub modified: Option<SystemTime>,
-    /// Where it leads, if it is a symbolic link: absolute, without links.
-    pub link: Option<Box<Path>>,
-}
-
-impl Entry {
-    /// A mounted directory.
-    pub fn mount(name: String) -> Self {
-        Self { name, kind: Kind::Directory, len: 0, modified: None, link: None }
-    }
 }
 
 /// What a listing can be sorted by.
@@ -105,21 +85,16 @@ impl Order {
         order
     }
 
-    /// Sorts. Takes its time over a large directory: not for an event loop.
-    pub fn sort(&self, entries: &mut [Entry]) {
-        entries.sort_by_cached_key(|entry| {
-            let (len, modified) = match self.column {
-                Column::Name => (0, None),
-                Column::Size => (entry.len, None),
-                Column::Date => (0, entry.modified),
-            };
-            (entry.kind == Kind::File, len, modified, natural::key(&entry.name))
-        });
-        if self.descending {
-            let directories = entries.partition_point(|entry| entry.kind == Kind::Directory);
-            entries[..directories].reverse();
-            entries[directories..].reverse();
-        }
+    /// Compares two entries of one directory.
+    pub fn compare(self, one: Entry<'_>, other: Entry<'_>) -> Ordering {
+        let by_column = match self.column {
+            Column::Name => Ordering::Equal,
+            Column::Size => one.len.cmp(&other.len),
+            Column::Date => one.modified.cmp(&other.modified),
+        };
+        let order = by_column.then_with(|| natural::compare(one.name, other.name));
+        let order = if self.descending { order.reverse() } else { order };
+        (one.kind == Kind::File).cmp(&(other.kind == Kind::File)).then(order)
     }
 }
 
@@ -137,7 +112,7 @@ impl Filter {
     }
 
     /// Leaves the entries that are to be listed.
-    pub(crate) fn keep(&self, entries: &mut Vec<Entry>) {
+    pub(crate) fn keep(&self, entries: &mut Entries) {
         if !self.0.is_empty() {
             let wanted = self.0.to_lowercase();
             entries.retain(|entry| entry.name.to_lowercase().contains(&wanted));
@@ -201,7 +176,9 @@ pub(crate) struct Listing {
     path: RelPath,
     order: Order,
     filter: Filter,
-    entries: vec::IntoIter<Entry>,
+    entries: Entries,
+    /// The next entry to write.
+    position: usize,
     total: Total,
     truncated: bool,
     at: At,
@@ -229,7 +206,7 @@ impl Listing {
         path: &RelPath,
         order: Order,
         filter: Filter,
-        entries: Vec<Entry>,
+        entries: Entries,
         truncated: bool,
     ) -> Self {
         Self {
@@ -237,7 +214,8 @@ impl Listing {
             path: path.clone(),
             order,
             filter,
-            entries: entries.into_iter(),
+            entries,
+            position: 0,
             total: Total::default(),
             truncated,
             at: At::Start,
@@ -246,7 +224,7 @@ impl Listing {
 
     /// True if one piece is all.
     pub(crate) fn is_short(&self) -> bool {
-        self.at == At::Start && self.rows() == self.entries.len()
+        self.at == At::Start && self.rows() == self.left()
     }
 
     /// The next piece; `None` at the end.
@@ -255,26 +233,26 @@ impl Listing {
             return None;
         }
         let mut out = String::new();
-        let first = self.at == At::Start;
-        if first {
+        if self.at == At::Start {
             self.at = At::Rows;
             match self.format {
                 Format::Html => {
-                    let (filter, is_empty) = (&self.filter.0, self.entries.len() == 0);
+                    let (filter, is_empty) = (&self.filter.0, self.entries.is_empty());
                     html::head(&mut out, &self.path, self.order, filter, is_empty);
                 }
                 Format::Json => json::head(&mut out, &self.path),
             }
         }
-        let rows = self.rows();
-        for (row, entry) in self.entries.by_ref().take(rows).enumerate() {
-            self.total.add(&entry);
+        let end = self.position + self.rows();
+        while let Some(entry) = self.entries.get(self.position).filter(|_| self.position < end) {
+            self.total.add(entry);
             match self.format {
-                Format::Html => html::row(&mut out, &entry),
-                Format::Json => json::row(&mut out, &entry, first && row == 0),
+                Format::Html => html::row(&mut out, entry),
+                Format::Json => json::row(&mut out, entry, self.position == 0),
             }
+            self.position += 1;
         }
-        if self.entries.len() == 0 {
+        if self.left() == 0 {
             self.at = At::End;
             match self.format {
                 Format::Html => html::foot(&mut out, self.total, self.truncated),
@@ -287,17 +265,24 @@ impl Listing {
     /// How many entries go into the next piece.
     fn rows(&self) -> usize {
         let mut names = 0;
-        let fit = self.entries.as_slice().iter().take(PIECE).take_while(|entry| {
-            let first = names == 0;
-            names += entry.name.len();
-            first || names <= PIECE_NAMES
-        });
+        let fit = (self.position..).map_while(|at| self.entries.get(at)).take(PIECE).take_while(
+            |entry| {
+                let first = names == 0;
+                names += entry.name.len();
+                first || names <= PIECE_NAMES
+            },
+        );
         fit.count()
+    }
+
+    /// How many entries are not written yet.
+    fn left(&self) -> usize {
+        self.entries.len() - self.position
     }
 }
 
 impl Total {
-    fn add(&mut self, entry: &Entry) {
+    fn add(&mut self, entry: Entry<'_>) {
         match entry.kind {
             Kind::Directory => self.directories += 1,
             Kind::File => self.files += 1,

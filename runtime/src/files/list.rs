@@ -1,7 +1,7 @@
 //! Reading a directory for its listing.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use httpout_proto::{
     FsError,
-    exchange::listing::{Entry, Kind, Order},
+    exchange::listing::{Entries, Entry, Kind, Order},
     fs::{Place, RelPath},
 };
 use rustix::{
@@ -25,7 +25,7 @@ use super::{
     sys::LOOK,
 };
 
-/// Entries that may be in memory at a time, over all listings: each takes about 150 bytes.
+/// Entries that may be in memory at a time, over all listings: each takes its name and about 60 bytes.
 const MOST: usize = 1_000_000;
 /// How many are reserved at a time.
 const STEP: usize = 1_000;
@@ -72,7 +72,7 @@ impl Roots {
         order: Order,
         most: usize,
         budget: &Arc<Budget>,
-    ) -> Result<(Vec<Entry>, bool, Taken), FsError> {
+    ) -> Result<(Entries, bool, Taken), FsError> {
         let root = match self.base(place.root) {
             Base::Directory(root) => root,
             Base::Memory => return self.list_memory(place, mounts, order, most, budget),
@@ -80,7 +80,7 @@ impl Roots {
         let path = place.path.as_str();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = root.open(if path.is_empty() { "." } else { path }, flags).map_err(fs_error)?;
-        let mut entries = Vec::new();
+        let mut entries = Entries::default();
         let mut truncated = false;
         let mut taken = Taken { budget: budget.clone(), entries: 0 };
         for found in Dir::read_from(&fd).map_err(fs_error)? {
@@ -96,15 +96,17 @@ impl Roots {
             if entries.len() == taken.entries {
                 taken.more()?;
             }
-            let looked = look(&fd, name, found.file_type());
-            entries.extend(match looked {
-                Some(stat) if is(&stat, FileType::Symlink) => self.linked(place, name),
-                Some(stat) => entry(name, &stat, None),
-                None => None,
-            });
+            let Some(stat) = look(&fd, name, found.file_type()) else { continue };
+            if is(&stat, FileType::Symlink) {
+                if let Some((stat, target)) = self.linked(place, name) {
+                    entries.extend(entry(name, &stat, Some(&target)));
+                }
+            } else {
+                entries.extend(entry(name, &stat, None));
+            }
         }
-        entries.extend(mounts.into_iter().map(Entry::mount));
-        order.sort(&mut entries);
+        entries.extend(mounts.iter().map(|name| Entry::mount(name)));
+        entries.sort(order);
         Ok((entries, truncated, taken))
     }
 
@@ -115,23 +117,23 @@ impl Roots {
         order: Order,
         most: usize,
         budget: &Arc<Budget>,
-    ) -> Result<(Vec<Entry>, bool, Taken), FsError> {
+    ) -> Result<(Entries, bool, Taken), FsError> {
         let mut taken = Taken { budget: budget.clone(), entries: 0 };
         let mut entries = self.lasting.memory.list(&place.path)?;
         let is_hidden = |name: &str| mounts.iter().any(|mount| mount == name);
-        entries.retain(|entry| shown(entry.name.as_bytes()).is_some() && !is_hidden(&entry.name));
+        entries.retain(|entry| shown(entry.name.as_bytes()).is_some() && !is_hidden(entry.name));
         let truncated = entries.len() > most;
         entries.truncate(most);
         while taken.entries < entries.len() {
             taken.more()?;
         }
-        entries.extend(mounts.into_iter().map(Entry::mount));
-        order.sort(&mut entries);
+        entries.extend(mounts.iter().map(|name| Entry::mount(name)));
+        entries.sort(order);
         Ok((entries, truncated, taken))
     }
 
-    /// A link, as what it leads to, if that lies below the root.
-    fn linked(&self, directory: &Place, name: &str) -> Option<Entry> {
+    /// The target of a link, if it lies below the root.
+    fn linked(&self, directory: &Place, name: &str) -> Option<(Stat, PathBuf)> {
         let dir = directory.path.as_str();
         let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
         let place = Place { root: directory.root, path: RelPath::new(&path)? };
@@ -139,12 +141,12 @@ impl Roots {
         let own = self.directory(place.root).ok()?;
         if own.follows_links() {
             let stat = fstat(own.open(&path, LOOK).ok()?).ok()?;
-            return entry(name, &stat, Some(self.key(&place).into()));
+            return Some((stat, self.key(&place)));
         }
         let (real, root, located) = self.locate(&place, true).ok()?;
         let root = self.directory(root.unwrap_or(place.root)).ok()?;
         let stat = fstat(root.open(located.as_str(), LOOK).ok()?).ok()?;
-        entry(name, &stat, Some(real.into()))
+        Some((stat, real))
     }
 }
 
@@ -172,7 +174,7 @@ fn is(stat: &Stat, kind: FileType) -> bool {
     FileType::from_raw_mode(stat.st_mode) == kind
 }
 
-fn entry(name: &str, stat: &Stat, link: Option<Box<Path>>) -> Option<Entry> {
+fn entry<'a>(name: &'a str, stat: &Stat, link: Option<&'a Path>) -> Option<Entry<'a>> {
     let (kind, len) = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => (Kind::File, stat.st_size as u64),
         FileType::Directory => (Kind::Directory, 0),
@@ -184,7 +186,7 @@ fn entry(name: &str, stat: &Stat, link: Option<Box<Path>>) -> Option<Entry> {
         | FileType::Unknown => return None,
     };
     let modified: SystemTime = modified(stat);
-    Some(Entry { name: name.to_owned(), kind, len, modified: Some(modified), link })
+    Some(Entry { name, kind, len, modified: Some(modified), link })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::{
 
 use httpout_proto::{
     FsError,
-    exchange::listing::{Entry, Kind},
+    exchange::listing::{Entries, Entry, Kind},
     fs::{Expect, Meta, RelPath},
     live::retention::{Change, Retention, Sort},
 };
@@ -155,30 +155,26 @@ impl Memory {
     }
 
     /// What is in a directory: files, and directories that lead to some. The root is always there.
-    pub(super) fn list(&self, path: &RelPath) -> Result<Vec<Entry>, FsError> {
+    pub(super) fn list(&self, path: &RelPath) -> Result<Entries, FsError> {
         let state = self.lock();
         let prefix = if path.is_root() { String::new() } else { format!("{path}/") };
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries = Entries::default();
         let mut from = Bound::Included(prefix.clone());
         while let Some((found, stored)) = state.files.range((from, Bound::Unbounded)).next() {
             let Some(rest) = found.strip_prefix(&prefix) else { break };
-            let (entry, next) = match rest.split_once('/') {
+            from = match rest.split_once('/') {
                 None => {
                     let modified = Some(stored.meta.modified);
-                    let (name, len) = (rest.to_owned(), stored.meta.len);
-                    let file = Entry { name, kind: Kind::File, len, modified, link: None };
-                    (file, Bound::Excluded(found.clone()))
+                    let (kind, len) = (Kind::File, stored.meta.len);
+                    entries.push(Entry { name: rest, kind, len, modified, link: None });
+                    Bound::Excluded(found.clone())
                 }
                 // Behind all that lies below it: `0` follows `/`.
                 Some((name, _)) => {
-                    let (name, next) = (name.to_owned(), format!("{prefix}{name}0"));
-                    let dir =
-                        Entry { name, kind: Kind::Directory, len: 0, modified: None, link: None };
-                    (dir, Bound::Included(next))
+                    entries.push(Entry::mount(name));
+                    Bound::Included(format!("{prefix}{name}0"))
                 }
             };
-            entries.push(entry);
-            from = next;
         }
         if entries.is_empty() && !path.is_root() { Err(FsError::NotFound) } else { Ok(entries) }
     }

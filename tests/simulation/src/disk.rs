@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use httpout_proto::{
     FsError,
-    exchange::listing::{Entry, Kind},
+    exchange::listing::{Entries, Entry, Kind},
     fs::{Expect, Meta, Patch, RelPath},
 };
 
@@ -117,7 +117,7 @@ impl Disk {
     }
 
     /// What a directory holds, in any order; `linked`: the links of a site with rules are there too.
-    pub(crate) fn list(&self, path: &RelPath, linked: bool) -> Result<Vec<Entry>, FsError> {
+    pub(crate) fn list(&self, path: &RelPath, linked: bool) -> Result<Entries, FsError> {
         let dir = path.as_str();
         if self.files.contains_key(dir) {
             return Err(FsError::NotRegular);
@@ -125,25 +125,24 @@ impl Disk {
         if !path.is_root() && !self.dirs.contains(dir) {
             return Err(FsError::NotFound);
         }
-        let name = |path: &str| {
-            let rest =
-                if dir.is_empty() { path } else { path.strip_prefix(dir)?.strip_prefix('/')? };
-            (!rest.contains('/')).then(|| rest.to_owned())
-        };
-        let files = self.files.iter().filter_map(|(path, inode)| {
+        let mut entries = Entries::default();
+        for (path, inode) in &self.files {
             let (len, modified) = (inode.meta().len, Some(inode.meta().modified));
-            Some(Entry { name: name(path)?, kind: Kind::File, len, modified, link: None })
-        });
-        let dirs = self.dirs.iter().filter_map(|path| Some(Entry::mount(name(path)?)));
-        let mut entries: Vec<_> = files.chain(dirs).collect();
-        for (link, target) in LINKS.into_iter().filter(|_| linked && path.is_root()) {
-            let found = entries.iter().find(|entry| entry.name == target);
-            let link = found.map(|entry| Entry {
-                name: link.into(),
-                link: Some(std::path::Path::new(ROOT).join(target).into()),
-                ..entry.clone()
-            });
-            entries.extend(link);
+            let name = name_in(dir, path);
+            entries.extend(name.map(|name| Entry {
+                name,
+                kind: Kind::File,
+                len,
+                modified,
+                link: None,
+            }));
+        }
+        entries.extend(self.dirs.iter().filter_map(|path| name_in(dir, path)).map(Entry::mount));
+        for (name, target) in LINKS.into_iter().filter(|_| linked && path.is_root()) {
+            let found = entries.clone();
+            let found = found.iter().find(|entry| entry.name == target);
+            let real = std::path::Path::new(ROOT).join(target);
+            entries.extend(found.map(|entry| Entry { name, link: Some(&real), ..entry }));
         }
         Ok(entries)
     }
@@ -401,4 +400,10 @@ impl Disk {
             media_type,
         })
     }
+}
+
+/// The name of an entry of a directory, if the path leads to one.
+fn name_in<'a>(dir: &str, path: &'a str) -> Option<&'a str> {
+    let rest = if dir.is_empty() { path } else { path.strip_prefix(dir)?.strip_prefix('/')? };
+    (!rest.contains('/')).then_some(rest)
 }

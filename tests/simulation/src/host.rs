@@ -9,7 +9,7 @@ use httpout_proto::effect::{
 };
 use httpout_proto::{
     Client as Peer, Done, Effect, FileId, FsError, OpId, PeerError, Session, Wait,
-    exchange::listing::{Entry, Order},
+    exchange::listing::{Entries, Order},
     fs::{Expect, Patch, RelPath},
     live::{FeedId, Growth},
     semantics::{coding::Coding, conditional::etag},
@@ -494,8 +494,8 @@ impl World<'_> {
         })
     }
 
-    fn listed(&mut self, who: Who, mut entries: Vec<Entry>, order: Order, most: usize) -> Done {
-        order.sort(&mut entries);
+    fn listed(&mut self, who: Who, mut entries: Entries, order: Order, most: usize) -> Done {
+        entries.sort(order);
         let truncated = entries.len() > most;
         entries.truncate(most);
         let listed = Listed { entries: entries.clone(), truncated };

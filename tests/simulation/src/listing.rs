@@ -1,13 +1,13 @@
 //! Listings: read as a client reads them, and compared with what was there.
 
-use httpout_proto::exchange::listing::{Entry, Kind, Order};
+use httpout_proto::exchange::listing::{Entries, Entry, Kind, Order};
 
 use crate::{reply::Reply, request::Request, rights::Rights};
 
 /// What the server was told of a directory.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Entries,
     pub(crate) truncated: bool,
 }
 
@@ -60,8 +60,8 @@ pub(crate) fn wrong(
     let text = String::from_utf8_lossy(&reply.body);
     let rows = if asking.json { json(&text) } else { html(&text) };
     let Some(rows) = rows else { return Some(format!("a listing that cannot be read: {text}")) };
-    let shown = |entry: &&Entry| {
-        let target = entry.link.as_deref().and_then(|link| link.strip_prefix("/simulated").ok());
+    let shown = |entry: &Entry<'_>| {
+        let target = entry.link.and_then(|link| link.strip_prefix("/simulated").ok());
         target
             .and_then(|target| target.to_str())
             .is_none_or(|target| rights.is_some_and(|rights| rights.shows(target, request)))
@@ -72,7 +72,7 @@ pub(crate) fn wrong(
         .filter(shown)
         .map(|entry| {
             let len = (asking.json && entry.kind == Kind::File).then_some(entry.len);
-            (entry.name.clone(), entry.kind == Kind::Directory, len)
+            (entry.name.to_owned(), entry.kind == Kind::Directory, len)
         })
         .collect();
     let fits = if reply.whole { rows == expected } else { expected.starts_with(&rows) };

@@ -5,14 +5,14 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use httpout_tests::listing::{as_json, between, entries, json_names, names};
-use httpout_tests::{Client, Kind, Site, both, get, put};
+use httpout_tests::{Client, Kind, Site, both, get, put, until};
 use serde_json::Value;
 
 #[cfg(feature = "tools")]
 mod strace;
 
 both! {
-    a_listing_of_100000_files_read_slowly_holds_nobody_up,
+    large_listings_read_slowly_hold_nobody_up_and_give_their_memory_back,
     a_listing_of_many_files_over_http10,
     a_directory_that_changes_while_it_is_listed,
 }
@@ -47,9 +47,11 @@ fn crowded(kind: Kind, files: usize) -> Site {
 /// Generously more than it takes to look at 100 000 files.
 const LONG: Duration = Duration::from_secs(300);
 
-fn a_listing_of_100000_files_read_slowly_holds_nobody_up(kind: Kind) {
+fn large_listings_read_slowly_hold_nobody_up_and_give_their_memory_back(kind: Kind) {
     let files = 100_000;
     let site = crowded(kind, files);
+    site.ask(&get("/small/")).status_is(200);
+    let before = site.server.memory_kib();
     // Neither while it is made, nor while its reader does not read.
     let asked: Vec<Client> = [get("/large/"), as_json("/large/?sort=size&order=desc")]
         .into_iter()
@@ -67,6 +69,11 @@ fn a_listing_of_100000_files_read_slowly_holds_nobody_up(kind: Kind) {
         others_are_served(&site);
         read.push(client.rest().expect("the listing is whole"));
     }
+    let most = site.server.peak_memory_kib() - before;
+    assert!(most < 60 << 10, "{most} KiB more for {} entries", 2 * files);
+    until("the memory is given back", || {
+        (site.server.memory_kib() < before + (20 << 10)).then_some(())
+    });
     let page = String::from_utf8_lossy(&read[0]);
     let names: Vec<_> = between(&page, "<bdi>", "</bdi>").filter(|n| n.starts_with('f')).collect();
     assert_eq!(names.len(), files);

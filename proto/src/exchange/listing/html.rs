@@ -88,11 +88,11 @@ fn header(out: &mut String, column: Column, label: &str, order: Order, filter: &
     let _ = write!(out, "\">{label}</a></th>");
 }
 
-pub(super) fn row(out: &mut String, entry: &Entry) {
-    let Some(name) = RelPath::new(&entry.name) else { return };
+pub(super) fn row(out: &mut String, entry: Entry<'_>) {
+    let Some(name) = RelPath::new(entry.name) else { return };
     // Behind `./`, no name is taken for a scheme or a host.
     let href = format!(".{}", target::encode(&name));
-    let shown = escape(&entry.name);
+    let shown = escape(entry.name);
     let (class, slash) = match entry.kind {
         Kind::Directory => (" class=\"d\"", "/"),
         Kind::File => ("", ""),

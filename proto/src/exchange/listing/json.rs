@@ -14,7 +14,7 @@ pub(super) fn head(out: &mut String, path: &RelPath) {
     let _ = write!(out, "{{\"path\":{path},\"entries\":[");
 }
 
-pub(super) fn row(out: &mut String, entry: &Entry, first: bool) {
+pub(super) fn row(out: &mut String, entry: Entry<'_>, first: bool) {
     let (kind, size) = match entry.kind {
         Kind::Directory => ("directory", Value::Null),
         Kind::File => ("file", entry.len.into()),
@@ -27,7 +27,7 @@ pub(super) fn row(out: &mut String, entry: &Entry, first: bool) {
     let _ = write!(
         out,
         "{comma}\n{{\"name\":{},\"type\":\"{kind}\",\"size\":{size},\"modified\":{}}}",
-        Value::from(entry.name.as_str()),
+        Value::from(entry.name),
         modified.unwrap_or(Value::Null),
     );
 }

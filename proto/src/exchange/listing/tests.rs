@@ -1,20 +1,29 @@
-use std::time::{Duration, UNIX_EPOCH};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::semantics::target;
 
-fn file(name: &str, len: u64) -> Entry {
+fn file(name: &str, len: u64) -> Entry<'_> {
     let modified = Some(UNIX_EPOCH + Duration::from_secs(1_795_399_954));
-    Entry { name: name.into(), kind: Kind::File, len, modified, link: None }
+    Entry { name, kind: Kind::File, len, modified, link: None }
 }
 
-fn directory(name: &str) -> Entry {
-    Entry::mount(name.into())
+fn directory(name: &str) -> Entry<'_> {
+    Entry::mount(name)
 }
 
-fn written(format: Format, path: &str, entries: Vec<Entry>) -> String {
+/// So many files, each with its number as its length.
+fn files(count: u64, name: impl Fn(u64) -> String) -> Entries {
+    let mut entries = Entries::default();
+    (0..count).for_each(|n| entries.push(file(&name(n), n)));
+    entries
+}
+
+fn written<'a>(format: Format, path: &str, entries: impl IntoIterator<Item = Entry<'a>>) -> String {
+    let entries = entries.into_iter().collect();
     let path = RelPath::new(path).unwrap();
     let mut listing =
         Listing::new(format, &path, Order::default(), Filter::default(), entries, false);
@@ -22,10 +31,10 @@ fn written(format: Format, path: &str, entries: Vec<Entry>) -> String {
     String::from_utf8(pieces.concat()).unwrap()
 }
 
-fn names(order: Order, entries: &[Entry]) -> Vec<String> {
-    let mut entries = entries.to_vec();
-    order.sort(&mut entries);
-    entries.into_iter().map(|entry| entry.name).collect()
+fn names(order: Order, entries: &[Entry<'_>]) -> Vec<String> {
+    let mut entries: Entries = entries.iter().copied().collect();
+    entries.sort(order);
+    entries.iter().map(|entry| entry.name.to_owned()).collect()
 }
 
 #[test]
@@ -107,7 +116,7 @@ fn a_header_sorts_by_its_column_and_then_the_other_way_round() {
             &RelPath::root(),
             order,
             Filter::default(),
-            Vec::new(),
+            Entries::default(),
             false,
         );
         let page = String::from_utf8(listing.next().unwrap().to_vec()).unwrap();
@@ -125,13 +134,12 @@ fn a_header_sorts_by_its_column_and_then_the_other_way_round() {
 
 #[test]
 fn the_foot_counts_what_is_listed() {
-    let foot = |entries| {
+    fn foot<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> String {
         let page = written(Format::Html, "", entries);
         page.split("<footer>").nth(1).unwrap().split("</footer>").next().unwrap().to_owned()
-    };
+    }
     assert_eq!(foot(vec![directory("d"), file("a", 1)]), "1 directory, 1 file, 1 B");
-    let many: Vec<_> = (0..600).map(|n| file(&n.to_string(), 1 << 20)).collect();
-    assert_eq!(foot(many), "0 directories, 600 files, 600 MiB");
+    assert_eq!(foot(vec![file("a", 1 << 20); 600]), "0 directories, 600 files, 600 MiB");
     assert_eq!(foot(vec![file("a", u64::MAX), file("b", 1)]), "0 directories, 2 files, 16.0 EiB");
 }
 
@@ -173,16 +181,10 @@ fn the_policy_names_the_style_sheet() {
 
 #[test]
 fn a_long_listing_comes_in_pieces() {
-    let entries: Vec<_> = (0..1000).map(|n| file(&format!("f{n}"), n)).collect();
+    let entries = files(1000, |n| format!("f{n}"));
     let path = RelPath::root();
-    let mut listing = Listing::new(
-        Format::Html,
-        &path,
-        Order::default(),
-        Filter::default(),
-        entries.clone(),
-        true,
-    );
+    let mut listing =
+        Listing::new(Format::Html, &path, Order::default(), Filter::default(), entries, true);
     assert!(!listing.is_short());
     let pieces: Vec<_> = std::iter::from_fn(|| listing.next()).collect();
     assert_eq!(pieces.len(), 4);
@@ -193,7 +195,7 @@ fn a_long_listing_comes_in_pieces() {
         &path,
         Order::default(),
         Filter::default(),
-        entries[..10].into(),
+        files(10, |n| format!("f{n}")),
         false,
     );
     assert!(short.is_short());
@@ -202,26 +204,26 @@ fn a_long_listing_comes_in_pieces() {
 
 #[test]
 fn long_names_make_shorter_pieces() {
-    let entries: Vec<_> = (0..200).map(|n| file(&format!("{n}{}", "\"".repeat(240)), n)).collect();
-    let listing = |entries: &[Entry]| {
+    let long_names = |count| files(count, |n| format!("{n}{}", "\"".repeat(240)));
+    let listing = |entries| {
         Listing::new(
             Format::Html,
             &RelPath::root(),
             Order::default(),
             Filter::default(),
-            entries.into(),
+            entries,
             false,
         )
     };
-    let mut long = listing(&entries);
+    let mut long = listing(long_names(200));
     assert!(!long.is_short());
     let pieces: Vec<_> = std::iter::from_fn(|| long.next()).collect();
     assert!(pieces.len() > 5);
     assert!(pieces.iter().all(|piece| piece.len() < 128 << 10));
     let page = String::from_utf8(pieces.concat()).unwrap();
-    assert_eq!(page.matches("<td><a href=\"./").count(), entries.len());
-    assert!(listing(&entries[..30]).is_short());
-    assert!(listing(&[file(&"x".repeat(PIECE_NAMES + 1), 0)]).is_short());
+    assert_eq!(page.matches("<td><a href=\"./").count(), 200);
+    assert!(listing(long_names(30)).is_short());
+    assert!(listing(files(1, |_| "x".repeat(PIECE_NAMES + 1))).is_short());
 }
 
 /// Names that a directory can hold and a URL can name.
@@ -230,14 +232,29 @@ fn any_name() -> impl Strategy<Value = String> {
         .prop_filter("a name", |name| RelPath::new(name).is_some())
 }
 
-fn any_entry() -> impl Strategy<Value = Entry> {
+/// An entry that owns its name.
+#[derive(Clone, Debug)]
+struct Owned {
+    name: String,
+    kind: Kind,
+    len: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Owned {
+    fn entry(&self) -> Entry<'_> {
+        let Self { ref name, kind, len, modified } = *self;
+        Entry { name, kind, len, modified, link: None }
+    }
+}
+
+fn any_entry() -> impl Strategy<Value = Owned> {
     (any_name(), any::<bool>(), any::<u64>(), prop::option::of(0..300_000_000_000_u64)).prop_map(
-        |(name, is_file, len, modified)| Entry {
+        |(name, is_file, len, modified)| Owned {
             name,
             kind: if is_file { Kind::File } else { Kind::Directory },
             len: if is_file { len } else { 0 },
             modified: modified.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
-            link: None,
         },
     )
 }
@@ -247,7 +264,7 @@ proptest! {
     fn every_link_leads_to_its_entry_and_nothing_else_is_markup(
         entries in prop::collection::vec(any_entry(), 0..8),
     ) {
-        let page = written(Format::Html, "d", entries.clone());
+        let page = written(Format::Html, "d", entries.iter().map(Owned::entry));
         let body = page.split("<tbody>").nth(1).unwrap();
         let rows: Vec<_> = body.lines().filter(|line| line.contains("href=\"./")).collect();
         prop_assert_eq!(rows.len(), entries.len());
@@ -265,7 +282,7 @@ proptest! {
     #[test]
     fn json_holds_the_same_entries(some in prop::collection::vec(any_entry(), 0..20), times in 1..30_usize) {
         let entries = vec![some; times].concat();
-        let text = written(Format::Json, "d e", entries.clone());
+        let text = written(Format::Json, "d e", entries.iter().map(Owned::entry));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(&value["path"], "/d e/");
         let listed = value["entries"].as_array().unwrap();
@@ -288,30 +305,61 @@ proptest! {
     ) {
         let order = Order { column, descending };
         let mut entries: Vec<_> =
-            entries.into_iter().map(|(name, entry)| Entry { name, ..entry }).collect();
-        let mut turned = entries.clone();
-        turned.rotate_left(turn.min(entries.len()));
-        order.sort(&mut entries);
-        order.sort(&mut turned);
-        prop_assert_eq!(&turned, &entries);
-        prop_assert!(entries.is_sorted_by_key(|entry| entry.kind == Kind::File));
-        for pair in entries.windows(2).filter(|pair| pair[0].kind == pair[1].kind) {
-            let (first, second) = if descending { (&pair[1], &pair[0]) } else { (&pair[0], &pair[1]) };
+            entries.into_iter().map(|(name, entry)| Owned { name, ..entry }).collect();
+        let mut sorted: Entries = entries.iter().map(Owned::entry).collect();
+        let turn = turn.min(entries.len());
+        entries.rotate_left(turn);
+        let mut turned: Entries = entries.iter().map(Owned::entry).collect();
+        sorted.sort(order);
+        turned.sort(order);
+        prop_assert!(turned.iter().eq(sorted.iter()));
+        let sorted: Vec<_> = sorted.iter().collect();
+        prop_assert_eq!(sorted.len(), entries.len());
+        prop_assert!(sorted.is_sorted_by_key(|entry| entry.kind == Kind::File));
+        for pair in sorted.windows(2).filter(|pair| pair[0].kind == pair[1].kind) {
+            let (first, second) = if descending { (pair[1], pair[0]) } else { (pair[0], pair[1]) };
             match column {
-                Column::Name => prop_assert!(natural::key(&first.name) < natural::key(&second.name)),
+                Column::Name => prop_assert!(natural::compare(first.name, second.name).is_lt()),
                 Column::Size => prop_assert!(first.len <= second.len),
                 Column::Date => prop_assert!(first.modified <= second.modified),
             }
         }
+    }
+
+    #[test]
+    fn packed_entries_are_what_was_pushed(
+        some in prop::collection::vec(any_entry(), 1..20),
+        times in 1..40_usize,
+        most in 0..600_usize,
+    ) {
+        let pushed = vec![some; times].concat();
+        let mut packed = Entries::default();
+        for (number, entry) in pushed.iter().enumerate() {
+            let link = Path::new("/a").join(number.to_string());
+            let link = (number % 3 == 0).then_some(&*link);
+            packed.push(Entry { link, ..entry.entry() });
+        }
+        prop_assert_eq!(packed.len(), pushed.len());
+        for (number, (packed, pushed)) in packed.iter().zip(&pushed).enumerate() {
+            let link = packed.link.map(|link| link.ends_with(number.to_string()));
+            prop_assert_eq!(link, (number % 3 == 0).then_some(true));
+            prop_assert_eq!(Entry { link: None, ..packed }, pushed.entry());
+        }
+        packed.retain(|entry| entry.kind == Kind::File);
+        packed.truncate(most);
+        let kept = pushed.iter().filter(|entry| entry.kind == Kind::File).take(most);
+        prop_assert!(packed.iter().map(|entry| entry.name).eq(kept.map(|entry| &*entry.name)));
+        prop_assert_eq!(packed.get(packed.len()), None);
     }
 }
 
 #[test]
 fn the_filter_is_read_as_a_form_writes_it() {
     let kept = |query: &str| {
-        let mut entries = vec![file("Seg 1.m4s", 1), file("seg+2.m4s", 1), directory("\u{dc}ber")];
+        let all = [file("Seg 1.m4s", 1), file("seg+2.m4s", 1), directory("\u{dc}ber")];
+        let mut entries = Entries::from_iter(all);
         Filter::from_query(Some(query)).keep(&mut entries);
-        entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>()
+        entries.iter().map(|entry| entry.name.to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(kept("filter=").len(), 3);
     assert_eq!(kept("sort=name&filter=SEG"), ["Seg 1.m4s", "seg+2.m4s"]);
@@ -324,8 +372,14 @@ fn the_filter_is_read_as_a_form_writes_it() {
 #[test]
 fn the_filter_is_shown_as_text_and_kept_by_the_links_that_sort() {
     let filter = Filter::from_query(Some("filter=%22%3E%3Cb%3E%26"));
-    let mut listing =
-        Listing::new(Format::Html, &RelPath::root(), Order::default(), filter, Vec::new(), false);
+    let mut listing = Listing::new(
+        Format::Html,
+        &RelPath::root(),
+        Order::default(),
+        filter,
+        Entries::default(),
+        false,
+    );
     let page = String::from_utf8(listing.next().unwrap().to_vec()).unwrap();
     assert!(!page.contains("\"><b>"), "{page}");
     assert!(page.contains("&amp;filter=%22%3E%3Cb%3E%26\">Size"), "{page}");

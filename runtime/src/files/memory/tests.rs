@@ -35,7 +35,7 @@ fn get(memory: &Memory, from: &str) -> Result<Vec<u8>, FsError> {
 }
 
 fn names(memory: &Memory, dir: &str) -> Vec<String> {
-    memory.list(&path(dir)).unwrap().into_iter().map(|entry| entry.name).collect()
+    memory.list(&path(dir)).unwrap().iter().map(|entry| entry.name.to_owned()).collect()
 }
 
 /// Nothing is counted twice or forgotten.
