@@ -38,30 +38,30 @@ fn parsed(args: &[&str]) -> String {
 
 /// Options, and what each of them must change.
 pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
-    ("rdirs", "a,b", r#"rdirs: ["a", "b"]"#),
-    ("wdir", "in", r#"wdir: Some("in")"#),
+    ("rdirs", "a,b", r#"read_dirs: ["a", "b"]"#),
+    ("wdir", "in", r#"write_dir: Some("in")"#),
     ("dst", "http://127.0.0.1:81/x", r#"ifce: Some("127.0.0.1"), port: Number(81)"#),
     ("port", "8080", "ifce: None, port: Number(8080)"),
     ("ifce", "eth0", r#"ifce: Some("eth0"), port: Number(80)"#),
     ("block_size", "64k", "block_size: 65536"),
     ("index", "index.html", r#"index: Some("index.html")"#),
     ("symlinks", "all", "symlinks: All"),
-    ("user_agent", "me/1", r#"user_agent: "me/1""#),
-    ("close", "true", "close: true"),
-    ("maxc", "7", "maxc: 7"),
-    ("maxp", "8", "maxp: 8"),
+    ("user_agent", "me/1", r#"server_header: "me/1""#),
+    ("close", "true", "close_connections: true"),
+    ("maxc", "7", "max_connections: 7"),
+    ("maxp", "8", "max_connections_per_peer: 8"),
     ("maxs", "50M", "upload: Some(52428800)"),
     ("timeout", "0", "idle_time: None"),
     ("cache_control", "no-store", r#"cache_control: Some("no-store")"#),
-    ("cte", "false", "cte: false"),
-    ("norange", "true", "norange: true"),
+    ("cte", "false", "chunked: false"),
+    ("norange", "true", "ignore_ranges: true"),
     ("quit", "true", "quit: true"),
     ("hmode", "source", "source: true"),
     ("multirange", "merge", "multirange: Merge"),
     ("wait-missing", "1.5", "wait_missing: 1.5s"),
     ("durable", "true", "durable: true"),
-    ("gmem-max", "1M", "gmem_max: 1048576"),
-    ("max_cache_segs", "-3", "max_cache_segs: -3"),
+    ("gmem-max", "1M", "memory_max: 1048576"),
+    ("max_cache_segs", "-3", "kept_segments: -3"),
     ("js", "a.js", r#"js: Some("a.js")"#),
     ("js-dirs", "d,e", r#"hook_dirs: ["d", "e"]"#),
     ("js-time", "2.5", "js_time: 2.5s"),
@@ -73,12 +73,12 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("max_client_errors", "9", "client_errors: 9"),
     ("users", "/dev/null", r#"users: Some("/dev/null")"#),
     ("insecure-auth", "true", "insecure_auth: true"),
-    ("dlist", "true", "dlist: true"),
-    ("sutc", "true", "sutc: true"),
+    ("dlist", "true", "list_directories: true"),
+    ("sutc", "true", "server_utc: true"),
     ("cors", "on", "cors: On"),
-    ("hdrs", "X-A,1,X-B,2", r#"hdrs: [("X-A", "1"), ("X-B", "2")]"#),
-    ("zmax", "1k", "zmax: 1024"),
-    ("no_z", "true", "zmax: 0"),
+    ("hdrs", "X-A,1,X-B,2", r#"extra_headers: [("X-A", "1"), ("X-B", "2")]"#),
+    ("zmax", "1k", "compress_max: 1024"),
+    ("no_z", "true", "compress_max: 0"),
     ("head-timeout", "3", "head_time: 3s"),
     ("body-timeout", "4", "body_time: 4s"),
     ("body-rate", "2k", "body_rate: 2048"),
@@ -104,7 +104,7 @@ pub(super) const EFFECTS: &[(&str, &str, &str)] = &[
     ("max_async_buf", "1M", "max_async_buf: 1048576"),
     ("blockio", "true", "blockio: true"),
     ("burst", "0", "burst: 0"),
-    ("ice", "true", "ice: true"),
+    ("ice", "true", "icy: true"),
     ("icecast", "true", "icecast: true"),
     ("post", "true", "post: true"),
     ("ka", "false", "ka: false"),
@@ -156,12 +156,12 @@ fn booleans_may_stand_alone() {
     for args in
         [&["--close"][..], &["--close", "yes"], &["--close=1"], &["close"], &["--close", "rdirs=x"]]
     {
-        assert!(parsed(args).contains("close: true"), "{args:?}");
+        assert!(parsed(args).contains("close_connections: true"), "{args:?}");
     }
     for args in [&["--cte", "false"][..], &["--cte=false"], &["--cte", "off"], &["cte=no"]] {
-        assert!(parsed(args).contains("cte: false"), "{args:?}");
+        assert!(parsed(args).contains("chunked: false"), "{args:?}");
     }
-    assert!(parsed(&["--cte", "--close"]).contains("cte: true"));
+    assert!(parsed(&["--cte", "--close"]).contains("chunked: true"));
     assert!(parse(&["--cte=maybe"]).unwrap_err().contains("--cte"));
 }
 

@@ -90,16 +90,18 @@ fn a_flag_goes_before_a_variable_and_a_variable_before_the_file() {
     let shown = file
         .with(&[("HTTPOUT_MAXC", "2"), ("HTTPOUT_MAXP", "2"), ("HTTPOUT_CTE", "no")], &["maxc=3"])
         .unwrap();
-    for effect in ["maxc: 3,", "maxp: 2,", "grace: 1s", "cte: false"] {
+    for effect in
+        ["max_connections: 3,", "max_connections_per_peer: 2,", "grace: 1s", "chunked: false"]
+    {
         assert!(shown.contains(effect), "{effect}: {shown}");
     }
     for flags in [&["--cte"][..], &["cte"], &["--cte", "true"], &["httpout:close=0:cte=on"]] {
         let shown = file.with(&[("HTTPOUT_CTE", "false")], flags).unwrap();
-        assert!(shown.contains("cte: true"), "{flags:?}: {shown}");
+        assert!(shown.contains("chunked: true"), "{flags:?}: {shown}");
     }
     // What is wrong but not used does no harm.
     let shown = file.with(&[("HTTPOUT_MAXC", "many")], &["--maxc=3"]).unwrap();
-    assert!(shown.contains("maxc: 3,"), "{shown}");
+    assert!(shown.contains("max_connections: 3,"), "{shown}");
 }
 
 #[test]
@@ -107,7 +109,7 @@ fn a_stronger_list_replaces_a_weaker_one() {
     let file = File::new(r#"rdirs = ["a", "b,c"]"#);
     let rdirs = |variables: &[_], flags: &[_]| {
         let shown = file.with(variables, flags).unwrap();
-        shown.split("rdirs: ").nth(1).unwrap().split(']').next().unwrap().to_owned()
+        shown.split("read_dirs: ").nth(1).unwrap().split(']').next().unwrap().to_owned()
     };
     assert_eq!(rdirs(&[], &[]), r#"["a", "b,c""#);
     assert_eq!(rdirs(&[("HTTPOUT_RDIRS", "d,e")], &[]), r#"["d", "e""#);
@@ -117,17 +119,17 @@ fn a_stronger_list_replaces_a_weaker_one() {
     );
     assert_eq!(rdirs(&[], &["rdirs=f:close"]), r#"["f""#);
     let one = File::new("rdirs = 'a,b'").with(&[], &[]).unwrap();
-    assert!(one.contains(r#"rdirs: ["a", "b"]"#), "{one}");
+    assert!(one.contains(r#"read_dirs: ["a", "b"]"#), "{one}");
     let none = File::new("rdirs = []").with(&[], &[]).unwrap();
-    assert!(none.contains("rdirs: []"), "{none}");
+    assert!(none.contains("read_dirs: []"), "{none}");
 }
 
 #[test]
 fn a_variable_names_the_file_and_a_flag_another() {
     let (one, two) = (File::new("maxc = 1"), File::new("maxc = 2"));
     let variable = [("HTTPOUT_CONFIG", one.path())];
-    assert!(shown(&parse_with(&[], &variable).unwrap()).contains("maxc: 1,"));
-    assert!(two.with(&variable, &[]).unwrap().contains("maxc: 2,"));
+    assert!(shown(&parse_with(&[], &variable).unwrap()).contains("max_connections: 1,"));
+    assert!(two.with(&variable, &[]).unwrap().contains("max_connections: 2,"));
     let error = parse_with(&[], &[("HTTPOUT_CONFIG", "")]).unwrap_err();
     assert!(error.starts_with("error: HTTPOUT_CONFIG: a value is required"), "{error}");
 }
@@ -142,10 +144,10 @@ fn values_have_the_types_of_the_file() {
         ("port = 'auto'", "ifce: None, port: Auto"),
         ("maxs = '50M'", "upload: Some(52428800)"),
         ("maxs = 1_000", "upload: Some(1000)"),
-        ("user_agent = ''", r#"user_agent: """#),
-        ("close = true # indeed", "close: true"),
-        ("\u{feff}close = true", "close: true"),
-        ("wdir = \"a:b=c\"", r#"wdir: Some("a:b=c")"#),
+        ("user_agent = ''", r#"server_header: """#),
+        ("close = true # indeed", "close_connections: true"),
+        ("\u{feff}close = true", "close_connections: true"),
+        ("wdir = \"a:b=c\"", r#"write_dir: Some("a:b=c")"#),
     ] {
         let shown = File::new(text).with(&[], &[]).unwrap();
         assert!(shown.contains(effect), "{text}: {shown}");
@@ -274,7 +276,7 @@ fn unknown_variables_are_warned_of() {
         ("HTTP_PORT", "80"),
     ];
     let options = parse_with(&["--maxc=3"], &variables).unwrap();
-    assert!(shown(&options).contains("maxc: 3,"));
+    assert!(shown(&options).contains("max_connections: 3,"));
     let port = |name| format!("{name} is no option; did you mean HTTPOUT_PORT?");
     let none = |name| format!("{name} is no option; --help lists them");
     let warnings = [
