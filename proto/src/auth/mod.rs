@@ -13,7 +13,7 @@ use std::fmt;
 
 pub use book::Book;
 pub use gate::Gate;
-pub use nearest::nearest;
+pub use nearest::{is_slip, nearest};
 pub use rules::{Rule, Verdict, Who};
 pub use users::{Credential, Secret, Users};
 

@@ -10,6 +10,11 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
         .map(|(_, candidate)| candidate)
 }
 
+/// True if one letter of one of these is missing, added, another, or in the place of its neighbour.
+pub fn is_slip<'a>(word: &str, mut known: impl Iterator<Item = &'a str>) -> bool {
+    known.any(|candidate| distance(word, candidate) == 1)
+}
+
 /// Optimal string alignment distance.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<_>, Vec<_>) = (one.chars().collect(), other.chars().collect());

@@ -27,6 +27,9 @@ const GRAPH: [&str; 14] = [
     "gfopt",
 ];
 
+/// Shorter words are nearly an option too often.
+const SHORTEST: usize = 4;
+
 /// Ends a value, so that what stands behind it is an option.
 const END: &[u8] = b":gpac";
 
@@ -80,6 +83,8 @@ enum Head {
     Option,
     /// A word that looks like an option.
     Unknown,
+    /// A property, `#NAME=VALUE`.
+    Property,
     /// Something else.
     Other,
 }
@@ -131,13 +136,15 @@ impl Parser<'_> {
                 Head::Unknown if !may_follow(arg, word(behind)) => {
                     return Err(self.unknown(word(behind), Some((arg, text))));
                 }
-                Head::Unknown | Head::Other => from = at + 1,
+                Head::Property if long(arg) != "input" => return Err(self.misplaced(behind)),
+                Head::Unknown | Head::Property | Head::Other => from = at + 1,
             }
         }
         Ok((text, b""))
     }
 
-    /// Where a URL ends: at `:gpac`, else at a colon with an option behind it.
+    /// Where a URL ends: at `:gpac`, else at a colon with an option behind it. In a query, a colon is
+    /// usual: there, a word is refused only if it is nearly an option.
     fn url<'t>(&self, text: &'t [u8]) -> Result<(&'t [u8], &'t [u8]), String> {
         let root = position(text, b"://").map_or(0, |at| at + 3);
         let mut from = root + authority(&text[root..]);
@@ -150,10 +157,15 @@ impl Parser<'_> {
             match self.head(behind) {
                 Head::Option if is_double => return Ok((&text[..at], &behind[1..])),
                 Head::Option if end.is_none() => return Ok((&text[..at], behind)),
-                Head::Unknown if end.is_none() && is_path && !begins_with_digit(behind) => {
+                Head::Unknown
+                    if end.is_none()
+                        && !begins_with_digit(behind)
+                        && (is_path || self.is_slip(word(behind))) =>
+                {
                     return Err(self.unknown(word(behind), None));
                 }
-                Head::Option | Head::Unknown | Head::Other => {
+                Head::Property if end.is_none() => return Err(self.misplaced(behind)),
+                Head::Option | Head::Unknown | Head::Property | Head::Other => {
                     from = (at + 1 + usize::from(is_double)).min(most);
                 }
             }
@@ -172,6 +184,9 @@ impl Parser<'_> {
         let is_graph = GRAPH.iter().any(|own| own.as_bytes() == plain);
         if is_known || is_graph || text.is_empty() || segment == &END[1..] {
             return Head::Option;
+        }
+        if value.is_some() && name.strip_prefix(b"#").is_some_and(is_name) {
+            return Head::Property;
         }
         let is_word = match value {
             Some(_) => is_name(plain),
@@ -259,6 +274,30 @@ impl Parser<'_> {
                 "\nIf the colon belongs to the URL, write it as %3A, or write :gpac behind the URL";
         }
         text
+    }
+
+    /// A property stands where it has no meaning.
+    fn misplaced(&self, text: &[u8]) -> String {
+        let property = show(word(text).strip_prefix(b"#").unwrap_or_default());
+        format!(
+            "'#{property}' in '{}' is a property of an input: write -i FILE:#{property} or --prop {property}",
+            self.whole()
+        )
+    }
+
+    /// True if a word is an option or its value but for one letter.
+    fn is_slip(&self, word: &[u8]) -> bool {
+        let (name, _) = split(word);
+        let Ok(name) = str::from_utf8(name.strip_prefix(b"!").unwrap_or(name)) else {
+            return false;
+        };
+        let name = name.replace('-', "_");
+        let names = self.command.get_arguments().map(|arg| long(arg).replace('-', "_"));
+        let arguments = self.command.get_arguments().filter(|arg| !is_boolean(arg));
+        let choices = arguments.flat_map(Arg::get_possible_values);
+        let choices = choices.map(|choice| choice.get_name().to_owned());
+        let known: Vec<_> = names.chain(choices).collect();
+        name.len() >= SHORTEST && auth::is_slip(&name, known.iter().map(String::as_str))
     }
 
     fn whole(&self) -> String {

@@ -253,6 +253,11 @@ fn the_one_string_form_is_read_as_gpac_reads_it() {
         ),
         ("http://127.0.0.1:81/12:00.ts", &["--dst=http://127.0.0.1:81/12:00.ts"]),
         ("http://127.0.0.1:81/x?ip=2001:db8::1", &["--dst=http://127.0.0.1:81/x?ip=2001:db8::1"]),
+        ("http://127.0.0.1:81/x?a=user:pass:c", &["--dst=http://127.0.0.1:81/x?a=user:pass:c"]),
+        (
+            "http://127.0.0.1:81/x?a=b:dlst:#c=d:gpac:close",
+            &["--dst=http://127.0.0.1:81/x?a=b:dlst:#c=d:gpac", "--close"],
+        ),
     ] {
         for args in [vec!["-o", url], vec!["--dst", url], vec!["-i", "a", "-o", url]] {
             let same = [&args[..args.len() - 2], same].concat();
@@ -287,6 +292,17 @@ fn words_that_are_no_options_are_refused_with_the_right_spelling() {
         (&["-o", "http://h/x:hmod=push"], &["'--hmod'", "'--hmode'", "%3A"]),
         (&["-o", "http://h/a:b"], &["'--b'", "%3A", ":gpac"]),
         (&["-o", "http://h/x:gpac:dlst"], &["'--dlst'", "'--dlist'"]),
+        // Behind a query as well.
+        (&["-o", "http://h/x?a=b:dlst"], &["'--dlst'", "'--dlist'", "%3A", ":gpac"]),
+        (&["-o", "http://h/x?a=b:c:hmdoe=push"], &["'--hmdoe'", "'--hmode'", "%3A"]),
+        (&["-o", "http://h/x?a=b:pusj"], &["'--pusj'", "'push'", "%3A"]),
+        (&["-o", "http://h/x?a=b:!clse"], &["'--clse'", "'--close'", "%3A"]),
+        (&["dst=http://h/x?a=b:dlst:port=81"], &["'--dlst'", "'--dlist'"]),
+        // A property is an input's.
+        (&["-o", "http://h/x:#foo=bar"], &["'#foo=bar'", "-i FILE:#foo=bar", "--prop foo=bar"]),
+        (&["-i", "a", "-o", "http://h/x?y:#foo=bar:post"], &["'#foo=bar'", "--prop foo=bar"]),
+        (&["dst=http://h/x:#foo=bar"], &["'#foo=bar'", "--prop foo=bar"]),
+        (&["wdir=/a:#foo=bar"], &["'#foo=bar'", "-i FILE:#foo=bar"]),
         (&["httpout:outcoming"], &["--rdirs outcoming"]),
     ] {
         let error = parse(args).unwrap_err();
