@@ -37,6 +37,10 @@ use crate::{
 
 /// How long a connection on the admin address may rest, and its request head take.
 const ADMIN_TIME: Duration = Duration::from_secs(5);
+/// How late a deadline may be noticed by a process that neither stood still nor is busy.
+const PUNCTUAL: Duration = Duration::from_millis(10);
+/// So long others have their turn where a deadline was noticed late.
+const TURN: Duration = Duration::from_millis(100);
 
 /// A connection to a server of a [`Site`]. Facts go in by `handle_*`, which cannot fail and may be
 /// called in any number and order; [`poll`](Self::poll) tells what to do.
@@ -56,6 +60,8 @@ pub struct Session {
     /// Since when all of them only wait while the client's bytes are not read; or when its closing
     /// was looked for last.
     unread_since: Option<Instant>,
+    /// A deadline for what others do was noticed late: until then they have their turn.
+    turn: Option<Instant>,
     errors_in_a_row: u32,
     /// The peer sends no more.
     half_closed: bool,
@@ -83,6 +89,7 @@ impl Session {
             exchanges: Vec::new(),
             idle_since: None,
             unread_since: None,
+            turn: None,
             errors_in_a_row: 0,
             half_closed: false,
             stopping: false,
@@ -276,11 +283,33 @@ impl Session {
         if self.pace(now) || self.gives_up(now) {
             return true;
         }
-        let is_due = |at: Option<(Instant, Timer)>| at.is_some_and(|(at, _)| at <= now.mono);
-        let due = self.exchanges.iter().find(|exchange| is_due(exchange.deadline()));
-        let Some(id) = due.map(Exchange::id) else { return false };
-        self.ask(id, now, |task, cx| task.on_deadline(cx));
-        true
+        let mut is_late = false;
+        for at in 0..self.exchanges.len() {
+            let exchange = &self.exchanges[at];
+            let id = exchange.id();
+            let Some(deadline) = exchange.deadline().filter(|(at, _)| *at <= now.mono) else {
+                continue;
+            };
+            if self.obeys(deadline, now) {
+                self.ask(id, now, |task, cx| task.on_deadline(cx));
+                return true;
+            }
+            is_late = true;
+        }
+        if !is_late && self.idle_since.is_none() {
+            self.turn = None;
+        }
+        false
+    }
+
+    /// True if a deadline that has passed is obeyed. Where others are waited for, what they did
+    /// before it counts. A process that stood still may not know of that yet: they have their turn
+    /// first.
+    fn obeys(&mut self, (at, timer): (Instant, Timer), now: Now) -> bool {
+        if !is_of_others(timer) || self.turn.is_none() && now.mono <= at + PUNCTUAL {
+            return true;
+        }
+        now.mono >= *self.turn.get_or_insert(now.mono + TURN)
     }
 
     /// A peer that sends no more may be gone, which nothing tells as long as there is nothing to be
@@ -292,7 +321,10 @@ impl Session {
             return false;
         };
         let since = *self.idle_since.get_or_insert(now.mono);
-        if waiting == Waiting::Idle && now.mono < since + self.half_closed_time() {
+        let until = since + self.half_closed_time();
+        if waiting == Waiting::Idle
+            && (now.mono < until || !self.obeys((until, Timer::HalfClosed), now))
+        {
             return false;
         }
         self.idle_since = None;
@@ -361,6 +393,11 @@ impl Session {
         let since = [self.idle_since, self.unread_since].into_iter().flatten().min();
         let gone = since.map(|at| (at + self.half_closed_time(), Timer::HalfClosed));
         let own = self.exchanges.iter().filter_map(Exchange::deadline).chain(gone);
+        let turn = |(at, timer)| match self.turn.filter(|_| is_of_others(timer)) {
+            Some(turn) => (turn.max(at), timer),
+            None => (at, timer),
+        };
+        let own = own.map(turn);
         Wait { deadline: wait.deadline.into_iter().chain(own).min(), ..wait }
     }
 
@@ -659,6 +696,11 @@ impl Session {
             wire.set_send_limit(id, 0);
         }
     }
+}
+
+/// True for a deadline for something that others do: other clients, consumers, hooks.
+fn is_of_others(timer: Timer) -> bool {
+    matches!(timer, Timer::HalfClosed | Timer::Missing | Timer::Take | Timer::Hook)
 }
 
 /// What is known of an answer that is to be throttled.

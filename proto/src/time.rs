@@ -38,7 +38,7 @@ pub enum Timer {
     Take,
     /// A hook is to give its verdict, or more of its answer.
     Hook,
-    /// A hook holds an answer back.
+    /// A hook holds an answer back, or had no more of it at its last turn.
     Pace,
     /// A client sent its request, and the answer is not there or not whole.
     Answer,

@@ -415,6 +415,75 @@ fn what_the_socket_has_when_a_deadline_passes_counts() {
     assert_eq!(rig.statuses(), ["408"]);
 }
 
+#[test]
+fn what_the_socket_has_when_lingering_ends_is_read_first() {
+    for late in [secs(5), secs(100)] {
+        let mut rig = Rig::new(|_| {});
+        rig.feed("GET / HTTP/9.9\r\n\r\n");
+        rig.late = Some("x");
+        let is_over = rig.after(late).is_none();
+        assert_eq!((rig.late, is_over), (None, late > secs(30)), "{late:?}");
+        assert!(is_over || rig.after(secs(5)).is_none());
+    }
+    // It does not hold a server that goes down.
+    let mut rig = Rig::new(|_| {});
+    rig.feed("GET / HTTP/9.9\r\n\r\n");
+    rig.session.shut_down();
+    let wait = rig.run().unwrap();
+    assert_eq!(wait.deadline, Some((rig.now.mono + secs(5), Timer::Linger)));
+    assert!(rig.after(secs(5)).is_none());
+}
+
+/// Noticed so late, a deadline for what others do gives them their turn.
+const LATE: Duration = Duration::from_secs(60);
+
+#[test]
+fn what_others_did_while_the_process_stood_still_counts() {
+    let turn = Duration::from_millis(100);
+    // An upload began meanwhile.
+    let growth = Growth { len: 3, total: None, state: GrowthState::Growing };
+    let mut rig = missing();
+    let wait = rig.after(LATE).unwrap();
+    assert_eq!(wait.deadline, Some((rig.now.mono + turn, Timer::Missing)));
+    rig.answer(follow, Ok(Done::Following(growth)));
+    assert_eq!(rig.statuses(), ["200"]);
+    // None did.
+    let mut rig = missing();
+    rig.after(LATE);
+    assert!(!rig.open.iter().any(|effect| open(effect).is_some()));
+    rig.after(turn);
+    rig.answer(open, Err(FsError::NotFound));
+    assert_eq!(rig.statuses(), ["404"]);
+    // One in progress went on, for a client that sends no more; or it did not.
+    for goes_on in [true, false] {
+        let (mut rig, op) = growing(5);
+        rig.session.handle_eof();
+        rig.run();
+        let wait = rig.after(LATE).unwrap();
+        assert_eq!(wait.deadline, Some((rig.now.mono + turn, Timer::HalfClosed)));
+        if goes_on {
+            rig.session.handle_growth(op, Growth { len: 7, ..growth });
+            let wait = rig.run().unwrap();
+            assert_eq!(wait.deadline, Some((rig.now.mono + secs(2), Timer::HalfClosed)));
+        }
+        assert_eq!(rig.after(turn).is_some(), goes_on);
+    }
+}
+
+#[test]
+fn a_process_that_is_always_late_obeys_its_deadlines() {
+    let mut rig = missing();
+    rig.after(LATE);
+    rig.after(LATE);
+    rig.answer(open, Err(FsError::NotFound));
+    assert_eq!(rig.statuses(), ["404"]);
+    let (mut rig, _) = growing(5);
+    rig.session.handle_eof();
+    rig.run();
+    rig.after(LATE);
+    assert!(rig.after(LATE).is_none());
+}
+
 const OPTIONS: &str = "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
 
 fn is_over(effect: &Effect) -> bool {

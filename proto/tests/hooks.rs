@@ -207,7 +207,7 @@ fn an_answer_is_pulled_piece_by_piece() {
     let second = pull(&mut rig);
     rig.done(second, Ok(Done::Pulled(More::NotYet)));
     assert!(rig.open.is_empty(), "it is let alone");
-    assert_eq!(rig.deadline.unwrap().1, Timer::Hook);
+    assert_eq!(rig.deadline.unwrap().1, Timer::Pace);
     rig.wait(Duration::from_millis(1));
     let third = pull(&mut rig);
     rig.done(third, Ok(Done::Pulled(More::End)));

@@ -332,9 +332,8 @@ impl Hooked {
 
     pub(super) fn deadline(&self) -> Option<(Instant, Timer)> {
         match self.state {
-            State::Asking { until }
-            | State::Pulling { until, .. }
-            | State::Resting { until, .. } => Some((until, Timer::Hook)),
+            State::Asking { until } | State::Pulling { until, .. } => Some((until, Timer::Hook)),
+            State::Resting { until, .. } => Some((until, Timer::Pace)),
             State::Looking { .. } | State::Sending { .. } | State::Over => None,
         }
     }

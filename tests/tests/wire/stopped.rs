@@ -13,6 +13,8 @@ use httpout_tests::{
 
 both! {
     what_came_before_a_deadline_counts,
+    an_upload_that_came_before_a_deadline_is_waited_for,
+    what_came_before_lingering_ended_destroys_no_response,
     a_download_outlasts_a_stop,
     a_push_outlasts_a_stop,
     a_response_that_came_during_a_stop_counts,
@@ -67,6 +69,48 @@ fn what_came_before_a_deadline_counts(kind: Kind) {
             pipeline.response("PUT").status_is(201);
             assert!(site.has(&format!("{name}.bin")));
         }
+    }
+}
+
+fn an_upload_that_came_before_a_deadline_is_waited_for(kind: Kind) {
+    for tls in BOTH_WAYS {
+        let site = Site::with(kind, &[tls, &["--wait-missing", DEADLINE]].concat());
+        let mut upload = site.client();
+        let mut waits: Vec<_> = (0..8).map(|_| site.client()).collect();
+        for client in &mut waits {
+            client.send(get("/1.bin").bytes());
+        }
+        site.is_well();
+        while_stopped(site.server.pid(), || {
+            upload.send(small(1).bytes());
+            let_deadlines_pass();
+        });
+        for client in &mut waits {
+            client.response("GET").is(200, "1");
+        }
+        upload.response("PUT").status_is(201);
+    }
+}
+
+fn what_came_before_lingering_ended_destroys_no_response(kind: Kind) {
+    for tls in BOTH_WAYS {
+        let site = Site::with(kind, &[tls, &["--close"]].concat());
+        // All of it is with the server's socket, and little with the client's.
+        let content = vec![b'c'; 64 << 10];
+        site.write("a.bin", &content);
+        let mut client = site.client();
+        client.small_window();
+        client.send(get("/a.bin").bytes());
+        site.is_well();
+        // Five seconds without a byte end it.
+        while_stopped(site.server.pid(), || {
+            client.send([b'x'; 1000]);
+            let_deadlines_pass();
+        });
+        // The server has gone on when it answers again.
+        site.is_well();
+        client.response("GET").is(200, &content).says_close();
+        client.closed_in_order();
     }
 }
 

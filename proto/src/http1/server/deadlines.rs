@@ -36,12 +36,11 @@ impl Server {
     /// did before this moment counts, so the socket is tried first.
     pub(super) fn expire(&mut self, timer: Timer) {
         match timer {
-            Timer::Head | Timer::Idle | Timer::RequestBody | Timer::Send => {
+            Timer::Head | Timer::Idle | Timer::RequestBody | Timer::Send | Timer::Linger => {
                 self.overdue = Some(timer);
                 self.ask_to_recheck();
             }
-            Timer::Linger
-            | Timer::HalfClosed
+            Timer::HalfClosed
             | Timer::Missing
             | Timer::Penalty
             | Timer::Take
@@ -67,6 +66,8 @@ impl Server {
             (Timer::RequestBody, Reading::Body(body)) if !self.heard && body.is_awaited() => {
                 self.abort_body(PeerError::Timeout(timer));
             }
+            // To close before what it sent is read would reset the connection.
+            (Timer::Linger, _) if !self.heard => self.close(),
             // It did something in the last moment.
             _ => {}
         }
