@@ -1,6 +1,8 @@
 //! What answers and losses mean: done, over, elsewhere, or once more.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
+
+use percent_encoding::{CONTROLS, percent_encode};
 
 use super::{JobKind, Outcome, Push, PushEffect, Stage, Stored, Why};
 use crate::{
@@ -212,10 +214,10 @@ fn next_target(
     let (Some(location), None) = (locations.next(), locations.next()) else {
         return Err("a redirect without one Location");
     };
-    let target = std::str::from_utf8(location)
-        .ok()
-        .and_then(|location| current.target.resolve(location))
-        .ok_or("a redirect to what is no http URL")?;
+    // Bytes that should have been percent-encoded count as if they had.
+    let encoded = || Cow::from(percent_encode(location, CONTROLS));
+    let location = std::str::from_utf8(location).map_or_else(|_| encoded(), Cow::from);
+    let target = current.target.resolve(&location).ok_or("a redirect to what is no http URL")?;
     if current.target.origin.is_tls() && !target.origin.is_tls() {
         return Err("a redirect from https to http");
     }

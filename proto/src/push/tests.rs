@@ -362,6 +362,21 @@ fn an_early_success_is_none_before_the_body_is_sent() {
 }
 
 #[test]
+fn a_redirect_may_lead_to_bytes_that_are_not_encoded() {
+    for (location, path) in
+        [(&b"/\xc3\xa9"[..], "/%C3%A9"), (b"/\xc3%A9", "/%C3%A9"), (b"/\xe9?\xff", "/%E9?%FF")]
+    {
+        let mut rig = Rig::new(|_| {});
+        rig.add(put(1, "/a", b"hello", Some(5)));
+        rig.wrote();
+        let head = b"HTTP/1.1 307 x\r\nContent-Length: 0\r\nLocation: ";
+        rig.answer_bytes(&[head, location, b"\r\n\r\n"].concat());
+        let wrote = rig.wrote();
+        assert!(wrote.starts_with(&format!("PUT {path} HTTP/1.1\r\n")), "{wrote}");
+    }
+}
+
+#[test]
 fn redirects_keep_method_and_body_and_not_the_password() {
     let mut rig = Rig::new(|config| {
         config.credentials =

@@ -163,8 +163,12 @@ impl Rig {
         }
     }
 
-    pub(super) fn answer(&mut self, bytes: &str) {
-        self.push.handle_data(Bytes::copy_from_slice(bytes.as_bytes()));
+    pub(super) fn answer(&mut self, text: &str) {
+        self.answer_bytes(text.as_bytes());
+    }
+
+    pub(super) fn answer_bytes(&mut self, bytes: &[u8]) {
+        self.push.handle_data(Bytes::copy_from_slice(bytes));
         self.run();
     }
 
