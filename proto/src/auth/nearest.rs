@@ -55,4 +55,20 @@ mod tests {
             assert_eq!(nearest(word, known.into_iter()), expected, "{word}");
         }
     }
+
+    #[test]
+    fn one_letter_is_a_slip() {
+        for (word, slip) in [
+            ("dlst", true),
+            ("dllist", true),
+            ("dlisd", true),
+            ("dilst", true),
+            ("dlist", false),
+            ("dls", false),
+            ("list_d", false),
+            ("", false),
+        ] {
+            assert_eq!(is_slip(word, ["close", "dlist"].into_iter()), slip, "{word}");
+        }
+    }
 }
