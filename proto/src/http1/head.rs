@@ -1,6 +1,6 @@
 //! Bytes to request heads (RFC 9112 §§2-6): strict, incremental, every refusal with its status.
 
-use percent_encoding::{CONTROLS, percent_encode};
+use percent_encoding::{CONTROLS, percent_decode, percent_encode};
 
 use super::collector::{Collector, Kind, Scan};
 use crate::{
@@ -84,10 +84,14 @@ impl<'a> RequestLine<'a> {
             }
             _ => return Err(PeerError::Malformed("the version is not HTTP/1.x")),
         };
-        // What a client should have percent-encoded, and did not, counts as if it had. Whether it
-        // is UTF-8 shows when all of the path is decoded.
+        // UTF-8 that a client should have percent-encoded, and some do not, is told from anything
+        // else. Of one character, some bytes may be encoded.
         let fine = |&b: &u8| b.is_ascii_graphic() && b != b'#' || !b.is_ascii();
-        if target.is_empty() || !target.iter().all(fine) {
+        let is_utf8 = |part: &[u8]| {
+            std::str::from_utf8(part).is_ok() || percent_decode(part).decode_utf8().is_ok()
+        };
+        let mut parts = target.splitn(2, |&b| b == b'?');
+        if target.is_empty() || !target.iter().all(fine) || !parts.all(is_utf8) {
             let why = "the target holds a character that it cannot hold";
             return Err(PeerError::Malformed(why));
         }
