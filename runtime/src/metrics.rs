@@ -23,17 +23,6 @@ use crate::files::Use;
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0];
 
-const METHODS: [Method; 8] = [
-    Method::Get,
-    Method::Head,
-    Method::Put,
-    Method::Post,
-    Method::Patch,
-    Method::Delete,
-    Method::Options,
-    Method::Source,
-];
-
 /// Counters of a server. To count is a few additions: no lock, no allocation.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -90,7 +79,7 @@ impl Counter {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let cells = (METHODS.len() + 1) * (Status::ALL.len() + 1);
+        let cells = (Method::ALL.len() + 1) * (Status::ALL.len() + 1);
         Self {
             started: SystemTime::now(),
             accepted: Counter::default(),
@@ -116,8 +105,8 @@ impl Metrics {
     }
 
     pub(crate) fn request(&self, report: &Report) {
-        let method = report.method.and_then(|method| METHODS.iter().position(|m| *m == method));
-        let row = method.unwrap_or(METHODS.len());
+        let method = report.method.and_then(|method| Method::ALL.iter().position(|m| *m == method));
+        let row = method.unwrap_or(Method::ALL.len());
         let column = match report.status {
             None => Some(Status::ALL.len()),
             Some(status) => Status::ALL.binary_search(&status).ok(),
@@ -240,7 +229,7 @@ impl Metrics {
         );
         let columns = Status::ALL.len() + 1;
         let mut sample = |row: usize, status: u16, count: u64| {
-            let method = METHODS.get(row).map_or("", |method| method.as_str());
+            let method = Method::ALL.get(row).map_or("", |method| method.as_str());
             text.sample(name, &format!("method=\"{method}\",status=\"{status}\""), count);
         };
         for (at, counter) in self.requests.iter().enumerate() {

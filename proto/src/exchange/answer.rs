@@ -23,7 +23,7 @@ use crate::semantics::{
 use crate::{
     error::PeerError,
     fs::{FsError, Place},
-    http::{BodySize, Method, Part, RequestHead, RequestTarget, ResponseHead, Status},
+    http::{BodySize, Method, Part, RequestHead, RequestTarget, ResponseHead, Status, Use},
     live::Text,
     site::{Action, Resolved, Site, cors},
 };
@@ -106,39 +106,37 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
     if cx.site.config.hook && !casts && !own::is_clock(&target) {
         return ask(head, target, cx);
     }
-    let resolved = match head.method {
+    let method = head.method;
+    if !casts && !is_served(method) {
+        refuse_peer(PeerError::Method, cx);
+        return None;
+    }
+    if method == Method::Options {
+        options(&head, cx);
+        return None;
+    }
+    if method.is_safe() && own::is_clock(&target) {
+        own::tell_time(&target, cx);
+        return None;
+    }
+    if keeps_nothing(method, cx) {
+        return None;
+    }
+    let resolved = if casts && !cx.site.mounts.has_rules() {
         // Without rules, a source's path need not lead to a directory.
-        Method::Put | Method::Source if casts && !cx.site.mounts.has_rules() => Resolved::Nothing,
-        Method::Source | Method::Other(_) if !casts => {
-            refuse_peer(PeerError::Method, cx);
-            return None;
-        }
-        Method::Options => {
-            options(&head, cx);
-            return None;
-        }
-        Method::Get | Method::Head if own::is_clock(&target) => {
-            own::tell_time(&target, cx);
-            return None;
-        }
-        method if keeps_nothing(method, cx) => return None,
-        Method::Get | Method::Head if target.is_reserved() => {
+        Resolved::Nothing
+    } else if method.is_safe() {
+        if target.is_reserved() {
             refuse(cx, Status::NOT_FOUND, "no such file");
             return None;
         }
-        Method::Get | Method::Head => cx.site.mounts.resolve(&target.path),
-        Method::Put
-        | Method::Post
-        | Method::Patch
-        | Method::Delete
-        | Method::Source
-        | Method::Other(_) => {
-            let resolved = resolve_write(&target, cx);
-            if refuses_write(&target, &resolved, cx) {
-                return None;
-            }
-            resolved
+        cx.site.mounts.resolve(&target.path)
+    } else {
+        let resolved = resolve_write(&target, cx);
+        if refuses_write(&target, &resolved, cx) {
+            return None;
         }
+        resolved
     };
     let request = Request { head, target, resolved, title: None };
     if cx.site.mounts.has_rules() { Admission::start(request, cx) } else { begin(request, cx) }
@@ -146,19 +144,12 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
 
 /// Lets the hook have its say on the request, once its rights are known.
 fn ask(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Task> {
-    let resolved = match head.method {
-        // A browser sends no password with a preflight, and what is reserved is no file.
-        Method::Options => Resolved::Nothing,
-        method if method.is_safe() && target.is_reserved() => Resolved::Nothing,
-        method if method.is_safe() => cx.site.mounts.resolve(&target.path),
-        Method::Get
-        | Method::Head
-        | Method::Put
-        | Method::Post
-        | Method::Patch
-        | Method::Delete
-        | Method::Source
-        | Method::Other(_) => resolve_write(&target, cx),
+    // A browser sends no password with a preflight, and what is reserved is no file.
+    let names_no_file = head.method == Method::Options || target.is_reserved();
+    let resolved = match head.method.is_safe() {
+        true if names_no_file => Resolved::Nothing,
+        true => cx.site.mounts.resolve(&target.path),
+        false => resolve_write(&target, cx),
     };
     let request = Request { head, target, resolved, title: None };
     if cx.site.mounts.has_rules() {
@@ -174,7 +165,7 @@ pub(super) fn begin_asked(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
         return None;
     }
     // Source clients that may cast were not asked about.
-    if matches!(request.head.method, Method::Source | Method::Other(_)) {
+    if !is_served(request.head.method) {
         refuse_peer(PeerError::Method, cx);
         return None;
     }
@@ -275,13 +266,20 @@ pub(super) fn resolve_write(target: &Target, cx: &Cx<'_>) -> Resolved {
     }
 }
 
+/// True if the server itself answers requests of this method, those of Icecast's source clients
+/// aside.
+fn is_served(method: Method) -> bool {
+    method.uses().iter().any(|one| *one != Use::Icecast)
+}
+
 /// True if what is asked for is never done where uploads are handed on, which is said then.
 fn keeps_nothing(method: Method, cx: &mut Cx<'_>) -> bool {
-    let uploads = matches!(method, Method::Put | Method::Post | Method::Options | Method::Source);
-    if !cx.site.config.source || uploads {
+    let is_taken = method.uses().iter().any(|one| UPLOADS.contains(one));
+    if !cx.site.config.source || is_taken {
         return false;
     }
-    let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", UPLOADS);
+    let allow = Method::allow(UPLOADS);
+    let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", allow);
     say(cx, head, "uploads are taken here and handed on: nothing is kept");
     true
 }
@@ -294,7 +292,8 @@ pub(super) fn refuses_write(target: &Target, resolved: &Resolved, cx: &mut Cx<'_
         return true;
     }
     if !source && *resolved == Resolved::Nothing {
-        let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", READ_ONLY);
+        let allow = Method::allow(READ_ONLY);
+        let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", allow);
         say(cx, head, "nothing can be written here: the server has no write directory");
         return true;
     }
@@ -309,13 +308,12 @@ pub(super) fn refuses_write(target: &Target, resolved: &Resolved, cx: &mut Cx<'_
     false
 }
 
-const UPLOADS: &str = "PUT, POST, OPTIONS";
-const READ_ONLY: &str = "GET, HEAD, OPTIONS";
-const ALL: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
-/// What source clients may do beside [`ALL`], and where nothing else can be written: POST is for
-/// [metadata].
-const ALL_AND_SOURCE: &str = "GET, HEAD, PUT, POST, PATCH, DELETE, SOURCE, OPTIONS";
-const SOURCES: &str = "GET, HEAD, PUT, POST, SOURCE, OPTIONS";
+/// What is possible where uploads are handed on.
+const UPLOADS: &[Use] = &[Use::Ask, Use::Deliver];
+/// What is possible where nothing can be written.
+const READ_ONLY: &[Use] = &[Use::Ask, Use::Read];
+/// What is possible where files can be written.
+const ALL: &[Use] = &[Use::Ask, Use::Read, Use::Write];
 
 /// OPTIONS, and the preflight of a page of another origin. Never needs a password: a browser sends
 /// none with it.
@@ -334,21 +332,18 @@ fn options(request: &RequestHead, cx: &mut Cx<'_>) {
         false => READ_ONLY,
     };
     // libshout sends only what it finds here; pages of other origins are not told of it.
-    let sources = match (cx.site.config.icecast, writable) {
-        (true, true) => Some(ALL_AND_SOURCE),
-        (true, false) => Some(SOURCES),
-        (false, _) => None,
-    };
-    let mut head = head(cx.site, Status::OK).field("Allow", sources.unwrap_or(allow));
+    let icecast: &[Use] = if cx.site.config.icecast { &[Use::Icecast] } else { &[] };
+    let mut head =
+        head(cx.site, Status::OK).field("Allow", Method::allow(&[allow, icecast].concat()));
     let cors = cx.site.config.cors.applies(cx.about.cross_origin);
     if let Some(names) = cors::preflight(&request.fields).filter(|_| cors) {
         let granted = match (origin::may_be_granted(&request.fields, cx), cx.site.config.source) {
             (true, _) => allow,
-            (false, true) => "OPTIONS",
+            (false, true) => &[Use::Ask],
             (false, false) => READ_ONLY,
         };
         head = head
-            .field("Access-Control-Allow-Methods", granted)
+            .field("Access-Control-Allow-Methods", Method::allow(granted))
             .field("Access-Control-Allow-Headers", names)
             .field("Access-Control-Max-Age", cors::MAX_AGE);
     }

@@ -6,19 +6,8 @@ use super::{HeaderList, InvalidField, Method, Status, Version};
 
 impl From<Method> for ::http::Method {
     fn from(method: Method) -> Self {
-        match method {
-            Method::Get => Self::GET,
-            Method::Head => Self::HEAD,
-            Method::Put => Self::PUT,
-            Method::Post => Self::POST,
-            Method::Patch => Self::PATCH,
-            Method::Delete => Self::DELETE,
-            Method::Options => Self::OPTIONS,
-            // A method of ours is a token, which is all that theirs asks for.
-            Method::Source | Method::Other(_) => {
-                Self::from_bytes(method.as_str().as_bytes()).unwrap_or_default()
-            }
-        }
+        // A method of ours is a token, which is all that theirs asks for.
+        Self::from_bytes(method.as_str().as_bytes()).unwrap_or_default()
     }
 }
 

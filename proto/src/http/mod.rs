@@ -17,6 +17,7 @@ pub use body::{BodySize, Part};
 pub use convert::{NoFinalStatus, UnknownMethod};
 pub use fields::{HeaderList, InvalidField};
 pub use head::{RequestHead, RequestTarget, ResponseHead, Version};
+pub(crate) use method::Use;
 pub use method::{Method, OtherMethod};
 pub(crate) use queue::Queue;
 pub use queue::{Piece, Transmit};

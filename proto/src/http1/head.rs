@@ -168,16 +168,9 @@ fn parse_target(target: &[u8], method: Method) -> Result<RequestTarget, PeerErro
         return Ok(path(target));
     }
     if target == b"*" {
-        return match method {
-            Method::Options => Ok(RequestTarget::Asterisk),
-            Method::Get
-            | Method::Head
-            | Method::Put
-            | Method::Post
-            | Method::Patch
-            | Method::Delete
-            | Method::Source
-            | Method::Other(_) => Err(PeerError::Malformed("the target * is for OPTIONS only")),
+        return match method == Method::Options {
+            true => Ok(RequestTarget::Asterisk),
+            false => Err(PeerError::Malformed("the target * is for OPTIONS only")),
         };
     }
     let rest = [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {

@@ -7,7 +7,7 @@ use percent_encoding::{CONTROLS, percent_encode};
 use super::{JobKind, Outcome, Push, PushEffect, Stage, Stored, Why};
 use crate::{
     error::PeerError,
-    http::{HeaderList, Method, parse_digits},
+    http::{HeaderList, parse_digits},
     http1::Response,
     time::{Now, Timer},
 };
@@ -56,10 +56,7 @@ impl Push {
         let stale = stale && matches!(why, PeerError::Truncated | PeerError::Broken(_));
         // RFC 9110 §9.2.2: PUT, DELETE and HEAD may be made twice; POST only if it cannot have been
         // seen.
-        let idempotent = match current.method(&self.options) {
-            Method::Post | Method::Patch | Method::Source | Method::Other(_) => false,
-            Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options => true,
-        };
+        let idempotent = current.method(&self.options).is_idempotent();
         let harmless = idempotent || stale || !current.sent_some;
         match why {
             PeerError::Malformed(_)

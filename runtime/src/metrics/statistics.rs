@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use httpout_proto::http::Status;
+use httpout_proto::http::{Method, Status};
 
-use super::{Gauges, METHODS, Metrics};
+use super::{Gauges, Metrics};
 
 /// What a server did since its start, and what it does now; from
 /// [`Handle::statistics`](crate::Handle::statistics).
@@ -50,7 +50,8 @@ impl Metrics {
     pub(crate) fn statistics(&self, gauges: &Gauges) -> Statistics {
         let columns = Status::ALL.len() + 1;
         let cell = |row: usize, column: usize| self.requests[row * columns + column].get();
-        let count = |column: usize| (0..=METHODS.len()).map(|row| cell(row, column)).sum::<u64>();
+        let count =
+            |column: usize| (0..=Method::ALL.len()).map(|row| cell(row, column)).sum::<u64>();
         let statuses = Status::ALL.iter().enumerate().map(|(at, status)| (*status, count(at)));
         Statistics {
             started: self.started,

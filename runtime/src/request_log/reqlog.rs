@@ -22,8 +22,6 @@ pub struct ReqLog {
     no_ends: bool,
 }
 
-const WORDS: [&str; 9] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "REC", "*"];
-
 impl ReqLog {
     /// Reads a list of methods, `*` for all of them, and `REC` for files that are written; with `-`
     /// in front, the ends of requests are not told. `DEL` and `OPT` are read as GPAC does.
@@ -43,7 +41,8 @@ impl ReqLog {
                 ("OPT", _) => reqlog.methods.push(Method::Options),
                 (_, Some(method)) => reqlog.methods.push(method),
                 (_, None) => {
-                    let near = nearest(&upper, WORDS.into_iter());
+                    let methods = Method::ALL.iter().map(Method::as_str);
+                    let near = nearest(&upper, methods.chain(["REC", "*"]));
                     let hint = near.map(|near| format!("; did you mean {near}?"));
                     return Err(format!(
                         "{name} is no method{}",

@@ -14,15 +14,6 @@ use serde_json::Value;
 use super::*;
 use crate::request_log::reqlog;
 
-const METHODS: [Method; 7] = [
-    Method::Get,
-    Method::Head,
-    Method::Put,
-    Method::Post,
-    Method::Patch,
-    Method::Delete,
-    Method::Options,
-];
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// Anything, with more of what is awkward than chance would give.
@@ -55,7 +46,7 @@ fn any_asked() -> impl Strategy<Value = Asked> {
 fn any_report() -> impl Strategy<Value = Report> {
     let how = (any::<u64>(), any::<u64>(), 0..1_u64 << 40, any::<bool>());
     let status = option::of(any::<Index>().prop_map(|index| *index.get(Status::ALL)));
-    (option::of(select(&METHODS)), status, how, option::of(text()), option::of(any_asked()))
+    (option::of(select(Method::ALL)), status, how, option::of(text()), option::of(any_asked()))
         .prop_map(|(method, status, (received, sent, nanos, complete), user, asked)| Report {
             method,
             status,
@@ -243,7 +234,7 @@ proptest! {
     #[test]
     fn the_short_log_keeps_to_its_lines(
         number: u64,
-        method in select(&METHODS),
+        method in select(Method::ALL),
         asked in any_asked(),
         report in any_report(),
         path in text(),
