@@ -20,7 +20,7 @@ use self::{
 use crate::{
     effect::{ConnectionEffect, Done, Effect, HookEffect, LogEffect},
     error::PeerError,
-    exchange::{self, About, Answer, Client, Cx, Role, Task, Waiting},
+    exchange::{self, About, Answer, Client, Cx, Handler, Role, Waiting},
     fs::{FileId, FsError},
     http::{BodySize, Method, Part, RequestHead, RequestTarget, Transmit},
     http1,
@@ -291,7 +291,7 @@ impl Session {
                 continue;
             };
             if self.obeys(deadline, now) {
-                self.ask(id, now, |task, cx| task.on_deadline(cx));
+                self.ask(id, now, |handler, cx| handler.on_deadline(cx));
                 return true;
             }
             is_late = true;
@@ -339,7 +339,8 @@ impl Session {
             return None;
         }
         let mut active = self.exchanges.iter().filter(|exchange| exchange.is_active());
-        let of = |exchange: &Exchange| exchange.task.as_ref().and_then(Task::waiting);
+        let of =
+            |exchange: &Exchange| exchange.handler.as_ref().and_then(|handler| handler.waiting());
         let first = of(active.next()?)?;
         active.try_fold(first, |all, next| match of(next)? {
             Waiting::Blocked => Some(all),
@@ -404,7 +405,7 @@ impl Session {
     /// The connection is over; not so the effects whose answers must not be lost.
     fn closed(&mut self, closed: Closed, now: Now) -> Option<Step<Effect>> {
         if let Some(id) = self.exchanges.iter().find(|it| it.is_active()).map(Exchange::id) {
-            self.ask(id, now, |task, cx| task.on_abort(cx));
+            self.ask(id, now, |handler, cx| handler.on_abort(cx));
             self.retire(id, false, now);
             return None;
         }
@@ -426,11 +427,11 @@ impl Session {
                     };
                     return pacing.answered(pace, now.mono);
                 }
-                self.ask(id, now, |task, cx| task.on_done(op, result, cx));
+                self.ask(id, now, |handler, cx| handler.on_done(op, result, cx));
                 self.sweep(id);
             }
             Input::Growth(op, growth) => {
-                self.ask(op.exchange(), now, |task, cx| task.on_growth(op, growth, cx));
+                self.ask(op.exchange(), now, |handler, cx| handler.on_growth(op, growth, cx));
             }
             Input::ShutDown => {
                 self.stopping = true;
@@ -442,7 +443,7 @@ impl Session {
                     })
                     .collect();
                 for id in ids {
-                    self.ask(id, now, |task, cx| task.on_shut_down(cx));
+                    self.ask(id, now, |handler, cx| handler.on_shut_down(cx));
                 }
             }
         }
@@ -468,16 +469,16 @@ impl Session {
             Event::Data { id, data } => {
                 let Some(exchange) = self.active(id) else { return };
                 exchange.received += data.len() as u64;
-                self.ask(id, now, |task, cx| task.on_data(data, cx));
+                self.ask(id, now, |handler, cx| handler.on_data(data, cx));
             }
             Event::End { id } if self.active(id).is_some() => {
-                self.ask(id, now, |task, cx| task.on_end(cx));
+                self.ask(id, now, |handler, cx| handler.on_end(cx));
             }
             Event::Writable { id } if self.active(id).is_some() => {
-                self.ask(id, now, |task, cx| task.on_writable(cx));
+                self.ask(id, now, |handler, cx| handler.on_writable(cx));
             }
             Event::Sent { id } if self.active(id).is_some() => {
-                self.ask(id, now, |task, cx| task.on_sent(cx));
+                self.ask(id, now, |handler, cx| handler.on_sent(cx));
                 self.retire(id, self.wire.reaches_peer(), now);
             }
             Event::Aborted { id, why } => self.give_up(id, why, now),
@@ -534,7 +535,7 @@ impl Session {
         if self.active(id).is_none() {
             return;
         }
-        self.ask(id, now, |task, cx| task.on_abort(cx));
+        self.ask(id, now, |handler, cx| handler.on_abort(cx));
         let Self { exchanges, wire, .. } = self;
         let Some(exchange) = exchanges.iter_mut().find(|exchange| exchange.id() == id) else {
             return;
@@ -570,32 +571,33 @@ impl Session {
         self.effects.push_back(Effect::Log(id, LogEffect::Over(report)));
     }
 
-    /// Lets the task go on, and says what it wants said.
-    fn ask(&mut self, id: ExchangeId, now: Now, go_on: impl FnOnce(&mut Task, &mut Cx<'_>)) {
-        let Some(mut task) = self.exchange(id).and_then(|exchange| exchange.task.take()) else {
+    /// Lets the handler go on, and says what it wants said.
+    fn ask(&mut self, id: ExchangeId, now: Now, go_on: impl FnOnce(&mut dyn Handler, &mut Cx<'_>)) {
+        let Some(mut handler) = self.exchange(id).and_then(|exchange| exchange.handler.take())
+        else {
             return;
         };
         self.speak(id, now, |cx| {
-            go_on(&mut task, cx);
-            Some(task)
+            go_on(&mut *handler, cx);
+            Some(handler)
         });
     }
 
-    /// As [`speak`](Self::speak), beside a task that only waits for its last effect.
+    /// As [`speak`](Self::speak), beside a handler that only waits for its last effect.
     fn speak_over(&mut self, id: ExchangeId, now: Now, answer: impl FnOnce(&mut Cx<'_>)) {
-        let busy = self.exchange(id).and_then(|exchange| exchange.task.take());
+        let busy = self.exchange(id).and_then(|exchange| exchange.handler.take());
         self.speak(id, now, |cx| {
             answer(cx);
-            busy.filter(Task::is_busy)
+            busy.filter(|handler| handler.is_busy())
         });
     }
 
-    /// Says what comes out of `answer`, which also returns the task that remains.
+    /// Says what comes out of `answer`, which also returns the handler that remains.
     fn speak(
         &mut self,
         id: ExchangeId,
         now: Now,
-        answer: impl FnOnce(&mut Cx<'_>) -> Option<Task>,
+        answer: impl FnOnce(&mut Cx<'_>) -> Option<Box<dyn Handler>>,
     ) {
         let mut answers = VecDeque::new();
         let Self { effects, exchanges, .. } = self;
@@ -603,8 +605,9 @@ impl Session {
             return;
         };
         let Exchange { site, ids, about, .. } = exchange;
-        let mut cx = Cx { site, now, ids, effects, answers: &mut answers, about };
-        exchange.task = answer(&mut cx);
+        let mut cx = Cx { site, now, ids, effects, answers: &mut answers, about, next: None };
+        let same = answer(&mut cx);
+        exchange.handler = cx.next.or(same);
         for answer in answers {
             self.say(id, answer, now);
         }

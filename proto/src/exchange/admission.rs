@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    Cx, Task,
+    Cx, Handler,
     answer::{Request, begin, begin_asked, fs_status},
     hooked::Hooked,
     refusal::Refusal,
@@ -17,6 +17,7 @@ use crate::{
     id::OpId,
     semantics::basic::{self, Basic},
     site::Resolved,
+    time::Timer,
 };
 
 /// ```text
@@ -56,7 +57,7 @@ enum State {
 
 impl Admission {
     /// Begins to find out; the task that goes on, if any.
-    pub(super) fn start(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
+    pub(super) fn start(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
         let op = cx.op();
         let mut admission =
             Self { request: None, began: cx.now.mono, ended: false, state: State::Locating { op } };
@@ -75,16 +76,16 @@ impl Admission {
             }
             Resolved::Mounts(_) | Resolved::Nothing => return settle(request, None, false, cx),
         }
-        Some(Task::Admission(Box::new(admission)))
+        Some(Box::new(admission))
     }
 
     /// An effect is answered; the task that takes its place, if the request is let in.
-    pub(super) fn on_done(
+    fn advance(
         &mut self,
         done: OpId,
         result: Result<Done, FsError>,
         cx: &mut Cx<'_>,
-    ) -> Option<Task> {
+    ) -> Option<Box<dyn Handler>> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Locating { op } if op == done => match result {
                 Ok(Done::Located { real, root, path }) => {
@@ -111,7 +112,7 @@ impl Admission {
                     // All failures take as long, and so long that guessing is no use.
                     let until = self.began + cx.site.config.limits.wrong_password_time;
                     self.state = State::Held { until };
-                    if until <= cx.now.mono { self.on_deadline(cx) } else { None }
+                    if until <= cx.now.mono { self.expire(cx) } else { None }
                 }
             },
             other @ (State::Locating { .. }
@@ -125,7 +126,7 @@ impl Admission {
     }
 
     /// May this request, for what is known now?
-    fn judge(&mut self, rule: Option<usize>, cx: &mut Cx<'_>) -> Option<Task> {
+    fn judge(&mut self, rule: Option<usize>, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
         self.state = State::Over;
         match self.verdict(rule, None, cx) {
             Verdict::Allowed => return self.let_in(cx),
@@ -158,7 +159,12 @@ impl Admission {
     }
 
     /// May this user, who is who it claims to be?
-    fn decide(&mut self, rule: Option<usize>, user: Arc<str>, cx: &mut Cx<'_>) -> Option<Task> {
+    fn decide(
+        &mut self,
+        rule: Option<usize>,
+        user: Arc<str>,
+        cx: &mut Cx<'_>,
+    ) -> Option<Box<dyn Handler>> {
         let verdict = self.verdict(rule, Some(&user), cx);
         cx.about.user = Some(user);
         if verdict == Verdict::Allowed {
@@ -172,19 +178,15 @@ impl Admission {
         cx.site.mounts.who(request.action(), rule).verdict(user, &cx.site.config.users)
     }
 
-    fn let_in(&mut self, cx: &mut Cx<'_>) -> Option<Task> {
+    fn let_in(&mut self, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
         settle(self.request.take()?, None, self.ended, cx)
     }
 
-    fn refuse(&mut self, why: Refusal, cx: &mut Cx<'_>) -> Option<Task> {
+    fn refuse(&mut self, why: Refusal, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
         settle(self.request.take()?, Some(why), self.ended, cx)
     }
 
-    pub(super) fn on_end(&mut self) {
-        self.ended = true;
-    }
-
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    fn until(&self) -> Option<Instant> {
         match self.state {
             State::Held { until } => Some(until),
             State::Locating { .. } | State::Verifying { .. } | State::Over => None,
@@ -192,7 +194,7 @@ impl Admission {
     }
 
     /// The task that takes its place, if there is a hook.
-    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Option<Task> {
+    fn expire(&mut self, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Held { .. } => self.refuse(Refusal::Wrong, cx),
             state @ (State::Locating { .. } | State::Verifying { .. } | State::Over) => {
@@ -201,10 +203,29 @@ impl Admission {
             }
         }
     }
+}
 
-    /// The peer is gone.
-    pub(super) fn give_up(&mut self) {
+impl Handler for Admission {
+    fn on_end(&mut self, _cx: &mut Cx<'_>) {
+        self.ended = true;
+    }
+
+    fn on_abort(&mut self, _cx: &mut Cx<'_>) {
         self.state = State::Over;
+    }
+
+    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        let next = self.advance(op, result, cx);
+        cx.hand_over(next);
+    }
+
+    fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+        let next = self.expire(cx);
+        cx.hand_over(next);
+    }
+
+    fn deadline(&self) -> Option<(Instant, Timer)> {
+        self.until().map(|at| (at, Timer::Penalty))
     }
 }
 
@@ -214,7 +235,7 @@ fn settle(
     refusal: Option<Refusal>,
     ended: bool,
     cx: &mut Cx<'_>,
-) -> Option<Task> {
+) -> Option<Box<dyn Handler>> {
     if cx.site.config.hook {
         return Some(Hooked::start(request, refusal, ended, cx));
     }
@@ -227,7 +248,7 @@ pub(super) fn go_on(
     refusal: Option<Refusal>,
     ended: bool,
     cx: &mut Cx<'_>,
-) -> Option<Task> {
+) -> Option<Box<dyn Handler>> {
     if let Some(why) = refusal {
         why.say(cx);
         return None;

@@ -1,7 +1,7 @@
 //! Answers, and which kind of exchange a request begins.
 
 use super::{
-    Cx, Role, Task,
+    Cx, Handler, Role,
     admission::Admission,
     cast::{self, Cast},
     delete::Delete,
@@ -74,7 +74,11 @@ pub(super) fn action(method: Method) -> Action {
 }
 
 /// Begins to answer a request; `None` if nothing remains to be done.
-pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Option<Task> {
+pub(crate) fn start(
+    head: Box<RequestHead>,
+    role: Role,
+    cx: &mut Cx<'_>,
+) -> Option<Box<dyn Handler>> {
     let path = match &head.target {
         RequestTarget::Asterisk => {
             options(&head, cx);
@@ -97,7 +101,7 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
         return None;
     }
     if role == Role::Admin {
-        return Admin::start(&head, &target, cx).map(Task::Admin);
+        return Admin::start(&head, &target, cx).map(boxed);
     }
     if is_metadata {
         return Metadata::start(head, target, cx);
@@ -143,7 +147,7 @@ pub(crate) fn start(head: Box<RequestHead>, role: Role, cx: &mut Cx<'_>) -> Opti
 }
 
 /// Lets the hook have its say on the request, once its rights are known.
-fn ask(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Task> {
+fn ask(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
     // A browser sends no password with a preflight, and what is reserved is no file.
     let names_no_file = head.method == Method::Options || target.is_reserved();
     let resolved = match head.method.is_safe() {
@@ -159,7 +163,7 @@ fn ask(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Task> 
 }
 
 /// Begins what the request asks for, to which a hook had nothing to say.
-pub(super) fn begin_asked(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
+pub(super) fn begin_asked(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
     if request.head.method == Method::Options {
         options(&request.head, cx);
         return None;
@@ -179,7 +183,7 @@ pub(super) fn begin_asked(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
 }
 
 /// Begins what the request asks for, which it may: a live resource goes first.
-pub(super) fn begin(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
+pub(super) fn begin(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
     if let Some(title) = request.title {
         return Some(Metadata::update(request.target.path, title, cx));
     }
@@ -191,13 +195,13 @@ pub(super) fn begin(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
     }
     let reads = matches!(request.head.method, Method::Get | Method::Head);
     if cx.site.config.live && reads && !request.target.directory {
-        return Some(Task::Listen(Box::new(Listen::start(request, cx))));
+        return Some(Box::new(Listen::start(request, cx)));
     }
     begin_stored(request, cx)
 }
 
 /// Begins what the request asks for, which it may and which is not live.
-pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
+pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
     let Request { head, target, resolved, .. } = request;
     let place = match resolved {
         Resolved::Place(place) => place,
@@ -206,7 +210,7 @@ pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
                 redirect(&target, cx);
                 return None;
             }
-            return Some(Task::List(Box::new(List::of_mounts(&head, target, names, cx))));
+            return Some(Box::new(List::of_mounts(&head, target, names, cx)));
         }
         Resolved::Mounts(_) => {
             refuse(cx, Status::FORBIDDEN, NOT_LISTED);
@@ -223,20 +227,20 @@ pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Task> {
             Some(name) => Index::start(head, target, place, &name, cx),
             None => directory(head, target, place, cx),
         },
-        Method::Get | Method::Head => {
-            Some(Task::Get(Box::new(Get::start(head, target, place, cx))))
-        }
+        Method::Get | Method::Head => Some(Box::new(Get::start(head, target, place, cx))),
         Method::Put | Method::Post | Method::Patch => {
             if target.directory {
                 refuse(cx, Status::CONFLICT, "a file's URL does not end in a slash");
                 return None;
             }
-            Upload::start(&head, &target, place, cx).map(|upload| Task::Upload(Box::new(upload)))
+            Upload::start(&head, &target, place, cx).map(boxed)
         }
-        Method::Delete => {
-            Some(Task::Delete(Box::new(Delete::start(head, place, target.directory, cx))))
-        }
+        Method::Delete => Some(Box::new(Delete::start(head, place, target.directory, cx))),
     }
+}
+
+fn boxed(handler: impl Handler + 'static) -> Box<dyn Handler> {
+    Box::new(handler)
 }
 
 /// Begins to answer with a directory, by its listing if there is to be one.
@@ -245,11 +249,11 @@ pub(super) fn directory(
     target: Target,
     place: Place,
     cx: &mut Cx<'_>,
-) -> Option<Task> {
+) -> Option<Box<dyn Handler>> {
     if cx.site.config.list_directories {
-        return Some(Task::List(Box::new(List::of_directory(&head, target, place, cx))));
+        return Some(Box::new(List::of_directory(&head, target, place, cx)));
     }
-    Some(Task::Get(Box::new(Get::start(head, target, place, cx))))
+    Some(Box::new(Get::start(head, target, place, cx)))
 }
 
 pub(super) const NOT_LISTED: &str = "directories are not listed";

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::{
-    Answer, Cx, Task,
+    Answer, Cx, Handler,
     answer::{self, Request, head, refuse_last},
     decoder,
 };
@@ -58,7 +58,7 @@ pub(super) fn is_source(head: &RequestHead) -> bool {
 }
 
 impl Cast {
-    pub(super) fn start(request: &Request, cx: &mut Cx<'_>) -> Option<Task> {
+    pub(super) fn start(request: &Request, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
         let Request { head, target, .. } = request;
         let is_probe = head.body == BodySize::Known(0);
         if head.body != BodySize::Empty && !is_probe {
@@ -84,7 +84,7 @@ impl Cast {
             .or_else(|| Format::from_extension(&extension?.to_ascii_lowercase()));
         let live = cx.op();
         cx.effect(LiveEffect::Publish { op: live, path: target.path.clone(), description });
-        Some(Task::Cast(Box::new(Self {
+        Some(Box::new(Self {
             live,
             format,
             feed: None,
@@ -92,52 +92,7 @@ impl Cast {
             waiting: VecDeque::new(),
             ended: false,
             state: State::Beginning,
-        })))
-    }
-
-    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
-        match self.state {
-            State::Beginning if self.live == done => {
-                if result.is_err() {
-                    self.state = State::Over;
-                    return refuse_last(
-                        cx,
-                        Status::CONFLICT,
-                        "there is a live resource of that path",
-                    );
-                }
-                cx.answer(Answer::TakeRest);
-                // Who waits for 100 gets that with the grant; others wait for 200 before they send.
-                if !self.answers_late {
-                    cx.answer(Answer::Endless(head(cx.site, Status::OK)));
-                }
-                self.state = State::Receiving;
-                cx.answer(Answer::Grant(WINDOW));
-            }
-            State::Passing { op } if op == done => {
-                self.state = State::Receiving;
-                self.go_on(cx);
-            }
-            State::Beginning | State::Receiving | State::Passing { .. } | State::Over => {}
-        }
-    }
-
-    pub(super) fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
-        self.waiting.push_back(data);
-        self.go_on(cx);
-    }
-
-    pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) {
-        self.ended = true;
-        self.go_on(cx);
-    }
-
-    /// What came until now is all there will be.
-    pub(super) fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
-        match self.state {
-            State::Receiving | State::Passing { .. } => self.finish(cx),
-            State::Beginning | State::Over => {}
-        }
+        }))
     }
 
     /// Passes on what there is.
@@ -193,7 +148,7 @@ impl Cast {
         }
     }
 
-    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>) {
+    fn give_up(&mut self, cx: &mut Cx<'_>) {
         if self.state != State::Over {
             self.leave(false, cx);
         }
@@ -202,6 +157,60 @@ impl Cast {
     fn leave(&mut self, complete: bool, cx: &mut Cx<'_>) {
         self.state = State::Over;
         cx.effect(LiveEffect::Unpublish { live: self.live, complete });
+    }
+}
+
+impl Handler for Cast {
+    fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+        self.waiting.push_back(data);
+        self.go_on(cx);
+    }
+
+    fn on_end(&mut self, cx: &mut Cx<'_>) {
+        self.ended = true;
+        self.go_on(cx);
+    }
+
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Beginning if self.live == done => {
+                if result.is_err() {
+                    self.state = State::Over;
+                    return refuse_last(
+                        cx,
+                        Status::CONFLICT,
+                        "there is a live resource of that path",
+                    );
+                }
+                cx.answer(Answer::TakeRest);
+                // Who waits for 100 gets that with the grant; others wait for 200 before they send.
+                if !self.answers_late {
+                    cx.answer(Answer::Endless(head(cx.site, Status::OK)));
+                }
+                self.state = State::Receiving;
+                cx.answer(Answer::Grant(WINDOW));
+            }
+            State::Passing { op } if op == done => {
+                self.state = State::Receiving;
+                self.go_on(cx);
+            }
+            State::Beginning | State::Receiving | State::Passing { .. } | State::Over => {}
+        }
+    }
+
+    fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Receiving | State::Passing { .. } => self.finish(cx),
+            State::Beginning | State::Over => {}
+        }
+    }
+
+    fn on_abort(&mut self, cx: &mut Cx<'_>) {
+        self.give_up(cx);
+    }
+
+    fn on_sent(&mut self, cx: &mut Cx<'_>) {
+        self.give_up(cx);
     }
 }
 

@@ -1,7 +1,9 @@
 //! DELETE.
 
+use bytes::Bytes;
+
 use super::{
-    Answer, Cx,
+    Answer, Cx, Handler,
     answer::{fs_status, head, refuse, refuse_last},
 };
 use crate::{
@@ -53,7 +55,29 @@ impl Delete {
         delete
     }
 
-    pub(super) fn on_data(&mut self, data: &[u8], cx: &mut Cx<'_>) {
+    fn remove(&mut self, expect: Expect, cx: &mut Cx<'_>) {
+        let op = cx.op();
+        cx.effect(FsEffect::Remove { op, place: self.place.clone(), expect });
+        self.state = State::Removing { op };
+    }
+
+    fn removed(&mut self, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        self.state = State::Over;
+        match result {
+            Ok(_) => cx.answer(Answer::Whole(head(cx.site, Status::OK), Vec::new())),
+            Err(FsError::NotFound) => {
+                cx.answer(Answer::Whole(head(cx.site, Status::NO_CONTENT), Vec::new()));
+            }
+            Err(FsError::IsDirectory) => {
+                refuse(cx, Status::FORBIDDEN, "directories are not deleted");
+            }
+            Err(error) => refuse(cx, fs_status(error), &error.to_string()),
+        }
+    }
+}
+
+impl Handler for Delete {
+    fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
         self.dropped += data.len() as u64;
         if self.dropped > most(cx) {
             self.state = State::Over;
@@ -61,7 +85,7 @@ impl Delete {
         }
     }
 
-    pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) {
+    fn on_end(&mut self, cx: &mut Cx<'_>) {
         if !matches!(self.state, State::Receiving) {
             return;
         }
@@ -78,13 +102,7 @@ impl Delete {
         }
     }
 
-    fn remove(&mut self, expect: Expect, cx: &mut Cx<'_>) {
-        let op = cx.op();
-        cx.effect(FsEffect::Remove { op, place: self.place.clone(), expect });
-        self.state = State::Removing { op };
-    }
-
-    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
         match self.state {
             State::Looking { op } if op == done => {
                 let current = match result {
@@ -103,19 +121,6 @@ impl Delete {
             }
             State::Removing { op } if op == done => self.removed(result, cx),
             State::Looking { .. } | State::Removing { .. } | State::Receiving | State::Over => {}
-        }
-    }
-    fn removed(&mut self, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
-        self.state = State::Over;
-        match result {
-            Ok(_) => cx.answer(Answer::Whole(head(cx.site, Status::OK), Vec::new())),
-            Err(FsError::NotFound) => {
-                cx.answer(Answer::Whole(head(cx.site, Status::NO_CONTENT), Vec::new()));
-            }
-            Err(FsError::IsDirectory) => {
-                refuse(cx, Status::FORBIDDEN, "directories are not deleted");
-            }
-            Err(error) => refuse(cx, fs_status(error), &error.to_string()),
         }
     }
 }

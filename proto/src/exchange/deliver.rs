@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{
-    Answer, Cx, Task,
+    Answer, Cx, Handler,
     answer::{error_head, head, refuse, refuse_last, refuse_stopping, say},
     decoder::{self, Decoder},
     hooked::{Hooked, too_late},
@@ -72,7 +72,11 @@ struct Giving {
 
 impl Deliver {
     /// `None` if it was refused.
-    pub(super) fn start(request: &RequestHead, target: &Target, cx: &mut Cx<'_>) -> Option<Task> {
+    pub(super) fn start(
+        request: &RequestHead,
+        target: &Target,
+        cx: &mut Cx<'_>,
+    ) -> Option<Box<dyn Handler>> {
         let len = match request.body {
             BodySize::Empty => {
                 // Who sends no length may yet send a body, which must not be read as requests.
@@ -128,7 +132,7 @@ impl Deliver {
         let (id, location) = (cx.op(), delivery.url_path());
         cx.effect(DeliveryEffect::Begin { op: id, delivery: Box::new(delivery) });
         let until = cx.now.mono + cx.site.config.limits.take_time;
-        Some(Task::Deliver(Box::new(Self {
+        Some(Box::new(Self {
             id,
             hooked: false,
             location,
@@ -138,11 +142,16 @@ impl Deliver {
             pending_len: 0,
             received: 0,
             body_is_whole: false,
-        })))
+        }))
     }
 
     /// Hands the body to the hook, which wants it. `ended`: it is whole already.
-    pub(super) fn to_hook(hook: OpId, request: &RequestHead, ended: bool, cx: &mut Cx<'_>) -> Task {
+    pub(super) fn to_hook(
+        hook: OpId,
+        request: &RequestHead,
+        ended: bool,
+        cx: &mut Cx<'_>,
+    ) -> Box<dyn Handler> {
         cx.about.unfinished = true;
         let mut deliver = Self {
             id: hook,
@@ -168,16 +177,16 @@ impl Deliver {
             }
             (BodySize::Empty | BodySize::Known(_) | BodySize::Unknown, _) => deliver.go_on(cx),
         }
-        Task::Deliver(Box::new(deliver))
+        Box::new(deliver)
     }
 
     /// An effect is answered; the task that takes its place, where a hook goes on to answer.
-    pub(super) fn on_done(
+    fn advance(
         &mut self,
         done: OpId,
         result: Result<Done, FsError>,
         cx: &mut Cx<'_>,
-    ) -> Option<Task> {
+    ) -> Option<Box<dyn Handler>> {
         match self.state {
             State::Offering { .. } if self.id == done => {
                 self.state = State::Receiving { giving: None };
@@ -216,26 +225,6 @@ impl Deliver {
         }
     }
 
-    pub(super) fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
-        let State::Receiving { .. } = self.state else { return };
-        match &mut self.decoder {
-            Some(decoder) => {
-                decoder.push(data);
-                if let Some(most) = cx.site.config.limits.upload
-                    && decoder.came() > decoder::most_coded(most)
-                {
-                    return self.fail(Status::CONTENT_TOO_LARGE, &too_large(most), cx);
-                }
-            }
-            None => {
-                if !self.take(data, cx) {
-                    return;
-                }
-            }
-        }
-        self.go_on(cx);
-    }
-
     /// Takes content; false if the upload failed by it.
     fn take(&mut self, data: Bytes, cx: &mut Cx<'_>) -> bool {
         self.received += data.len() as u64;
@@ -266,14 +255,6 @@ impl Deliver {
     fn fail(&mut self, status: Status, why: &str, cx: &mut Cx<'_>) {
         self.give_up(cx);
         refuse_last(cx, status, why);
-    }
-
-    pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) {
-        self.body_is_whole = true;
-        if let Some(decoder) = &mut self.decoder {
-            decoder.end();
-        }
-        self.go_on(cx);
     }
 
     /// Gives what has come, one piece of work at a time, lets more come, and ends when all is
@@ -309,18 +290,48 @@ impl Deliver {
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<(Instant, Timer)> {
-        let hook = |until: Option<Instant>| until.map(|until| (until, Timer::Hook));
-        match self.state {
-            State::Offering { until } => Some((until, Timer::Take)),
-            State::Receiving { giving } => hook(giving.and_then(|giving| giving.until)),
-            State::Ending { until, .. } => hook(until),
-            State::Over => None,
+    /// Nothing will come of it. What was told to be whole is whole.
+    fn give_up(&mut self, cx: &mut Cx<'_>) {
+        self.pending = Vec::new();
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Offering { .. } | State::Receiving { .. } => {
+                cx.effect(DeliveryEffect::Abort { to: self.id });
+            }
+            State::Ending { .. } | State::Over => {}
         }
     }
+}
 
-    /// Nobody took it in time.
-    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+impl Handler for Deliver {
+    fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+        let State::Receiving { .. } = self.state else { return };
+        match &mut self.decoder {
+            Some(decoder) => {
+                decoder.push(data);
+                if let Some(most) = cx.site.config.limits.upload
+                    && decoder.came() > decoder::most_coded(most)
+                {
+                    return self.fail(Status::CONTENT_TOO_LARGE, &too_large(most), cx);
+                }
+            }
+            None => {
+                if !self.take(data, cx) {
+                    return;
+                }
+            }
+        }
+        self.go_on(cx);
+    }
+
+    fn on_end(&mut self, cx: &mut Cx<'_>) {
+        self.body_is_whole = true;
+        if let Some(decoder) = &mut self.decoder {
+            decoder.end();
+        }
+        self.go_on(cx);
+    }
+
+    fn on_deadline(&mut self, cx: &mut Cx<'_>) {
         if self.hooked {
             self.give_up(cx);
             too_late(cx);
@@ -331,23 +342,30 @@ impl Deliver {
         }
     }
 
-    /// Nobody is waited for any more that would take it.
-    pub(super) fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
+    fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
         if let State::Offering { .. } = self.state {
             self.give_up(cx);
             refuse_stopping(cx);
         }
     }
 
-    /// Nothing will come of it. What was told to be whole is whole.
-    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>) {
-        self.pending = Vec::new();
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Offering { .. } | State::Receiving { .. } => {
-                cx.effect(DeliveryEffect::Abort { to: self.id });
-            }
-            State::Ending { .. } | State::Over => {}
+    fn deadline(&self) -> Option<(Instant, Timer)> {
+        let hook = |until: Option<Instant>| until.map(|until| (until, Timer::Hook));
+        match self.state {
+            State::Offering { until } => Some((until, Timer::Take)),
+            State::Receiving { giving } => hook(giving.and_then(|giving| giving.until)),
+            State::Ending { until, .. } => hook(until),
+            State::Over => None,
         }
+    }
+
+    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        let next = self.advance(op, result, cx);
+        cx.hand_over(next);
+    }
+
+    fn on_abort(&mut self, cx: &mut Cx<'_>) {
+        self.give_up(cx);
     }
 }
 

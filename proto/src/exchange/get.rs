@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use self::plan::Plan;
 use super::{
-    Answer, Cx, Waiting,
+    Answer, Cx, Handler, Waiting,
     answer::{NOT_LISTED, fs_status, head, redirect, refuse, refuse_stopping},
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
         range::{Ranges, VERY_LARGE},
         target::Target,
     },
+    time::Timer,
 };
 
 /// ```text
@@ -130,61 +131,6 @@ impl Get {
         self.state = State::Opening { op, file, otherwise };
     }
 
-    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
-        match &self.state {
-            &State::Looking { op, file } if op == done => match result {
-                Ok(Done::Following(growth)) => {
-                    let followed = Followed { op, file, growth };
-                    // A manifest that exists is served whole while it is being replaced.
-                    if media::is_manifest(self.target.path.as_str()) {
-                        self.open(Otherwise::Growing(followed), cx);
-                    } else {
-                        self.describe(Then::Growing(followed), cx);
-                    }
-                }
-                Ok(_) | Err(_) => self.open(Otherwise::Nothing, cx),
-            },
-            &State::Describing { op, then } if op == done => {
-                let kept = match result {
-                    // Whoever can write the file can give it any.
-                    Ok(Done::MediaType(kept)) => {
-                        kept.filter(|kept| media::is_media_type(kept.as_bytes()))
-                    }
-                    Ok(_) | Err(_) => None,
-                };
-                self.media_type = Some(kept.unwrap_or_else(|| media::UNKNOWN.into()));
-                self.describe(then, cx);
-            }
-            &State::Encoding { op, file, meta, coding } if op == done => {
-                self.encoded((file, &meta, coding), result, cx);
-            }
-            &State::Missing { awaited } if awaited.op == done => self.begun(awaited, result, cx),
-            State::Opening { op, file, otherwise } => {
-                let file = *file;
-                match otherwise {
-                    _ if *op == done => self.opened(file, result, cx),
-                    &Otherwise::Awaited(awaited) if awaited.op == done => {
-                        self.begun(awaited, result, cx);
-                    }
-                    Otherwise::Nothing | Otherwise::Growing(_) | Otherwise::Awaited(_) => {}
-                }
-            }
-            &State::Gone { op, file } if op == done => {
-                cx.effect(LiveEffect::Unfollow { op });
-                cx.effect(FsEffect::Close { file });
-                self.state = State::Answered { file: None };
-            }
-            State::Looking { .. }
-            | State::Describing { .. }
-            | State::Encoding { .. }
-            | State::Missing { .. }
-            | State::Holding { .. }
-            | State::Streaming { .. }
-            | State::Answered { .. }
-            | State::Gone { .. } => {}
-        }
-    }
-
     /// Answers with this, once its media type is known.
     fn describe(&mut self, then: Then, cx: &mut Cx<'_>) {
         if self.media_type.is_some() {
@@ -280,7 +226,7 @@ impl Get {
         self.open(Otherwise::Awaited(awaited), cx);
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    fn until(&self) -> Option<Instant> {
         match &self.state {
             State::Missing { awaited } => Some(awaited.deadline),
             State::Looking { .. }
@@ -291,49 +237,6 @@ impl Get {
             | State::Streaming { .. }
             | State::Answered { .. }
             | State::Gone { .. } => None,
-        }
-    }
-
-    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
-        if let State::Missing { awaited } = self.state {
-            awaited.give_up(cx);
-            // It may have come otherwise than by an upload.
-            self.waited = true;
-            self.open(Otherwise::Nothing, cx);
-        }
-    }
-
-    /// What the peer waits for.
-    pub(super) fn waiting(&self) -> Option<Waiting> {
-        match &self.state {
-            State::Missing { .. } => Some(Waiting::Blocked),
-            State::Holding { .. } | State::Streaming { starved: true, .. } => Some(Waiting::Idle),
-            State::Looking { .. }
-            | State::Opening { .. }
-            | State::Describing { .. }
-            | State::Encoding { .. }
-            | State::Streaming { starved: false, .. }
-            | State::Answered { .. }
-            | State::Gone { .. } => None,
-        }
-    }
-
-    /// Nothing is waited for any more.
-    pub(super) fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
-        match self.state {
-            State::Missing { awaited } => {
-                awaited.give_up(cx);
-                self.state = State::Answered { file: None };
-                refuse_stopping(cx);
-            }
-            State::Holding { .. } => self.go_on(cx),
-            State::Looking { .. }
-            | State::Opening { .. }
-            | State::Describing { .. }
-            | State::Encoding { .. }
-            | State::Streaming { .. }
-            | State::Answered { .. }
-            | State::Gone { .. } => {}
         }
     }
 
@@ -383,49 +286,6 @@ impl Get {
         let plan = ranges.map_or(Plan::Whole, |ranges| Plan::new(&ranges, followed.growth.total));
         self.state = State::Holding { followed, plan };
         self.go_on(cx);
-    }
-
-    pub(super) fn on_growth(&mut self, op: OpId, growth: Growth, cx: &mut Cx<'_>) {
-        let followed = match &mut self.state {
-            State::Holding { followed, .. }
-            | State::Streaming { followed, .. }
-            | State::Describing { then: Then::Growing(followed), .. }
-            | State::Opening { otherwise: Otherwise::Growing(followed), .. } => followed,
-            State::Looking { .. }
-            | State::Opening { .. }
-            | State::Describing { .. }
-            | State::Encoding { .. }
-            | State::Missing { .. }
-            | State::Answered { .. }
-            | State::Gone { .. } => return,
-        };
-        if followed.op == op {
-            followed.growth = growth;
-            self.go_on(cx);
-        }
-    }
-
-    pub(super) fn on_writable(&mut self, cx: &mut Cx<'_>) {
-        if let State::Streaming { followed, pushed, starved } = &mut self.state {
-            *starved = false;
-            let Growth { len, state, .. } = followed.growth;
-            if *pushed < len {
-                let part = Part::File { file: followed.file, at: *pushed, len: len - *pushed };
-                *pushed = len;
-                cx.answer(Answer::Part(part));
-            } else {
-                match state {
-                    GrowthState::Growing => *starved = true,
-                    GrowthState::Complete => {
-                        let file = followed.file;
-                        cx.effect(LiveEffect::Unfollow { op: followed.op });
-                        self.state = State::Answered { file: Some(file) };
-                        cx.answer(Answer::Finish);
-                    }
-                    GrowthState::Aborted => cx.answer(Answer::Abort),
-                }
-            }
-        }
     }
 
     fn go_on(&mut self, cx: &mut Cx<'_>) {
@@ -520,7 +380,7 @@ impl Get {
     }
 
     /// Gives everything back.
-    pub(super) fn release(&mut self, cx: &mut Cx<'_>) {
+    fn release(&mut self, cx: &mut Cx<'_>) {
         let state = std::mem::replace(&mut self.state, State::Answered { file: None });
         match state {
             State::Looking { op, file } | State::Gone { op, file } => {
@@ -544,9 +404,162 @@ impl Get {
             State::Answered { file: None } => {}
         }
     }
+}
 
-    pub(super) fn is_busy(&self) -> bool {
+impl Handler for Get {
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        match &self.state {
+            &State::Looking { op, file } if op == done => match result {
+                Ok(Done::Following(growth)) => {
+                    let followed = Followed { op, file, growth };
+                    // A manifest that exists is served whole while it is being replaced.
+                    if media::is_manifest(self.target.path.as_str()) {
+                        self.open(Otherwise::Growing(followed), cx);
+                    } else {
+                        self.describe(Then::Growing(followed), cx);
+                    }
+                }
+                Ok(_) | Err(_) => self.open(Otherwise::Nothing, cx),
+            },
+            &State::Describing { op, then } if op == done => {
+                let kept = match result {
+                    // Whoever can write the file can give it any.
+                    Ok(Done::MediaType(kept)) => {
+                        kept.filter(|kept| media::is_media_type(kept.as_bytes()))
+                    }
+                    Ok(_) | Err(_) => None,
+                };
+                self.media_type = Some(kept.unwrap_or_else(|| media::UNKNOWN.into()));
+                self.describe(then, cx);
+            }
+            &State::Encoding { op, file, meta, coding } if op == done => {
+                self.encoded((file, &meta, coding), result, cx);
+            }
+            &State::Missing { awaited } if awaited.op == done => self.begun(awaited, result, cx),
+            State::Opening { op, file, otherwise } => {
+                let file = *file;
+                match otherwise {
+                    _ if *op == done => self.opened(file, result, cx),
+                    &Otherwise::Awaited(awaited) if awaited.op == done => {
+                        self.begun(awaited, result, cx);
+                    }
+                    Otherwise::Nothing | Otherwise::Growing(_) | Otherwise::Awaited(_) => {}
+                }
+            }
+            &State::Gone { op, file } if op == done => {
+                cx.effect(LiveEffect::Unfollow { op });
+                cx.effect(FsEffect::Close { file });
+                self.state = State::Answered { file: None };
+            }
+            State::Looking { .. }
+            | State::Describing { .. }
+            | State::Encoding { .. }
+            | State::Missing { .. }
+            | State::Holding { .. }
+            | State::Streaming { .. }
+            | State::Answered { .. }
+            | State::Gone { .. } => {}
+        }
+    }
+
+    fn on_growth(&mut self, op: OpId, growth: Growth, cx: &mut Cx<'_>) {
+        let followed = match &mut self.state {
+            State::Holding { followed, .. }
+            | State::Streaming { followed, .. }
+            | State::Describing { then: Then::Growing(followed), .. }
+            | State::Opening { otherwise: Otherwise::Growing(followed), .. } => followed,
+            State::Looking { .. }
+            | State::Opening { .. }
+            | State::Describing { .. }
+            | State::Encoding { .. }
+            | State::Missing { .. }
+            | State::Answered { .. }
+            | State::Gone { .. } => return,
+        };
+        if followed.op == op {
+            followed.growth = growth;
+            self.go_on(cx);
+        }
+    }
+
+    fn on_writable(&mut self, cx: &mut Cx<'_>) {
+        if let State::Streaming { followed, pushed, starved } = &mut self.state {
+            *starved = false;
+            let Growth { len, state, .. } = followed.growth;
+            if *pushed < len {
+                let part = Part::File { file: followed.file, at: *pushed, len: len - *pushed };
+                *pushed = len;
+                cx.answer(Answer::Part(part));
+            } else {
+                match state {
+                    GrowthState::Growing => *starved = true,
+                    GrowthState::Complete => {
+                        let file = followed.file;
+                        cx.effect(LiveEffect::Unfollow { op: followed.op });
+                        self.state = State::Answered { file: Some(file) };
+                        cx.answer(Answer::Finish);
+                    }
+                    GrowthState::Aborted => cx.answer(Answer::Abort),
+                }
+            }
+        }
+    }
+
+    fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+        if let State::Missing { awaited } = self.state {
+            awaited.give_up(cx);
+            // It may have come otherwise than by an upload.
+            self.waited = true;
+            self.open(Otherwise::Nothing, cx);
+        }
+    }
+
+    fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Missing { awaited } => {
+                awaited.give_up(cx);
+                self.state = State::Answered { file: None };
+                refuse_stopping(cx);
+            }
+            State::Holding { .. } => self.go_on(cx),
+            State::Looking { .. }
+            | State::Opening { .. }
+            | State::Describing { .. }
+            | State::Encoding { .. }
+            | State::Streaming { .. }
+            | State::Answered { .. }
+            | State::Gone { .. } => {}
+        }
+    }
+
+    fn waiting(&self) -> Option<Waiting> {
+        match &self.state {
+            State::Missing { .. } => Some(Waiting::Blocked),
+            State::Holding { .. } | State::Streaming { starved: true, .. } => Some(Waiting::Idle),
+            State::Looking { .. }
+            | State::Opening { .. }
+            | State::Describing { .. }
+            | State::Encoding { .. }
+            | State::Streaming { starved: false, .. }
+            | State::Answered { .. }
+            | State::Gone { .. } => None,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
         matches!(self.state, State::Gone { .. })
+    }
+
+    fn deadline(&self) -> Option<(Instant, Timer)> {
+        self.until().map(|at| (at, Timer::Missing))
+    }
+
+    fn on_abort(&mut self, cx: &mut Cx<'_>) {
+        self.release(cx);
+    }
+
+    fn on_sent(&mut self, cx: &mut Cx<'_>) {
+        self.release(cx);
     }
 }
 

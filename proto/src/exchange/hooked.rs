@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Answer, Cx, Task, Waiting,
+    Answer, Cx, Handler, Waiting,
     admission::go_on,
     answer::{Request, error_head, head, refuse, say},
     deliver::Deliver,
@@ -85,7 +85,7 @@ impl Hooked {
         refusal: Option<Refusal>,
         ended: bool,
         cx: &mut Cx<'_>,
-    ) -> Task {
+    ) -> Box<dyn Handler> {
         let hook = cx.op();
         cx.about.hook = Some(hook);
         cx.effect(HookEffect::Ask {
@@ -102,7 +102,7 @@ impl Hooked {
         });
         let reads = matches!(request.head.method, Method::Get | Method::Head);
         let state = State::Asking { until: cx.now.mono + cx.site.config.limits.hook_time };
-        Task::Hooked(Box::new(Self {
+        Box::new(Self {
             hook,
             request: Some(request),
             refusal,
@@ -111,16 +111,16 @@ impl Hooked {
             gave: cx.now.mono,
             reads,
             state,
-        }))
+        })
     }
 
     /// An effect is answered; the task that takes its place, if the server goes on.
-    pub(super) fn on_done(
+    fn advance(
         &mut self,
         done: OpId,
         result: Result<Done, FsError>,
         cx: &mut Cx<'_>,
-    ) -> Option<Task> {
+    ) -> Option<Box<dyn Handler>> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Asking { .. } if self.hook == done => match result {
                 Ok(Done::Verdict(verdict)) => self.obey(*verdict, cx),
@@ -158,7 +158,7 @@ impl Hooked {
     }
 
     /// The hook, which has taken the body of the request, answers.
-    pub(super) fn conclude(hook: OpId, verdict: Verdict, cx: &mut Cx<'_>) -> Task {
+    pub(super) fn conclude(hook: OpId, verdict: Verdict, cx: &mut Cx<'_>) -> Box<dyn Handler> {
         cx.about.unfinished = false;
         let mut hooked = Self {
             hook,
@@ -177,10 +177,10 @@ impl Hooked {
                 hooked.obey(verdict, cx);
             }
         }
-        Task::Hooked(Box::new(hooked))
+        Box::new(hooked)
     }
 
-    fn obey(&mut self, verdict: Verdict, cx: &mut Cx<'_>) -> Option<Task> {
+    fn obey(&mut self, verdict: Verdict, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
         let Verdict { what, fields, close, throttled } = verdict;
         cx.about.fields = Some(fields).filter(|fields| !fields.is_empty());
         cx.about.close = close;
@@ -242,19 +242,19 @@ impl Hooked {
     }
 
     /// The server goes on as if there were no hook.
-    fn proceed(&mut self, cx: &mut Cx<'_>) -> Option<Task> {
+    fn proceed(&mut self, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
         go_on(self.request.take()?, self.refusal.take(), self.ended, cx)
     }
 
     /// The server answers with another file.
-    fn serve(&mut self, place: Place, cx: &mut Cx<'_>) -> Option<Task> {
+    fn serve(&mut self, place: Place, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
         let Request { head, mut target, .. } = self.request.take()?;
         let mounts = &cx.site.mounts;
         cx.about.uploadable = mounts.takes_uploads(&place, mounts.rule(&mounts.named(&place)));
         // Its own name tells the media type.
         target.path = place.path.clone();
         target.directory = false;
-        Some(Task::Get(Box::new(Get::start(head, target, place, cx))))
+        Some(Box::new(Get::start(head, target, place, cx)))
     }
 
     // ---- an answer that is pulled ----
@@ -318,36 +318,20 @@ impl Hooked {
         self.state = State::Over;
         cx.answer(Answer::Finish);
     }
+}
 
-    /// All that was pushed is sent.
-    pub(super) fn on_writable(&mut self, cx: &mut Cx<'_>) {
+impl Handler for Hooked {
+    fn on_end(&mut self, _cx: &mut Cx<'_>) {
+        self.ended = true;
+    }
+
+    fn on_writable(&mut self, cx: &mut Cx<'_>) {
         if let State::Sending { left } = self.state {
             self.pull(left, SHORT_REST, cx);
         }
     }
 
-    pub(super) fn on_end(&mut self) {
-        self.ended = true;
-    }
-
-    pub(super) fn deadline(&self) -> Option<(Instant, Timer)> {
-        match self.state {
-            State::Asking { until } | State::Pulling { until, .. } => Some((until, Timer::Hook)),
-            State::Resting { until, .. } => Some((until, Timer::Pace)),
-            State::Looking { .. } | State::Sending { .. } | State::Over => None,
-        }
-    }
-
-    /// What the peer waits for.
-    pub(super) fn waiting(&self) -> Option<Waiting> {
-        let waits = match self.state {
-            State::Asking { .. } | State::Pulling { .. } | State::Resting { .. } => self.reads,
-            State::Looking { .. } | State::Sending { .. } | State::Over => false,
-        };
-        waits.then_some(Waiting::Idle)
-    }
-
-    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+    fn on_deadline(&mut self, cx: &mut Cx<'_>) {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Asking { .. } => too_late(cx),
             State::Pulling { .. } if self.head.take().is_some() => too_late(cx),
@@ -359,9 +343,29 @@ impl Hooked {
         }
     }
 
-    /// The peer is gone, or has got all.
-    pub(super) fn give_up(&mut self) {
+    fn on_abort(&mut self, _cx: &mut Cx<'_>) {
         self.state = State::Over;
+    }
+
+    fn waiting(&self) -> Option<Waiting> {
+        let waits = match self.state {
+            State::Asking { .. } | State::Pulling { .. } | State::Resting { .. } => self.reads,
+            State::Looking { .. } | State::Sending { .. } | State::Over => false,
+        };
+        waits.then_some(Waiting::Idle)
+    }
+
+    fn deadline(&self) -> Option<(Instant, Timer)> {
+        match self.state {
+            State::Asking { until } | State::Pulling { until, .. } => Some((until, Timer::Hook)),
+            State::Resting { until, .. } => Some((until, Timer::Pace)),
+            State::Looking { .. } | State::Sending { .. } | State::Over => None,
+        }
+    }
+
+    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        let next = self.advance(op, result, cx);
+        cx.hand_over(next);
     }
 }
 

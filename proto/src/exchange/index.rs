@@ -1,7 +1,7 @@
 //! GET and HEAD of a directory that may hold an index file (`index`).
 
 use super::{
-    Cx, Task,
+    Cx, Handler,
     answer::{directory, fs_status, refuse},
     get::Get,
 };
@@ -48,7 +48,7 @@ impl Index {
         place: Place,
         name: &str,
         cx: &mut Cx<'_>,
-    ) -> Option<Task> {
+    ) -> Option<Box<dyn Handler>> {
         let Some(path) = join(&place.path, name) else { return directory(head, target, place, cx) };
         let file = Place { root: place.root, path };
         let mut index = Self { request: Some((head, target, place)), file, state: State::Over };
@@ -59,7 +59,7 @@ impl Index {
         } else {
             index.look(cx);
         }
-        Some(Task::Index(Box::new(index)))
+        Some(Box::new(index))
     }
 
     fn look(&mut self, cx: &mut Cx<'_>) {
@@ -69,12 +69,12 @@ impl Index {
     }
 
     /// An effect is answered; the task that takes its place.
-    pub(super) fn on_done(
+    fn advance(
         &mut self,
         done: OpId,
         result: Result<Done, FsError>,
         cx: &mut Cx<'_>,
-    ) -> Option<Task> {
+    ) -> Option<Box<dyn Handler>> {
         match self.state {
             State::Locating { op } if op == done => match result {
                 Ok(Done::Located { real, root, path }) => {
@@ -115,7 +115,7 @@ impl Index {
                         target.path = join(&target.path, name)?;
                         target.directory = false;
                         let get = Get::start(head, target, self.file.clone(), cx);
-                        Some(Task::Get(Box::new(get)))
+                        Some(Box::new(get))
                     }
                     Err(FsError::NotFound | FsError::IsDirectory) => {
                         directory(head, target, place, cx)
@@ -128,6 +128,13 @@ impl Index {
             }
             State::Locating { .. } | State::Looking { .. } | State::Over => None,
         }
+    }
+}
+
+impl Handler for Index {
+    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        let next = self.advance(op, result, cx);
+        cx.hand_over(next);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Answer, Cx,
+    Answer, Cx, Handler,
     answer::{error_head, fs_status, head, refuse, say},
     listing::{CONTENT_SECURITY_POLICY, Entries, Entry, Filter, Format, Listing, Order},
     squeezer::Squeezer,
@@ -88,37 +88,6 @@ impl List {
         list
     }
 
-    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
-        match self.state {
-            State::Reading { op } if op == done => self.state = State::Over,
-            State::Reading { .. } | State::Sending(..) | State::Over => return,
-        }
-        match result {
-            Ok(Done::Listed { mut entries, truncated }) => {
-                // A link shows nothing of what the client may not read.
-                let user =
-                    cx.about.user.as_ref().or(cx.about.client.user.as_ref()).map(|user| &**user);
-                let may_read = |real: &Path| {
-                    let mounts = &cx.site.mounts;
-                    let who = mounts.who(Action::Read, mounts.rule(real));
-                    who.verdict(user, &cx.site.config.users) == Verdict::Allowed
-                };
-                entries.retain(|entry| entry.link.is_none_or(may_read));
-                self.begin(entries, truncated, cx);
-            }
-            Ok(_) => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the directory cannot be listed"),
-            Err(FsError::NotRegular) => {
-                refuse(cx, Status::NOT_FOUND, "a file's URL does not end in a slash");
-            }
-            Err(FsError::Exhausted) => {
-                let head =
-                    error_head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
-                say(cx, head, "too much is being listed");
-            }
-            Err(error) => refuse(cx, fs_status(error), &error.to_string()),
-        }
-    }
-
     fn begin(&mut self, mut entries: Entries, truncated: bool, cx: &mut Cx<'_>) {
         self.filter.keep(&mut entries);
         let may_compress = cx.site.config.compress_max > 0;
@@ -150,9 +119,41 @@ impl List {
         }
         self.state = State::Sending(Box::new(listing), self.coding.map(Squeezer::new));
     }
+}
 
-    /// All that was pushed is sent.
-    pub(super) fn on_writable(&mut self, cx: &mut Cx<'_>) {
+impl Handler for List {
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Reading { op } if op == done => self.state = State::Over,
+            State::Reading { .. } | State::Sending(..) | State::Over => return,
+        }
+        match result {
+            Ok(Done::Listed { mut entries, truncated }) => {
+                // A link shows nothing of what the client may not read.
+                let user =
+                    cx.about.user.as_ref().or(cx.about.client.user.as_ref()).map(|user| &**user);
+                let may_read = |real: &Path| {
+                    let mounts = &cx.site.mounts;
+                    let who = mounts.who(Action::Read, mounts.rule(real));
+                    who.verdict(user, &cx.site.config.users) == Verdict::Allowed
+                };
+                entries.retain(|entry| entry.link.is_none_or(may_read));
+                self.begin(entries, truncated, cx);
+            }
+            Ok(_) => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the directory cannot be listed"),
+            Err(FsError::NotRegular) => {
+                refuse(cx, Status::NOT_FOUND, "a file's URL does not end in a slash");
+            }
+            Err(FsError::Exhausted) => {
+                let head =
+                    error_head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
+                say(cx, head, "too much is being listed");
+            }
+            Err(error) => refuse(cx, fs_status(error), &error.to_string()),
+        }
+    }
+
+    fn on_writable(&mut self, cx: &mut Cx<'_>) {
         let State::Sending(listing, squeezer) = &mut self.state else { return };
         while let Some(piece) = listing.next() {
             let piece = match squeezer {
@@ -172,7 +173,7 @@ impl List {
         cx.answer(Answer::Finish);
     }
 
-    pub(super) fn give_up(&mut self) {
+    fn on_abort(&mut self, _cx: &mut Cx<'_>) {
         self.state = State::Over;
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Answer, Cx, Task, Waiting,
+    Answer, Cx, Handler, Waiting,
     answer::{Request, begin_stored, head, refuse},
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         icy::{self, Icy},
     },
     semantics::media,
+    time::Timer,
 };
 
 /// How long a head is held back for what the first packets tell.
@@ -75,18 +76,13 @@ impl Listen {
         !matches!(self.state, State::Looking { .. })
     }
 
-    /// What the peer waits for.
-    pub(super) fn waiting(&self) -> Option<Waiting> {
-        matches!(self.state, State::Opening { .. } | State::Waiting { .. }).then_some(Waiting::Idle)
-    }
-
     /// An effect is answered; the task that takes its place, if there is no such resource.
-    pub(super) fn on_done(
+    fn advance(
         &mut self,
         done: OpId,
         result: Result<Done, FsError>,
         cx: &mut Cx<'_>,
-    ) -> Option<Task> {
+    ) -> Option<Box<dyn Handler>> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Looking { request } if self.live == done => match result {
                 Ok(Done::Live { description, held }) => {
@@ -158,28 +154,10 @@ impl Listen {
         head
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    fn until(&self) -> Option<Instant> {
         match self.state {
             State::Opening { until, .. } => Some(until),
             State::Looking { .. } | State::Sending | State::Waiting { .. } | State::Over => None,
-        }
-    }
-
-    /// The first packets do not come: the head says what is known.
-    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
-        if let State::Opening { op, description, .. } = &self.state {
-            let (op, head) = (*op, self.head(description, cx));
-            cx.answer(Answer::Stream(head, BodySize::Unknown));
-            self.state = State::Waiting { op };
-        }
-    }
-
-    /// All that was pushed is sent.
-    pub(super) fn on_writable(&mut self, cx: &mut Cx<'_>) {
-        if let State::Sending = self.state {
-            let op = cx.op();
-            cx.effect(LiveEffect::Take { op, live: self.live });
-            self.state = State::Waiting { op };
         }
     }
 
@@ -201,7 +179,7 @@ impl Listen {
     }
 
     /// The peer is gone, or has got all.
-    pub(super) fn leave(&mut self, cx: &mut Cx<'_>) {
+    fn leave(&mut self, cx: &mut Cx<'_>) {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Looking { .. }
             | State::Opening { .. }
@@ -211,6 +189,49 @@ impl Listen {
             }
             State::Over => {}
         }
+    }
+}
+
+impl Handler for Listen {
+    fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+        if let State::Opening { op, description, .. } = &self.state {
+            let (op, head) = (*op, self.head(description, cx));
+            cx.answer(Answer::Stream(head, BodySize::Unknown));
+            self.state = State::Waiting { op };
+        }
+    }
+
+    fn on_writable(&mut self, cx: &mut Cx<'_>) {
+        if let State::Sending = self.state {
+            let op = cx.op();
+            cx.effect(LiveEffect::Take { op, live: self.live });
+            self.state = State::Waiting { op };
+        }
+    }
+
+    fn waiting(&self) -> Option<Waiting> {
+        matches!(self.state, State::Opening { .. } | State::Waiting { .. }).then_some(Waiting::Idle)
+    }
+
+    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        let next = self.advance(op, result, cx);
+        cx.hand_over(next);
+    }
+
+    fn deadline(&self) -> Option<(Instant, Timer)> {
+        self.until().map(|at| (at, Timer::Missing))
+    }
+
+    fn on_abort(&mut self, cx: &mut Cx<'_>) {
+        self.leave(cx);
+    }
+
+    fn on_sent(&mut self, cx: &mut Cx<'_>) {
+        self.leave(cx);
+    }
+
+    fn is_endless(&self) -> bool {
+        self.has_begun()
     }
 }
 

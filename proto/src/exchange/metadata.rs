@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use percent_encoding::percent_decode;
 
 use super::{
-    Answer, Cx, Task,
+    Answer, Cx, Handler,
     admission::Admission,
     answer::{Request, begin, head, refuse, refuse_last, refuses_write, resolve_write},
 };
@@ -52,34 +53,28 @@ pub(super) fn is_metadata(head: &RequestHead, target: &Target) -> bool {
 }
 
 impl Metadata {
-    pub(super) fn start(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Task> {
+    pub(super) fn start(
+        head: Box<RequestHead>,
+        target: Target,
+        cx: &mut Cx<'_>,
+    ) -> Option<Box<dyn Handler>> {
         let form = target.query.unwrap_or_default().into_bytes();
         if head.method == Method::Get || head.body == BodySize::Empty {
             return read(head, &form, cx);
         }
         cx.answer(Answer::Grant(MOST as u64 + 1));
-        Some(Task::Metadata(Self(State::Receiving { head, form })))
+        Some(Box::new(Self(State::Receiving { head, form })))
     }
 
     /// The request may do that.
-    pub(super) fn update(path: RelPath, title: Text, cx: &mut Cx<'_>) -> Task {
+    pub(super) fn update(path: RelPath, title: Text, cx: &mut Cx<'_>) -> Box<dyn Handler> {
         let op = cx.op();
         cx.effect(LiveEffect::SetTitle { op, path, title });
-        Task::Metadata(Self(State::Updating { op }))
-    }
-
-    pub(super) fn on_data(&mut self, data: &[u8], cx: &mut Cx<'_>) {
-        let State::Receiving { form, .. } = &mut self.0 else { return };
-        if form.len() + data.len() > MOST {
-            self.0 = State::Over;
-            return refuse_last(cx, Status::CONTENT_TOO_LARGE, "the metadata is too long");
-        }
-        form.extend_from_slice(data);
-        cx.answer(Answer::Grant(MOST as u64 + 1));
+        Box::new(Self(State::Updating { op }))
     }
 
     /// The task that takes its place.
-    pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) -> Option<Task> {
+    fn read_form(&mut self, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
         match std::mem::replace(&mut self.0, State::Over) {
             State::Receiving { head, form } => read(head, &form, cx),
             other @ (State::Updating { .. } | State::Over) => {
@@ -88,8 +83,20 @@ impl Metadata {
             }
         }
     }
+}
 
-    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+impl Handler for Metadata {
+    fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+        let State::Receiving { form, .. } = &mut self.0 else { return };
+        if form.len() + data.len() > MOST {
+            self.0 = State::Over;
+            return refuse_last(cx, Status::CONTENT_TOO_LARGE, "the metadata is too long");
+        }
+        form.extend_from_slice(&data);
+        cx.answer(Answer::Grant(MOST as u64 + 1));
+    }
+
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
         if !matches!(self.0, State::Updating { op } if op == done) {
             return;
         }
@@ -102,6 +109,11 @@ impl Metadata {
             Err(_) => refuse(cx, Status::NOT_FOUND, "no client sends a live resource of that path"),
         }
     }
+
+    fn on_end(&mut self, cx: &mut Cx<'_>) {
+        let next = self.read_form(cx);
+        cx.hand_over(next);
+    }
 }
 
 /// As Icecast says it.
@@ -109,7 +121,7 @@ const UPDATED: &str = "<?xml version=\"1.0\"?>\n<iceresponse><message>Metadata u
     </message><return>1</return></iceresponse>\n";
 
 /// The form is whole.
-fn read(head: Box<RequestHead>, form: &[u8], cx: &mut Cx<'_>) -> Option<Task> {
+fn read(head: Box<RequestHead>, form: &[u8], cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
     if value(form, "mode").as_deref() != Some(b"updinfo") {
         refuse(cx, Status::BAD_REQUEST, "only mode=updinfo is known here");
         return None;

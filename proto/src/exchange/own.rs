@@ -2,7 +2,7 @@
 //! address.
 
 use super::{
-    Answer, Cx,
+    Answer, Cx, Handler,
     answer::{head, refuse, say},
     clock,
 };
@@ -67,8 +67,10 @@ impl Admin {
             }
         }
     }
+}
 
-    pub(super) fn on_done(&self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+impl Handler for Admin {
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
         if done != self.op {
             return;
         }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{
-    Answer, Cx,
+    Answer, Cx, Handler,
     answer::{described, error_head, fs_status, head, refuse, refuse_last, say},
     decoder::{self, Decoder},
 };
@@ -169,64 +169,6 @@ impl Upload {
         self.state = State::Creating { op, file };
     }
 
-    pub(super) fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
-        let state = std::mem::replace(&mut self.state, State::Over);
-        match state {
-            State::Looking { op, conditional, request } if op == done => {
-                let current = match result {
-                    Ok(Done::Stat(meta)) => Ok(Some(meta)),
-                    Err(FsError::NotFound) => Ok(None),
-                    Err(error) => Err(error),
-                    Ok(_) => Err(FsError::Other(std::io::ErrorKind::Other)),
-                };
-                match current {
-                    Ok(current) => self.looked(&request, conditional, current, cx),
-                    Err(error) => refuse_upload(error, cx),
-                }
-            }
-            State::Creating { op, file } if op == done => match result {
-                Ok(_) => {
-                    if let Content::Whole = self.content {
-                        let (place, len) = (self.place.clone(), self.announced);
-                        cx.effect(LiveEffect::Announce { file, place, len });
-                    }
-                    self.state = State::Receiving { file, writing: None };
-                    self.go_on(cx);
-                }
-                Err(error) => refuse_upload(error, cx),
-            },
-            State::Receiving { file, writing: Some(Writing { op, len, .. }) } if op == done => {
-                self.state = State::Receiving { file, writing: None };
-                match result {
-                    Ok(_) => {
-                        self.written += len;
-                        if let Content::Whole = self.content {
-                            cx.effect(LiveEffect::Grown { file, len: self.written });
-                        }
-                        self.go_on(cx);
-                    }
-                    Err(error) => {
-                        self.give_up(cx);
-                        refuse_upload(error, cx);
-                    }
-                }
-            }
-            State::Committing { op, file } if op == done => self.committed(file, result, cx),
-            State::Gone { op, file, announced } if op == done => {
-                if announced {
-                    self.end(file, is_in_place(&result), cx);
-                }
-                cx.effect(FsEffect::Close { file });
-            }
-            state @ (State::Looking { .. }
-            | State::Creating { .. }
-            | State::Receiving { .. }
-            | State::Committing { .. }
-            | State::Gone { .. }
-            | State::Over) => self.state = state,
-        }
-    }
-
     /// What is there is known: conditions (RFC 9110 §13.2), then ranges.
     fn looked(
         &mut self,
@@ -267,26 +209,6 @@ impl Upload {
             }
         }
         self.create(cx);
-    }
-
-    pub(super) fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
-        let State::Receiving { .. } = self.state else { return };
-        match &mut self.decoder {
-            Some(decoder) => {
-                decoder.push(data);
-                if let Some(most) = cx.site.config.limits.upload
-                    && decoder.came() > decoder::most_coded(most)
-                {
-                    return self.fail(Status::CONTENT_TOO_LARGE, &too_large(most), cx);
-                }
-            }
-            None => {
-                if !self.take(data, cx) {
-                    return;
-                }
-            }
-        }
-        self.go_on(cx);
     }
 
     /// Takes content; false if the upload failed by it.
@@ -360,14 +282,6 @@ impl Upload {
             }
             Content::Whole | Content::Ranges(_) | Content::Patch(_) => None,
         }
-    }
-
-    pub(super) fn on_end(&mut self, cx: &mut Cx<'_>) {
-        self.body_is_whole = true;
-        if let Some(decoder) = &mut self.decoder {
-            decoder.end();
-        }
-        self.go_on(cx);
     }
 
     /// Writes what has come, one write at a time, lets more come, and commits when all is written.
@@ -464,7 +378,7 @@ impl Upload {
     }
 
     /// Nothing will come of it: the part file goes.
-    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>) {
+    fn give_up(&mut self, cx: &mut Cx<'_>) {
         self.pending = Vec::new();
         self.state = match std::mem::replace(&mut self.state, State::Over) {
             State::Looking { .. } | State::Over => State::Over,
@@ -487,9 +401,101 @@ impl Upload {
             cx.effect(LiveEffect::Ended { file, complete });
         }
     }
+}
 
-    pub(super) fn is_busy(&self) -> bool {
+impl Handler for Upload {
+    fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+        let State::Receiving { .. } = self.state else { return };
+        match &mut self.decoder {
+            Some(decoder) => {
+                decoder.push(data);
+                if let Some(most) = cx.site.config.limits.upload
+                    && decoder.came() > decoder::most_coded(most)
+                {
+                    return self.fail(Status::CONTENT_TOO_LARGE, &too_large(most), cx);
+                }
+            }
+            None => {
+                if !self.take(data, cx) {
+                    return;
+                }
+            }
+        }
+        self.go_on(cx);
+    }
+
+    fn on_end(&mut self, cx: &mut Cx<'_>) {
+        self.body_is_whole = true;
+        if let Some(decoder) = &mut self.decoder {
+            decoder.end();
+        }
+        self.go_on(cx);
+    }
+
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        match state {
+            State::Looking { op, conditional, request } if op == done => {
+                let current = match result {
+                    Ok(Done::Stat(meta)) => Ok(Some(meta)),
+                    Err(FsError::NotFound) => Ok(None),
+                    Err(error) => Err(error),
+                    Ok(_) => Err(FsError::Other(std::io::ErrorKind::Other)),
+                };
+                match current {
+                    Ok(current) => self.looked(&request, conditional, current, cx),
+                    Err(error) => refuse_upload(error, cx),
+                }
+            }
+            State::Creating { op, file } if op == done => match result {
+                Ok(_) => {
+                    if let Content::Whole = self.content {
+                        let (place, len) = (self.place.clone(), self.announced);
+                        cx.effect(LiveEffect::Announce { file, place, len });
+                    }
+                    self.state = State::Receiving { file, writing: None };
+                    self.go_on(cx);
+                }
+                Err(error) => refuse_upload(error, cx),
+            },
+            State::Receiving { file, writing: Some(Writing { op, len, .. }) } if op == done => {
+                self.state = State::Receiving { file, writing: None };
+                match result {
+                    Ok(_) => {
+                        self.written += len;
+                        if let Content::Whole = self.content {
+                            cx.effect(LiveEffect::Grown { file, len: self.written });
+                        }
+                        self.go_on(cx);
+                    }
+                    Err(error) => {
+                        self.give_up(cx);
+                        refuse_upload(error, cx);
+                    }
+                }
+            }
+            State::Committing { op, file } if op == done => self.committed(file, result, cx),
+            State::Gone { op, file, announced } if op == done => {
+                if announced {
+                    self.end(file, is_in_place(&result), cx);
+                }
+                cx.effect(FsEffect::Close { file });
+            }
+            state @ (State::Looking { .. }
+            | State::Creating { .. }
+            | State::Receiving { .. }
+            | State::Committing { .. }
+            | State::Gone { .. }
+            | State::Over) => self.state = state,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
         matches!(self.state, State::Gone { .. })
+    }
+
+    fn on_abort(&mut self, cx: &mut Cx<'_>) {
+        self.give_up(cx);
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use crate::{
     effect::{Effect, HookEffect},
     error::PeerError,
-    exchange::{About, Task},
+    exchange::{About, Handler},
     http::{Method, Status},
     id::{ExchangeId, Ids},
     pacing::Pacing,
@@ -22,7 +22,7 @@ pub(super) struct Exchange {
     /// What is served to it, whatever the site of the connection is meanwhile.
     pub(super) site: Arc<Site>,
     pub(super) turn: Turn,
-    pub(super) task: Option<Task>,
+    pub(super) handler: Option<Box<dyn Handler>>,
     pub(super) about: About,
     /// Where the response is throttled.
     pub(super) pacing: Option<Box<Pacing>>,
@@ -55,7 +55,7 @@ impl Exchange {
             ids: Ids::new(responder.id()),
             site,
             turn: Turn::Due(responder),
-            task: None,
+            handler: None,
             about,
             pacing: None,
             began: now.mono,
@@ -79,7 +79,7 @@ impl Exchange {
 
     /// True if it goes on for as long as the client is there.
     pub(super) fn is_endless(&self) -> bool {
-        self.task.as_ref().is_some_and(Task::is_endless)
+        self.handler.as_ref().is_some_and(|handler| handler.is_endless())
     }
 
     /// When it is to go on, if nothing happens before.
@@ -87,9 +87,9 @@ impl Exchange {
         if !self.is_active() {
             return None;
         }
-        let task = self.task.as_ref().and_then(Task::deadline);
+        let handler = self.handler.as_ref().and_then(|handler| handler.deadline());
         let pacing = self.pacing.as_ref().and_then(|pacing| pacing.deadline());
-        task.into_iter().chain(pacing.map(|at| (at, Timer::Pace))).min()
+        handler.into_iter().chain(pacing.map(|at| (at, Timer::Pace))).min()
     }
 
     /// The response is sent, or cannot be; the hook is told.
@@ -112,6 +112,6 @@ impl Exchange {
 
     /// True if nothing of it is left to be waited for.
     pub(super) fn is_done(&self) -> bool {
-        self.over.is_some() && !self.task.as_ref().is_some_and(Task::is_busy)
+        self.over.is_some() && !self.handler.as_ref().is_some_and(|handler| handler.is_busy())
     }
 }
