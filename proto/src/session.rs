@@ -20,7 +20,7 @@ use self::{
 use crate::{
     effect::{ConnectionEffect, Done, Effect, HookEffect, LogEffect},
     error::PeerError,
-    exchange::{self, About, Answer, Client, Cx, Handler, Role, Waiting},
+    exchange::{self, About, Client, ExchangeContext, Handler, Reply, Role, Waiting},
     fs::{FileId, FsError},
     http::{BodySize, Method, Part, RequestHead, RequestTarget, Transmit},
     http1,
@@ -572,7 +572,12 @@ impl Session {
     }
 
     /// Lets the handler go on, and says what it wants said.
-    fn ask(&mut self, id: ExchangeId, now: Now, go_on: impl FnOnce(&mut dyn Handler, &mut Cx<'_>)) {
+    fn ask(
+        &mut self,
+        id: ExchangeId,
+        now: Now,
+        go_on: impl FnOnce(&mut dyn Handler, &mut ExchangeContext<'_>),
+    ) {
         let Some(mut handler) = self.exchange(id).and_then(|exchange| exchange.handler.take())
         else {
             return;
@@ -584,7 +589,12 @@ impl Session {
     }
 
     /// As [`speak`](Self::speak), beside a handler that only waits for its last effect.
-    fn speak_over(&mut self, id: ExchangeId, now: Now, answer: impl FnOnce(&mut Cx<'_>)) {
+    fn speak_over(
+        &mut self,
+        id: ExchangeId,
+        now: Now,
+        answer: impl FnOnce(&mut ExchangeContext<'_>),
+    ) {
         let busy = self.exchange(id).and_then(|exchange| exchange.handler.take());
         self.speak(id, now, |cx| {
             answer(cx);
@@ -597,23 +607,25 @@ impl Session {
         &mut self,
         id: ExchangeId,
         now: Now,
-        answer: impl FnOnce(&mut Cx<'_>) -> Option<Box<dyn Handler>>,
+        answer: impl FnOnce(&mut ExchangeContext<'_>) -> Option<Box<dyn Handler>>,
     ) {
-        let mut answers = VecDeque::new();
+        let mut replies = VecDeque::new();
         let Self { effects, exchanges, .. } = self;
         let Some(exchange) = exchanges.iter_mut().find(|exchange| exchange.id() == id) else {
             return;
         };
         let Exchange { site, ids, about, .. } = exchange;
-        let mut cx = Cx { site, now, ids, effects, answers: &mut answers, about, next: None };
+        let mut cx =
+            ExchangeContext { site, now, ids, effects, replies: &mut replies, about, next: None };
         let same = answer(&mut cx);
-        exchange.handler = cx.next.or(same);
-        for answer in answers {
-            self.say(id, answer, now);
+        let next = cx.next.take().and_then(|next| exchange::go_on(next, &mut cx));
+        exchange.handler = next.or(same);
+        for reply in replies {
+            self.say(id, reply, now);
         }
     }
 
-    fn say(&mut self, id: ExchangeId, answer: Answer, now: Now) {
+    fn say(&mut self, id: ExchangeId, answer: Reply, now: Now) {
         let Self { exchanges, wire, errors_in_a_row, .. } = self;
         let Some(exchange) = exchanges.iter_mut().find(|exchange| exchange.id() == id) else {
             return;
@@ -627,20 +639,20 @@ impl Session {
         let close = config.close_connections || exchange.about.close;
         let turn = std::mem::replace(&mut exchange.turn, Turn::Said);
         exchange.turn = match (answer, turn) {
-            (Answer::Grant(bytes), turn) => {
+            (Reply::Grant(bytes), turn) => {
                 wire.grant(id, bytes);
                 turn
             }
-            (Answer::TakeRest, turn) => {
+            (Reply::TakeRest, turn) => {
                 wire.take_rest(id);
                 turn
             }
-            (Answer::Endless(head), Turn::Due(responder)) => {
+            (Reply::Endless(head), Turn::Due(responder)) => {
                 exchange.status = Some(head.status());
                 wire.delimit_by_close(id);
                 Turn::Live(wire.respond_stream(responder, &head, BodySize::Unknown, now))
             }
-            (Answer::Whole(head, body), Turn::Due(responder)) => {
+            (Reply::Whole(head, body), Turn::Due(responder)) => {
                 exchange.status = Some(head.status());
                 *errors_in_a_row = if head.status().is_error() { *errors_in_a_row + 1 } else { 0 };
                 let most = config.limits.client_errors;
@@ -654,13 +666,13 @@ impl Session {
                 wire.respond(responder, &head, body, now);
                 Turn::Said
             }
-            (Answer::Last(head, body), Turn::Due(responder)) => {
+            (Reply::Last(head, body), Turn::Due(responder)) => {
                 exchange.status = Some(head.status());
                 wire.close_after_response(id);
                 wire.respond(responder, &head, body, now);
                 Turn::Said
             }
-            (Answer::Stream(head, size), Turn::Due(responder)) => {
+            (Reply::Stream(head, size), Turn::Due(responder)) => {
                 exchange.status = Some(head.status());
                 *errors_in_a_row = 0;
                 if close {
@@ -671,27 +683,27 @@ impl Session {
                 }
                 Turn::Live(wire.respond_stream(responder, &head, size, now))
             }
-            (Answer::Part(part), Turn::Live(writer)) => {
+            (Reply::Part(part), Turn::Live(writer)) => {
                 wire.push(&writer, part);
                 Turn::Live(writer)
             }
-            (Answer::Finish, Turn::Live(writer)) => {
+            (Reply::Finish, Turn::Live(writer)) => {
                 wire.finish(writer);
                 Turn::Said
             }
-            (Answer::Abort, Turn::Live(writer)) => {
+            (Reply::Abort, Turn::Live(writer)) => {
                 wire.abort(writer);
                 Turn::Said
             }
             // What comes too late is not said.
             (
-                Answer::Whole(..)
-                | Answer::Last(..)
-                | Answer::Stream(..)
-                | Answer::Endless(..)
-                | Answer::Part(_)
-                | Answer::Finish
-                | Answer::Abort,
+                Reply::Whole(..)
+                | Reply::Last(..)
+                | Reply::Stream(..)
+                | Reply::Endless(..)
+                | Reply::Part(_)
+                | Reply::Finish
+                | Reply::Abort,
                 turn,
             ) => turn,
         };
@@ -707,17 +719,17 @@ fn is_of_others(timer: Timer) -> bool {
 }
 
 /// What is known of an answer that is to be throttled.
-fn pacing(answer: &Answer) -> Option<Pacing> {
+fn pacing(answer: &Reply) -> Option<Pacing> {
     let total = match answer {
-        Answer::Whole(_, body) => Some(body.iter().map(Part::len).sum()),
-        Answer::Stream(_, size) => size.len(),
-        Answer::Grant(_)
-        | Answer::TakeRest
-        | Answer::Endless(_)
-        | Answer::Last(..)
-        | Answer::Part(_)
-        | Answer::Finish
-        | Answer::Abort => return None,
+        Reply::Whole(_, body) => Some(body.iter().map(Part::len).sum()),
+        Reply::Stream(_, size) => size.len(),
+        Reply::Grant(_)
+        | Reply::TakeRest
+        | Reply::Endless(_)
+        | Reply::Last(..)
+        | Reply::Part(_)
+        | Reply::Finish
+        | Reply::Abort => return None,
     };
     Some(Pacing::new(total))
 }

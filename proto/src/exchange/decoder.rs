@@ -6,10 +6,7 @@ use std::{collections::VecDeque, fmt, io::Write as _};
 use bytes::{Buf as _, Bytes};
 use flate2::{Decompress, FlushDecompress, Status as Progress, write::MultiGzDecoder};
 
-use super::{
-    Cx,
-    answer::{error_head, say},
-};
+use super::{context::ExchangeContext, error::say, reply::error_head};
 use crate::http::{HeaderList, Status};
 use crate::semantics::coding::Coding;
 
@@ -41,7 +38,7 @@ pub(super) fn content_coding(fields: &HeaderList) -> Result<Option<Coding>, ()> 
 }
 
 /// Says 415, and which codings are accepted (RFC 9110 §15.5.16).
-pub(super) fn refuse_coding(accepted: &'static str, cx: &mut Cx<'_>) {
+pub(super) fn refuse_coding(accepted: &'static str, cx: &mut ExchangeContext<'_>) {
     let head =
         error_head(cx.site, Status::UNSUPPORTED_MEDIA_TYPE).field("Accept-Encoding", accepted);
     say(cx, head, &format!("the Content-Encoding is not accepted here: send it as {accepted}"));

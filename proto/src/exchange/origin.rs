@@ -7,7 +7,7 @@
 //! which older browsers and plain HTTP to other machines leave alone. A client that is no browser
 //! sends none of these, and is not concerned.
 
-use super::Cx;
+use super::context::ExchangeContext;
 use crate::{
     http::{HeaderList, Method, RequestHead},
     site::{Action, Cors},
@@ -18,7 +18,11 @@ const FORM_TYPES: [&[u8]; 3] =
     [b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"];
 
 /// Why this request is refused, if a page of another origin makes it and must not.
-pub(super) fn refusal(request: &RequestHead, action: Action, cx: &Cx<'_>) -> Option<&'static str> {
+pub(super) fn refusal(
+    request: &RequestHead,
+    action: Action,
+    cx: &ExchangeContext<'_>,
+) -> Option<&'static str> {
     let fields = &request.fields;
     if action == Action::Read || !is_foreign(fields, cx.about.client.tls) {
         return None;
@@ -33,12 +37,12 @@ pub(super) fn refusal(request: &RequestHead, action: Action, cx: &Cx<'_>) -> Opt
 }
 
 /// True if a preflight of this origin may be told that there are methods to write.
-pub(super) fn may_be_granted(fields: &HeaderList, cx: &Cx<'_>) -> bool {
+pub(super) fn may_be_granted(fields: &HeaderList, cx: &ExchangeContext<'_>) -> bool {
     !guards(cx) || !is_foreign(fields, cx.about.client.tls)
 }
 
 /// True where rights are asked for, and the operator did not open them to pages of other sites.
-fn guards(cx: &Cx<'_>) -> bool {
+fn guards(cx: &ExchangeContext<'_>) -> bool {
     cx.site.mounts.has_rules() && cx.site.config.cors != Cors::On
 }
 
@@ -98,7 +102,7 @@ fn has_no_preflight(request: &RequestHead) -> bool {
 
 /// True for a CORS request of a page to a server that knows nobody: the page gains nothing by its
 /// visitor.
-fn is_plain_cors(fields: &HeaderList, cx: &Cx<'_>) -> bool {
+fn is_plain_cors(fields: &HeaderList, cx: &ExchangeContext<'_>) -> bool {
     let config = &cx.site.config;
     let knows_nobody =
         !cx.site.mounts.has_rules() && !config.hook && cx.about.client.user.is_none();

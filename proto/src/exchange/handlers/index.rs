@@ -1,9 +1,9 @@
 //! GET and HEAD of a directory that may hold an index file (`index`).
 
-use super::{
-    Cx, Handler,
-    answer::{directory, fs_status, refuse},
-    get::Get,
+use crate::exchange::{
+    context::{ExchangeContext, Handler, Next},
+    error::refuse,
+    reply::fs_status,
 };
 use crate::{
     auth::Verdict,
@@ -42,14 +42,16 @@ enum State {
 
 impl Index {
     /// Looks for the file of this name in the directory.
-    pub(super) fn start(
+    pub(in crate::exchange) fn start(
         head: Box<RequestHead>,
         target: Target,
         place: Place,
         name: &str,
-        cx: &mut Cx<'_>,
-    ) -> Option<Box<dyn Handler>> {
-        let Some(path) = join(&place.path, name) else { return directory(head, target, place, cx) };
+        cx: &mut ExchangeContext<'_>,
+    ) -> Next {
+        let Some(path) = join(&place.path, name) else {
+            return Next::Directory { head, target, place };
+        };
         let file = Place { root: place.root, path };
         let mut index = Self { request: Some((head, target, place)), file, state: State::Over };
         if cx.site.mounts.has_rules() {
@@ -59,10 +61,10 @@ impl Index {
         } else {
             index.look(cx);
         }
-        Some(Box::new(index))
+        Next::Handler(Box::new(index))
     }
 
-    fn look(&mut self, cx: &mut Cx<'_>) {
+    fn look(&mut self, cx: &mut ExchangeContext<'_>) {
         let op = cx.op();
         cx.effect(FsEffect::Stat { op, place: self.file.clone() });
         self.state = State::Looking { op };
@@ -73,8 +75,8 @@ impl Index {
         &mut self,
         done: OpId,
         result: Result<Done, FsError>,
-        cx: &mut Cx<'_>,
-    ) -> Option<Box<dyn Handler>> {
+        cx: &mut ExchangeContext<'_>,
+    ) -> Option<Next> {
         match self.state {
             State::Locating { op } if op == done => match result {
                 Ok(Done::Located { real, root, path }) => {
@@ -114,11 +116,10 @@ impl Index {
                         let name = cx.site.config.index.as_deref().unwrap_or_default();
                         target.path = join(&target.path, name)?;
                         target.directory = false;
-                        let get = Get::start(head, target, self.file.clone(), cx);
-                        Some(Box::new(get))
+                        Some(Next::File { head, target, place: self.file.clone() })
                     }
                     Err(FsError::NotFound | FsError::IsDirectory) => {
-                        directory(head, target, place, cx)
+                        Some(Next::Directory { head, target, place })
                     }
                     Err(error) => {
                         refuse(cx, fs_status(error), &error.to_string());
@@ -132,7 +133,7 @@ impl Index {
 }
 
 impl Handler for Index {
-    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         let next = self.advance(op, result, cx);
         cx.hand_over(next);
     }

@@ -6,9 +6,11 @@ mod plan;
 use std::time::Instant;
 
 use self::plan::Plan;
-use super::{
-    Answer, Cx, Handler, Waiting,
-    answer::{NOT_LISTED, fs_status, head, redirect, refuse, refuse_stopping},
+use crate::exchange::{
+    about::Waiting,
+    context::{ExchangeContext, Handler},
+    error::{NOT_LISTED, redirect, refuse, refuse_stopping},
+    reply::{Reply, fs_status, head},
 };
 use crate::{
     effect::{Done, FsEffect, LiveEffect},
@@ -103,11 +105,11 @@ struct Followed {
 }
 
 impl Get {
-    pub(super) fn start(
+    pub(in crate::exchange) fn start(
         request: Box<RequestHead>,
         target: Target,
         place: Place,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) -> Self {
         let media_type = media::media_type(target.path.as_str()).map(Into::into);
         let state = State::Answered { file: None };
@@ -116,7 +118,7 @@ impl Get {
         get
     }
 
-    fn look(&mut self, cx: &mut Cx<'_>) {
+    fn look(&mut self, cx: &mut ExchangeContext<'_>) {
         if self.target.directory {
             return self.open(Otherwise::Nothing, cx);
         }
@@ -125,14 +127,14 @@ impl Get {
         self.state = State::Looking { op, file };
     }
 
-    fn open(&mut self, otherwise: Otherwise, cx: &mut Cx<'_>) {
+    fn open(&mut self, otherwise: Otherwise, cx: &mut ExchangeContext<'_>) {
         let (op, file) = (cx.op(), cx.file());
         cx.effect(FsEffect::Open { op, file, place: self.place.clone() });
         self.state = State::Opening { op, file, otherwise };
     }
 
     /// Answers with this, once its media type is known.
-    fn describe(&mut self, then: Then, cx: &mut Cx<'_>) {
+    fn describe(&mut self, then: Then, cx: &mut ExchangeContext<'_>) {
         if self.media_type.is_some() {
             return match then {
                 Then::File(file, meta) => {
@@ -156,7 +158,12 @@ impl Get {
     }
 
     /// The upload that was waited for has begun.
-    fn begun(&mut self, awaited: Awaited, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn begun(
+        &mut self,
+        awaited: Awaited,
+        result: Result<Done, FsError>,
+        cx: &mut ExchangeContext<'_>,
+    ) {
         let Ok(Done::Following(growth)) = result else { return };
         let followed = Followed { op: awaited.op, file: awaited.file, growth };
         match &mut self.state {
@@ -173,7 +180,12 @@ impl Get {
     }
 
     /// The file on disk is open, or cannot be.
-    fn opened(&mut self, file: FileId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn opened(
+        &mut self,
+        file: FileId,
+        result: Result<Done, FsError>,
+        cx: &mut ExchangeContext<'_>,
+    ) {
         let state = std::mem::replace(&mut self.state, State::Answered { file: None });
         let State::Opening { otherwise, .. } = state else { return };
         match (result, otherwise) {
@@ -209,7 +221,7 @@ impl Get {
         }
     }
 
-    fn may_wait(&self, cx: &Cx<'_>) -> bool {
+    fn may_wait(&self, cx: &ExchangeContext<'_>) -> bool {
         !self.waited
             && !cx.site.config.wait_missing.is_zero()
             && !self.target.directory
@@ -218,7 +230,7 @@ impl Get {
 
     /// Waits for an upload to begin; looks at the disk once more, since one may have come and gone
     /// meanwhile.
-    fn wait(&mut self, cx: &mut Cx<'_>) {
+    fn wait(&mut self, cx: &mut ExchangeContext<'_>) {
         let deadline = cx.now.mono + cx.site.config.wait_missing;
         let awaited = Awaited { op: cx.op(), file: cx.file(), deadline };
         let place = self.place.clone();
@@ -240,7 +252,7 @@ impl Get {
         }
     }
 
-    fn refuse(&mut self, error: FsError, cx: &mut Cx<'_>) {
+    fn refuse(&mut self, error: FsError, cx: &mut ExchangeContext<'_>) {
         match error {
             FsError::IsDirectory if !self.target.directory => redirect(&self.target, cx),
             FsError::IsDirectory => refuse(cx, Status::FORBIDDEN, NOT_LISTED),
@@ -260,7 +272,7 @@ impl Get {
     }
 
     /// The ranges asked for, if they are to be looked at.
-    fn ranges(&self, cx: &Cx<'_>) -> Option<Ranges> {
+    fn ranges(&self, cx: &ExchangeContext<'_>) -> Option<Ranges> {
         if cx.site.config.ignore_ranges || self.request.method != Method::Get {
             return None;
         }
@@ -272,7 +284,7 @@ impl Get {
     // ---- a growing file ----
 
     /// An upload in progress is what the path shows.
-    fn follow(&mut self, followed: Followed, cx: &mut Cx<'_>) {
+    fn follow(&mut self, followed: Followed, cx: &mut ExchangeContext<'_>) {
         // It has no validator yet, but it exists.
         let nothing = Validators::default();
         if conditional::evaluate(&self.request.fields, true, Some(&nothing)) == Verdict::Failed {
@@ -288,7 +300,7 @@ impl Get {
         self.go_on(cx);
     }
 
-    fn go_on(&mut self, cx: &mut Cx<'_>) {
+    fn go_on(&mut self, cx: &mut ExchangeContext<'_>) {
         match self.state {
             State::Holding { followed, plan } => self.hold(followed, plan, cx),
             // While something is being sent, what came meanwhile is sent after it, in one piece.
@@ -296,7 +308,7 @@ impl Get {
                 if starved {
                     self.on_writable(cx);
                 } else if followed.growth.state == GrowthState::Aborted {
-                    cx.answer(Answer::Abort);
+                    cx.reply(Reply::Abort);
                 }
             }
             State::Looking { .. }
@@ -310,7 +322,7 @@ impl Get {
     }
 
     /// Nothing is answered yet: can it be now?
-    fn hold(&mut self, followed: Followed, plan: Plan, cx: &mut Cx<'_>) {
+    fn hold(&mut self, followed: Followed, plan: Plan, cx: &mut ExchangeContext<'_>) {
         let Growth { len, total, state } = followed.growth;
         let media_type = self.media_type();
         match state {
@@ -352,7 +364,7 @@ impl Get {
                 cx.effect(LiveEffect::Unfollow { op: followed.op });
                 self.state = State::Answered { file: Some(followed.file) };
                 let part = Part::File { file: followed.file, at: span.start, len: span.len() };
-                return cx.answer(Answer::Whole(head, vec![part]));
+                return cx.reply(Reply::Whole(head, vec![part]));
             }
             Plan::Whole | Plan::From { .. } | Plan::Closed(_) | Plan::AtEnd => {
                 if cx.about.stopping {
@@ -363,24 +375,24 @@ impl Get {
                 return;
             }
         };
-        cx.answer(Answer::Stream(head, BodySize::Unknown));
+        cx.reply(Reply::Stream(head, BodySize::Unknown));
         if self.request.method == Method::Head {
             followed.give_up(cx);
             self.state = State::Answered { file: None };
-            return cx.answer(Answer::Finish);
+            return cx.reply(Reply::Finish);
         }
         self.state = State::Streaming { followed, pushed: first, starved: false };
         self.on_writable(cx);
     }
 
     /// What was learned of this upload does not hold for what comes instead.
-    fn forget(&mut self, followed: Followed, cx: &mut Cx<'_>) {
+    fn forget(&mut self, followed: Followed, cx: &mut ExchangeContext<'_>) {
         followed.give_up(cx);
         self.media_type = media::media_type(self.target.path.as_str()).map(Into::into);
     }
 
     /// Gives everything back.
-    fn release(&mut self, cx: &mut Cx<'_>) {
+    fn release(&mut self, cx: &mut ExchangeContext<'_>) {
         let state = std::mem::replace(&mut self.state, State::Answered { file: None });
         match state {
             State::Looking { op, file } | State::Gone { op, file } => {
@@ -407,7 +419,7 @@ impl Get {
 }
 
 impl Handler for Get {
-    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         match &self.state {
             &State::Looking { op, file } if op == done => match result {
                 Ok(Done::Following(growth)) => {
@@ -462,7 +474,7 @@ impl Handler for Get {
         }
     }
 
-    fn on_growth(&mut self, op: OpId, growth: Growth, cx: &mut Cx<'_>) {
+    fn on_growth(&mut self, op: OpId, growth: Growth, cx: &mut ExchangeContext<'_>) {
         let followed = match &mut self.state {
             State::Holding { followed, .. }
             | State::Streaming { followed, .. }
@@ -482,14 +494,14 @@ impl Handler for Get {
         }
     }
 
-    fn on_writable(&mut self, cx: &mut Cx<'_>) {
+    fn on_writable(&mut self, cx: &mut ExchangeContext<'_>) {
         if let State::Streaming { followed, pushed, starved } = &mut self.state {
             *starved = false;
             let Growth { len, state, .. } = followed.growth;
             if *pushed < len {
                 let part = Part::File { file: followed.file, at: *pushed, len: len - *pushed };
                 *pushed = len;
-                cx.answer(Answer::Part(part));
+                cx.reply(Reply::Part(part));
             } else {
                 match state {
                     GrowthState::Growing => *starved = true,
@@ -497,15 +509,15 @@ impl Handler for Get {
                         let file = followed.file;
                         cx.effect(LiveEffect::Unfollow { op: followed.op });
                         self.state = State::Answered { file: Some(file) };
-                        cx.answer(Answer::Finish);
+                        cx.reply(Reply::Finish);
                     }
-                    GrowthState::Aborted => cx.answer(Answer::Abort),
+                    GrowthState::Aborted => cx.reply(Reply::Abort),
                 }
             }
         }
     }
 
-    fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+    fn on_deadline(&mut self, cx: &mut ExchangeContext<'_>) {
         if let State::Missing { awaited } = self.state {
             awaited.give_up(cx);
             // It may have come otherwise than by an upload.
@@ -514,7 +526,7 @@ impl Handler for Get {
         }
     }
 
-    fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
+    fn on_shut_down(&mut self, cx: &mut ExchangeContext<'_>) {
         match self.state {
             State::Missing { awaited } => {
                 awaited.give_up(cx);
@@ -554,32 +566,32 @@ impl Handler for Get {
         self.until().map(|at| (at, Timer::Missing))
     }
 
-    fn on_abort(&mut self, cx: &mut Cx<'_>) {
+    fn on_abort(&mut self, cx: &mut ExchangeContext<'_>) {
         self.release(cx);
     }
 
-    fn on_sent(&mut self, cx: &mut Cx<'_>) {
+    fn on_sent(&mut self, cx: &mut ExchangeContext<'_>) {
         self.release(cx);
     }
 }
 
 impl Awaited {
     /// The upload may have begun just now, and its file be open.
-    fn give_up(self, cx: &mut Cx<'_>) {
+    fn give_up(self, cx: &mut ExchangeContext<'_>) {
         cx.effect(LiveEffect::Unfollow { op: self.op });
         cx.effect(FsEffect::Close { file: self.file });
     }
 }
 
 impl Followed {
-    fn give_up(self, cx: &mut Cx<'_>) {
+    fn give_up(self, cx: &mut ExchangeContext<'_>) {
         cx.effect(LiveEffect::Unfollow { op: self.op });
         cx.effect(FsEffect::Close { file: self.file });
     }
 }
 
 impl Otherwise {
-    fn give_up(self, cx: &mut Cx<'_>) {
+    fn give_up(self, cx: &mut ExchangeContext<'_>) {
         match self {
             Self::Nothing => {}
             Self::Growing(followed) => followed.give_up(cx),

@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use percent_encoding::percent_decode;
 
-use super::{
-    Answer, Cx, Handler,
-    admission::Admission,
-    answer::{Request, begin, head, refuse, refuse_last, refuses_write, resolve_write},
+use crate::exchange::{
+    context::{ExchangeContext, Handler, Next},
+    error::{refuse, refuse_last},
+    reply::{Reply, head},
 };
 use crate::{
     effect::{Done, LiveEffect},
@@ -18,7 +18,6 @@ use crate::{
     id::OpId,
     live::Text,
     semantics::target::Target,
-    site::Resolved,
 };
 
 /// Most bytes of a form.
@@ -44,7 +43,7 @@ enum State {
 }
 
 /// True for a request that is no file's: it names a live resource and what is played there.
-pub(super) fn is_metadata(head: &RequestHead, target: &Target) -> bool {
+pub(in crate::exchange) fn is_metadata(head: &RequestHead, target: &Target) -> bool {
     let has_mode =
         || target.query.as_deref().is_some_and(|query| value(query.as_bytes(), "mode").is_some());
     target.path.as_str() == "admin/metadata"
@@ -53,28 +52,32 @@ pub(super) fn is_metadata(head: &RequestHead, target: &Target) -> bool {
 }
 
 impl Metadata {
-    pub(super) fn start(
+    pub(in crate::exchange) fn start(
         head: Box<RequestHead>,
         target: Target,
-        cx: &mut Cx<'_>,
-    ) -> Option<Box<dyn Handler>> {
+        cx: &mut ExchangeContext<'_>,
+    ) -> Option<Next> {
         let form = target.query.unwrap_or_default().into_bytes();
         if head.method == Method::Get || head.body == BodySize::Empty {
             return read(head, &form, cx);
         }
-        cx.answer(Answer::Grant(MOST as u64 + 1));
-        Some(Box::new(Self(State::Receiving { head, form })))
+        cx.reply(Reply::Grant(MOST as u64 + 1));
+        Some(Next::Handler(Box::new(Self(State::Receiving { head, form }))))
     }
 
     /// The request may do that.
-    pub(super) fn update(path: RelPath, title: Text, cx: &mut Cx<'_>) -> Box<dyn Handler> {
+    pub(in crate::exchange) fn update(
+        path: RelPath,
+        title: Text,
+        cx: &mut ExchangeContext<'_>,
+    ) -> Box<dyn Handler> {
         let op = cx.op();
         cx.effect(LiveEffect::SetTitle { op, path, title });
         Box::new(Self(State::Updating { op }))
     }
 
     /// The task that takes its place.
-    fn read_form(&mut self, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
+    fn read_form(&mut self, cx: &mut ExchangeContext<'_>) -> Option<Next> {
         match std::mem::replace(&mut self.0, State::Over) {
             State::Receiving { head, form } => read(head, &form, cx),
             other @ (State::Updating { .. } | State::Over) => {
@@ -86,17 +89,17 @@ impl Metadata {
 }
 
 impl Handler for Metadata {
-    fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+    fn on_data(&mut self, data: Bytes, cx: &mut ExchangeContext<'_>) {
         let State::Receiving { form, .. } = &mut self.0 else { return };
         if form.len() + data.len() > MOST {
             self.0 = State::Over;
             return refuse_last(cx, Status::CONTENT_TOO_LARGE, "the metadata is too long");
         }
         form.extend_from_slice(&data);
-        cx.answer(Answer::Grant(MOST as u64 + 1));
+        cx.reply(Reply::Grant(MOST as u64 + 1));
     }
 
-    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         if !matches!(self.0, State::Updating { op } if op == done) {
             return;
         }
@@ -104,13 +107,13 @@ impl Handler for Metadata {
         match result {
             Ok(_) => {
                 let head = head(cx.site, Status::OK).field("Content-Type", "text/xml");
-                cx.answer(Answer::Whole(head, vec![Part::Bytes(UPDATED.into())]));
+                cx.reply(Reply::Whole(head, vec![Part::Bytes(UPDATED.into())]));
             }
             Err(_) => refuse(cx, Status::NOT_FOUND, "no client sends a live resource of that path"),
         }
     }
 
-    fn on_end(&mut self, cx: &mut Cx<'_>) {
+    fn on_end(&mut self, cx: &mut ExchangeContext<'_>) {
         let next = self.read_form(cx);
         cx.hand_over(next);
     }
@@ -121,7 +124,7 @@ const UPDATED: &str = "<?xml version=\"1.0\"?>\n<iceresponse><message>Metadata u
     </message><return>1</return></iceresponse>\n";
 
 /// The form is whole.
-fn read(head: Box<RequestHead>, form: &[u8], cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
+fn read(head: Box<RequestHead>, form: &[u8], cx: &mut ExchangeContext<'_>) -> Option<Next> {
     if value(form, "mode").as_deref() != Some(b"updinfo") {
         refuse(cx, Status::BAD_REQUEST, "only mode=updinfo is known here");
         return None;
@@ -139,16 +142,7 @@ fn read(head: Box<RequestHead>, form: &[u8], cx: &mut Cx<'_>) -> Option<Box<dyn 
         return None;
     };
     let target = Target { path, directory: false, query: None };
-    if !cx.site.mounts.has_rules() {
-        let request = Request { head, target, resolved: Resolved::Nothing, title: Some(title) };
-        return begin(request, cx);
-    }
-    // Who may send the resource may say what it plays.
-    let resolved = resolve_write(&target, cx);
-    if refuses_write(&target, &resolved, cx) {
-        return None;
-    }
-    Admission::start(Request { head, target, resolved, title: Some(title) }, cx)
+    Some(Next::Title { head, target, title })
 }
 
 /// What is played: `song`, or `artist` and `title`.

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{
-    Answer, Cx, Handler,
-    answer::{error_head, fs_status, head, refuse, say},
+use crate::exchange::{
+    context::{ExchangeContext, Handler},
+    error::{refuse, say},
     listing::{CONTENT_SECURITY_POLICY, Entries, Entry, Filter, Format, Listing, Order},
+    reply::{Reply, error_head, fs_status, head},
     squeezer::Squeezer,
 };
 use crate::{
@@ -45,7 +46,7 @@ enum State {
 }
 
 impl List {
-    fn new(request: &RequestHead, target: Target, cx: &Cx<'_>) -> Self {
+    fn new(request: &RequestHead, target: Target, cx: &ExchangeContext<'_>) -> Self {
         let may_compress = cx.site.config.compress_max > 0;
         Self {
             filter: Filter::from_query(target.query.as_deref()),
@@ -59,11 +60,11 @@ impl List {
     }
 
     /// A directory on disk.
-    pub(super) fn of_directory(
+    pub(in crate::exchange) fn of_directory(
         request: &RequestHead,
         target: Target,
         place: Place,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) -> Self {
         let mut list = Self::new(request, target, cx);
         let (op, order) = (cx.op(), list.order);
@@ -75,11 +76,11 @@ impl List {
     }
 
     /// Nothing but the way to mounted directories.
-    pub(super) fn of_mounts(
+    pub(in crate::exchange) fn of_mounts(
         request: &RequestHead,
         target: Target,
         names: Vec<String>,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) -> Self {
         let mut list = Self::new(request, target, cx);
         let mut entries: Entries = names.iter().map(|name| Entry::mount(name)).collect();
@@ -88,7 +89,7 @@ impl List {
         list
     }
 
-    fn begin(&mut self, mut entries: Entries, truncated: bool, cx: &mut Cx<'_>) {
+    fn begin(&mut self, mut entries: Entries, truncated: bool, cx: &mut ExchangeContext<'_>) {
         self.filter.keep(&mut entries);
         let may_compress = cx.site.config.compress_max > 0;
         let head = head(cx.site, Status::OK)
@@ -108,21 +109,21 @@ impl List {
                 }
                 Some(_) | None => (head, plain),
             };
-            return cx.answer(Answer::Whole(head, vec![Part::Bytes(body)]));
+            return cx.reply(Reply::Whole(head, vec![Part::Bytes(body)]));
         }
-        cx.answer(Answer::Stream(
+        cx.reply(Reply::Stream(
             head.field_opt("Content-Encoding", self.coding.map(Coding::token)),
             BodySize::Unknown,
         ));
         if self.muted {
-            return cx.answer(Answer::Finish);
+            return cx.reply(Reply::Finish);
         }
         self.state = State::Sending(Box::new(listing), self.coding.map(Squeezer::new));
     }
 }
 
 impl Handler for List {
-    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         match self.state {
             State::Reading { op } if op == done => self.state = State::Over,
             State::Reading { .. } | State::Sending(..) | State::Over => return,
@@ -153,7 +154,7 @@ impl Handler for List {
         }
     }
 
-    fn on_writable(&mut self, cx: &mut Cx<'_>) {
+    fn on_writable(&mut self, cx: &mut ExchangeContext<'_>) {
         let State::Sending(listing, squeezer) = &mut self.state else { return };
         while let Some(piece) = listing.next() {
             let piece = match squeezer {
@@ -162,18 +163,18 @@ impl Handler for List {
             };
             // It may all be in the compressor still.
             if !piece.is_empty() {
-                return cx.answer(Answer::Part(Part::Bytes(piece)));
+                return cx.reply(Reply::Part(Part::Bytes(piece)));
             }
         }
         let last = squeezer.take().map(Squeezer::finish).filter(|last| !last.is_empty());
         self.state = State::Over;
         if let Some(last) = last {
-            cx.answer(Answer::Part(Part::Bytes(last)));
+            cx.reply(Reply::Part(Part::Bytes(last)));
         }
-        cx.answer(Answer::Finish);
+        cx.reply(Reply::Finish);
     }
 
-    fn on_abort(&mut self, _cx: &mut Cx<'_>) {
+    fn on_abort(&mut self, _cx: &mut ExchangeContext<'_>) {
         self.state = State::Over;
     }
 }

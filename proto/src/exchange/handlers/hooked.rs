@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    Answer, Cx, Handler, Waiting,
-    admission::go_on,
-    answer::{Request, error_head, head, refuse, say},
-    deliver::Deliver,
-    get::Get,
+use crate::exchange::{
+    about::Waiting,
+    context::{ExchangeContext, Handler, Next},
+    error::{refuse, too_late},
     refusal::Refusal,
+    reply::{Reply, head},
+    request::Request,
 };
 use crate::{
     effect::{Done, FsEffect, HookEffect},
@@ -80,11 +80,11 @@ const LONG_REST: Duration = Duration::from_millis(16);
 
 impl Hooked {
     /// Asks the hook. `refusal`: what the rights say; `ended`: the request's body is whole already.
-    pub(super) fn start(
+    pub(in crate::exchange) fn start(
         request: Request,
         refusal: Option<Refusal>,
         ended: bool,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) -> Box<dyn Handler> {
         let hook = cx.op();
         cx.about.hook = Some(hook);
@@ -119,8 +119,8 @@ impl Hooked {
         &mut self,
         done: OpId,
         result: Result<Done, FsError>,
-        cx: &mut Cx<'_>,
-    ) -> Option<Box<dyn Handler>> {
+        cx: &mut ExchangeContext<'_>,
+    ) -> Option<Next> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Asking { .. } if self.hook == done => match result {
                 Ok(Done::Verdict(verdict)) => self.obey(*verdict, cx),
@@ -135,7 +135,7 @@ impl Hooked {
             },
             State::Looking { op, place } if op == done => match result {
                 Ok(Done::Stat(_)) => self.serve(place, cx),
-                Ok(_) | Err(_) => self.proceed(cx),
+                Ok(_) | Err(_) => self.proceed(),
             },
             State::Pulling { op, left, rest, .. } if op == done => {
                 let piece = match result {
@@ -158,7 +158,11 @@ impl Hooked {
     }
 
     /// The hook, which has taken the body of the request, answers.
-    pub(super) fn conclude(hook: OpId, verdict: Verdict, cx: &mut Cx<'_>) -> Box<dyn Handler> {
+    pub(in crate::exchange) fn conclude(
+        hook: OpId,
+        verdict: Verdict,
+        cx: &mut ExchangeContext<'_>,
+    ) -> Box<dyn Handler> {
         cx.about.unfinished = false;
         let mut hooked = Self {
             hook,
@@ -180,7 +184,7 @@ impl Hooked {
         Box::new(hooked)
     }
 
-    fn obey(&mut self, verdict: Verdict, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
+    fn obey(&mut self, verdict: Verdict, cx: &mut ExchangeContext<'_>) -> Option<Next> {
         let Verdict { what, fields, close, throttled } = verdict;
         cx.about.fields = Some(fields).filter(|fields| !fields.is_empty());
         cx.about.close = close;
@@ -196,41 +200,41 @@ impl Hooked {
                 self.state = State::Looking { op, place };
                 return None;
             }
-            What::Pass | What::File(_) => return self.proceed(cx),
+            What::Pass | What::File(_) => return self.proceed(),
             What::Answer { status, .. } if status.has_no_content() => {
-                cx.answer(Answer::Whole(head(cx.site, status), Vec::new()));
+                cx.reply(Reply::Whole(head(cx.site, status), Vec::new()));
             }
             What::Answer { status, len: Some(len), .. } if is_head => {
-                cx.answer(Answer::Stream(head(cx.site, status), BodySize::Known(len)));
-                cx.answer(Answer::Finish);
+                cx.reply(Reply::Stream(head(cx.site, status), BodySize::Known(len)));
+                cx.reply(Reply::Finish);
             }
             What::Answer { status, body, chunked: true, .. } => {
-                cx.answer(Answer::Stream(head(cx.site, status), BodySize::Unknown));
+                cx.reply(Reply::Stream(head(cx.site, status), BodySize::Unknown));
                 if !body.is_empty() && !is_head {
-                    cx.answer(Answer::Part(Part::Bytes(body)));
+                    cx.reply(Reply::Part(Part::Bytes(body)));
                 }
-                cx.answer(Answer::Finish);
+                cx.reply(Reply::Finish);
             }
             What::Answer { status, body, len: None | Some(0), .. } => {
                 let body = vec![Part::Bytes(body)];
-                cx.answer(Answer::Whole(head(cx.site, status), body));
+                cx.reply(Reply::Whole(head(cx.site, status), body));
             }
             // It has a length and no body, and is not for HEAD.
             What::Answer { .. } => failed(cx),
             // There is no body to be taken, nor was any asked for.
             What::Take if is_head => failed(cx),
             What::Take => {
-                let request = self.request.take()?;
-                return Some(Deliver::to_hook(self.hook, &request.head, self.ended, cx));
+                let Request { head, .. } = self.request.take()?;
+                return Some(Next::Taken { hook: self.hook, head, ended: self.ended });
             }
             What::Read { status, .. } if status.has_no_content() => {
-                cx.answer(Answer::Whole(head(cx.site, status), Vec::new()));
+                cx.reply(Reply::Whole(head(cx.site, status), Vec::new()));
             }
             What::Read { status, len } => {
                 let head = head(cx.site, status);
                 if is_head {
-                    cx.answer(begin(head, len));
-                    cx.answer(Answer::Finish);
+                    cx.reply(begin(head, len));
+                    cx.reply(Reply::Finish);
                 } else {
                     self.head = Some(head);
                     self.pull(len, SHORT_REST, cx);
@@ -242,25 +246,26 @@ impl Hooked {
     }
 
     /// The server goes on as if there were no hook.
-    fn proceed(&mut self, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
-        go_on(self.request.take()?, self.refusal.take(), self.ended, cx)
+    fn proceed(&mut self) -> Option<Next> {
+        let (request, refusal) = (self.request.take()?, self.refusal.take());
+        Some(Next::Passed { request, refusal, ended: self.ended })
     }
 
     /// The server answers with another file.
-    fn serve(&mut self, place: Place, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
+    fn serve(&mut self, place: Place, cx: &mut ExchangeContext<'_>) -> Option<Next> {
         let Request { head, mut target, .. } = self.request.take()?;
         let mounts = &cx.site.mounts;
         cx.about.uploadable = mounts.takes_uploads(&place, mounts.rule(&mounts.named(&place)));
         // Its own name tells the media type.
         target.path = place.path.clone();
         target.directory = false;
-        Some(Box::new(Get::start(head, target, place, cx)))
+        Some(Next::File { head, target, place })
     }
 
     // ---- an answer that is pulled ----
 
     /// Only when all that was pushed is sent: if the hook fails then, nothing of that is lost.
-    fn pull(&mut self, left: Option<u64>, rest: Duration, cx: &mut Cx<'_>) {
+    fn pull(&mut self, left: Option<u64>, rest: Duration, cx: &mut ExchangeContext<'_>) {
         if left == Some(0) {
             self.open(left, cx);
             return self.finish(cx);
@@ -272,7 +277,13 @@ impl Hooked {
     }
 
     /// The hook has this; `None`: it failed.
-    fn pulled(&mut self, piece: Option<Piece>, left: Option<u64>, rest: Duration, cx: &mut Cx<'_>) {
+    fn pulled(
+        &mut self,
+        piece: Option<Piece>,
+        left: Option<u64>,
+        rest: Duration,
+        cx: &mut ExchangeContext<'_>,
+    ) {
         if piece.is_none() && self.head.take().is_some() {
             return failed(cx);
         }
@@ -281,7 +292,7 @@ impl Hooked {
             Some(Piece::Bytes(bytes)) if !bytes.is_empty() => {
                 let left = left.map(|left| left.saturating_sub(bytes.len() as u64));
                 self.gave = cx.now.mono;
-                cx.answer(Answer::Part(Part::Bytes(bytes)));
+                cx.reply(Reply::Part(Part::Bytes(bytes)));
                 self.state = State::Sending { left };
             }
             // Nothing would tell that the peer is gone, as long as there is nothing to be sent.
@@ -289,7 +300,7 @@ impl Hooked {
                 if cx.about.half_closed
                     && cx.now.mono >= self.gave + cx.site.config.limits.hook_time =>
             {
-                cx.answer(Answer::Abort);
+                cx.reply(Reply::Abort);
             }
             Some(Piece::Bytes(_) | Piece::NotYet) if is_first => {
                 self.state = State::Sending { left };
@@ -300,42 +311,42 @@ impl Hooked {
             }
             Some(Piece::End) => self.finish(cx),
             // That there is more must show.
-            None => cx.answer(Answer::Abort),
+            None => cx.reply(Reply::Abort),
         }
     }
 
     /// Sends the head, once; true if it was not sent before.
-    fn open(&mut self, left: Option<u64>, cx: &mut Cx<'_>) -> bool {
+    fn open(&mut self, left: Option<u64>, cx: &mut ExchangeContext<'_>) -> bool {
         let head = self.head.take();
         let is_first = head.is_some();
         if let Some(head) = head {
-            cx.answer(begin(head, left));
+            cx.reply(begin(head, left));
         }
         is_first
     }
 
-    fn finish(&mut self, cx: &mut Cx<'_>) {
+    fn finish(&mut self, cx: &mut ExchangeContext<'_>) {
         self.state = State::Over;
-        cx.answer(Answer::Finish);
+        cx.reply(Reply::Finish);
     }
 }
 
 impl Handler for Hooked {
-    fn on_end(&mut self, _cx: &mut Cx<'_>) {
+    fn on_end(&mut self, _cx: &mut ExchangeContext<'_>) {
         self.ended = true;
     }
 
-    fn on_writable(&mut self, cx: &mut Cx<'_>) {
+    fn on_writable(&mut self, cx: &mut ExchangeContext<'_>) {
         if let State::Sending { left } = self.state {
             self.pull(left, SHORT_REST, cx);
         }
     }
 
-    fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+    fn on_deadline(&mut self, cx: &mut ExchangeContext<'_>) {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Asking { .. } => too_late(cx),
             State::Pulling { .. } if self.head.take().is_some() => too_late(cx),
-            State::Pulling { .. } => cx.answer(Answer::Abort),
+            State::Pulling { .. } => cx.reply(Reply::Abort),
             State::Resting { left, rest, .. } => self.pull(left, rest, cx),
             state @ (State::Looking { .. } | State::Sending { .. } | State::Over) => {
                 self.state = state;
@@ -343,7 +354,7 @@ impl Handler for Hooked {
         }
     }
 
-    fn on_abort(&mut self, _cx: &mut Cx<'_>) {
+    fn on_abort(&mut self, _cx: &mut ExchangeContext<'_>) {
         self.state = State::Over;
     }
 
@@ -363,24 +374,19 @@ impl Handler for Hooked {
         }
     }
 
-    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         let next = self.advance(op, result, cx);
         cx.hand_over(next);
     }
 }
 
-fn begin(head: ResponseHead, len: Option<u64>) -> Answer {
+fn begin(head: ResponseHead, len: Option<u64>) -> Reply {
     match len {
-        Some(len) => Answer::Stream(head, BodySize::Known(len)),
-        None => Answer::Stream(head, BodySize::Unknown),
+        Some(len) => Reply::Stream(head, BodySize::Known(len)),
+        None => Reply::Stream(head, BodySize::Unknown),
     }
 }
 
-fn failed(cx: &mut Cx<'_>) {
+fn failed(cx: &mut ExchangeContext<'_>) {
     refuse(cx, Status::INTERNAL_SERVER_ERROR, "the hook failed");
-}
-
-pub(super) fn too_late(cx: &mut Cx<'_>) {
-    let head = error_head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
-    say(cx, head, "the hook did not answer in time");
 }

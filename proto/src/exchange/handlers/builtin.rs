@@ -1,10 +1,11 @@
 //! The server's own resources: the clock for players, and what an operator asks on the admin
 //! address.
 
-use super::{
-    Answer, Cx, Handler,
-    answer::{head, refuse, say},
+use crate::exchange::{
     clock,
+    context::{ExchangeContext, Handler},
+    error::{refuse, say},
+    reply::{Reply, error_head, head},
 };
 use crate::{
     effect::{AdminEffect, Done},
@@ -18,17 +19,17 @@ use crate::{
 const TIME: &str = ".httpout/time";
 
 /// True for the path of the clock.
-pub(super) fn is_clock(target: &Target) -> bool {
+pub(in crate::exchange) fn is_clock(target: &Target) -> bool {
     target.path.as_str() == TIME && !target.directory
 }
 
 /// Tells the time.
-pub(super) fn tell_time(target: &Target, cx: &mut Cx<'_>) {
+pub(in crate::exchange) fn tell_time(target: &Target, cx: &mut ExchangeContext<'_>) {
     let time = clock::answer(target.query.as_deref(), cx.now.wall);
     let head = head(cx.site, Status::OK)
         .field("Content-Type", "text/plain; charset=utf-8")
         .field("Cache-Control", "no-store");
-    cx.answer(Answer::Whole(head, vec![Part::Bytes(time.into())]));
+    cx.reply(Reply::Whole(head, vec![Part::Bytes(time.into())]));
 }
 
 /// A request on the admin address, whose answer the runtime knows.
@@ -40,10 +41,13 @@ pub(crate) struct Admin {
 
 impl Admin {
     /// `None` if it is answered.
-    pub(super) fn start(request: &RequestHead, target: &Target, cx: &mut Cx<'_>) -> Option<Self> {
+    pub(in crate::exchange) fn start(
+        request: &RequestHead,
+        target: &Target,
+        cx: &mut ExchangeContext<'_>,
+    ) -> Option<Self> {
         if !matches!(request.method, Method::Get | Method::Head) {
-            let head = super::answer::error_head(cx.site, Status::METHOD_NOT_ALLOWED)
-                .field("Allow", "GET, HEAD");
+            let head = error_head(cx.site, Status::METHOD_NOT_ALLOWED).field("Allow", "GET, HEAD");
             say(cx, head, "there is only something to read here");
             return None;
         }
@@ -70,7 +74,7 @@ impl Admin {
 }
 
 impl Handler for Admin {
-    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         if done != self.op {
             return;
         }
@@ -89,11 +93,11 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// Prometheus' text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-fn plain(cx: &mut Cx<'_>, status: Status, text: String, media_type: &'static str) {
+fn plain(cx: &mut ExchangeContext<'_>, status: Status, text: String, media_type: &'static str) {
     let unavailable = status == Status::SERVICE_UNAVAILABLE;
     let head = head(cx.site, status)
         .field("Content-Type", media_type)
         .field("Cache-Control", "no-store")
         .field_opt("Retry-After", unavailable.then_some("1"));
-    cx.answer(Answer::Whole(head, vec![Part::Bytes(text.into())]));
+    cx.reply(Reply::Whole(head, vec![Part::Bytes(text.into())]));
 }

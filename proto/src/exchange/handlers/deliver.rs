@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{
-    Answer, Cx, Handler,
-    answer::{error_head, head, refuse, refuse_last, refuse_stopping, say},
+use crate::exchange::{
+    context::{ExchangeContext, Handler, Next},
     decoder::{self, Decoder},
-    hooked::{Hooked, too_late},
-    upload::{refuse_upload, weight},
+    error::{refuse, refuse_last, refuse_stopping, say, too_late},
+    handlers::upload::{refuse_upload, weight},
+    reply::{Reply, error_head, head},
 };
 use crate::{
     effect::{Delivery, DeliveryEffect, Done, Refusal},
@@ -72,10 +72,10 @@ struct Giving {
 
 impl Deliver {
     /// `None` if it was refused.
-    pub(super) fn start(
+    pub(in crate::exchange) fn start(
         request: &RequestHead,
         target: &Target,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) -> Option<Box<dyn Handler>> {
         let len = match request.body {
             BodySize::Empty => {
@@ -146,11 +146,11 @@ impl Deliver {
     }
 
     /// Hands the body to the hook, which wants it. `ended`: it is whole already.
-    pub(super) fn to_hook(
+    pub(in crate::exchange) fn to_hook(
         hook: OpId,
         request: &RequestHead,
         ended: bool,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) -> Box<dyn Handler> {
         cx.about.unfinished = true;
         let mut deliver = Self {
@@ -185,8 +185,8 @@ impl Deliver {
         &mut self,
         done: OpId,
         result: Result<Done, FsError>,
-        cx: &mut Cx<'_>,
-    ) -> Option<Box<dyn Handler>> {
+        cx: &mut ExchangeContext<'_>,
+    ) -> Option<Next> {
         match self.state {
             State::Offering { .. } if self.id == done => {
                 self.state = State::Receiving { giving: None };
@@ -199,14 +199,15 @@ impl Deliver {
             State::Ending { op, .. } if op == done => {
                 self.state = State::Over;
                 if let (true, Ok(Done::Verdict(verdict))) = (self.hooked, &result) {
-                    return Some(Hooked::conclude(self.id, (**verdict).clone(), cx));
+                    let verdict = (**verdict).clone();
+                    return Some(Next::Concluded { hook: self.id, verdict });
                 }
                 if let Some(done) = accepted(result, cx) {
                     let created = matches!(done, Done::Delivered { created: true });
                     let status = if created { Status::CREATED } else { Status::OK };
                     let location = std::mem::take(&mut self.location);
                     let head = head(cx.site, status).field("Content-Location", location);
-                    cx.answer(Answer::Whole(head, Vec::new()));
+                    cx.reply(Reply::Whole(head, Vec::new()));
                 }
             }
             State::Offering { .. }
@@ -217,7 +218,7 @@ impl Deliver {
         None
     }
 
-    fn go_on_if(&mut self, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn go_on_if(&mut self, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         if accepted(result, cx).is_some() {
             self.go_on(cx);
         } else {
@@ -226,7 +227,7 @@ impl Deliver {
     }
 
     /// Takes content; false if the upload failed by it.
-    fn take(&mut self, data: Bytes, cx: &mut Cx<'_>) -> bool {
+    fn take(&mut self, data: Bytes, cx: &mut ExchangeContext<'_>) -> bool {
         self.received += data.len() as u64;
         if let Some(most) = cx.site.config.limits.upload
             && self.received > most
@@ -240,7 +241,7 @@ impl Deliver {
     }
 
     /// Takes the coding off some of what came; false if the upload failed by it.
-    fn decode(&mut self, cx: &mut Cx<'_>) -> bool {
+    fn decode(&mut self, cx: &mut ExchangeContext<'_>) -> bool {
         let Some(decoder) = &mut self.decoder else { return true };
         match decoder.step(self.pending_len) {
             Ok(pieces) => pieces.into_iter().all(|piece| self.take(piece, cx)),
@@ -252,14 +253,14 @@ impl Deliver {
         }
     }
 
-    fn fail(&mut self, status: Status, why: &str, cx: &mut Cx<'_>) {
+    fn fail(&mut self, status: Status, why: &str, cx: &mut ExchangeContext<'_>) {
         self.give_up(cx);
         refuse_last(cx, status, why);
     }
 
     /// Gives what has come, one piece of work at a time, lets more come, and ends when all is
     /// given.
-    fn go_on(&mut self, cx: &mut Cx<'_>) {
+    fn go_on(&mut self, cx: &mut ExchangeContext<'_>) {
         if !matches!(self.state, State::Receiving { .. }) || !self.decode(cx) {
             return;
         }
@@ -279,7 +280,7 @@ impl Deliver {
                 let coded = self.decoder.as_ref().map_or(0, |decoder| decoder.waiting());
                 let waiting = weight(&self.pending, self.pending_len) + coded;
                 let window = cx.site.config.limits.upload_window;
-                cx.answer(Answer::Grant(window.saturating_sub(under_way + waiting)));
+                cx.reply(Reply::Grant(window.saturating_sub(under_way + waiting)));
             }
             (true, None) if is_decoded => {
                 let op = cx.op();
@@ -291,7 +292,7 @@ impl Deliver {
     }
 
     /// Nothing will come of it. What was told to be whole is whole.
-    fn give_up(&mut self, cx: &mut Cx<'_>) {
+    fn give_up(&mut self, cx: &mut ExchangeContext<'_>) {
         self.pending = Vec::new();
         match std::mem::replace(&mut self.state, State::Over) {
             State::Offering { .. } | State::Receiving { .. } => {
@@ -303,7 +304,7 @@ impl Deliver {
 }
 
 impl Handler for Deliver {
-    fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+    fn on_data(&mut self, data: Bytes, cx: &mut ExchangeContext<'_>) {
         let State::Receiving { .. } = self.state else { return };
         match &mut self.decoder {
             Some(decoder) => {
@@ -323,7 +324,7 @@ impl Handler for Deliver {
         self.go_on(cx);
     }
 
-    fn on_end(&mut self, cx: &mut Cx<'_>) {
+    fn on_end(&mut self, cx: &mut ExchangeContext<'_>) {
         self.body_is_whole = true;
         if let Some(decoder) = &mut self.decoder {
             decoder.end();
@@ -331,7 +332,7 @@ impl Handler for Deliver {
         self.go_on(cx);
     }
 
-    fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+    fn on_deadline(&mut self, cx: &mut ExchangeContext<'_>) {
         if self.hooked {
             self.give_up(cx);
             too_late(cx);
@@ -342,7 +343,7 @@ impl Handler for Deliver {
         }
     }
 
-    fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
+    fn on_shut_down(&mut self, cx: &mut ExchangeContext<'_>) {
         if let State::Offering { .. } = self.state {
             self.give_up(cx);
             refuse_stopping(cx);
@@ -359,18 +360,18 @@ impl Handler for Deliver {
         }
     }
 
-    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         let next = self.advance(op, result, cx);
         cx.hand_over(next);
     }
 
-    fn on_abort(&mut self, cx: &mut Cx<'_>) {
+    fn on_abort(&mut self, cx: &mut ExchangeContext<'_>) {
         self.give_up(cx);
     }
 }
 
 /// What was done; `None` if it failed, of which the peer is told.
-fn accepted(result: Result<Done, FsError>, cx: &mut Cx<'_>) -> Option<Done> {
+fn accepted(result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) -> Option<Done> {
     match result {
         Ok(Done::Refused(refusal)) => refuse_by(refusal, cx),
         Ok(done) => return Some(done),
@@ -379,7 +380,7 @@ fn accepted(result: Result<Done, FsError>, cx: &mut Cx<'_>) -> Option<Done> {
     None
 }
 
-fn refuse_by(Refusal { status, why }: Refusal, cx: &mut Cx<'_>) {
+fn refuse_by(Refusal { status, why }: Refusal, cx: &mut ExchangeContext<'_>) {
     let status = if status.is_error() { status } else { Status::INTERNAL_SERVER_ERROR };
     let later = status == Status::SERVICE_UNAVAILABLE;
     let head = error_head(cx.site, status).field_opt("Retry-After", later.then_some("1"));

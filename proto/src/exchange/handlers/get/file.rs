@@ -1,11 +1,10 @@
 //! The answer with a file that is complete.
 
-use super::{
-    super::{
-        Answer, Cx,
-        answer::{described, error_head, refuse, say},
-    },
-    Get, State,
+use super::{Get, State};
+use crate::exchange::{
+    ExchangeContext, Reply,
+    error::{refuse, say},
+    reply::{described, error_head},
 };
 use crate::{
     effect::{Done, FsEffect},
@@ -22,7 +21,7 @@ use crate::{
 
 impl Get {
     /// Content coding, conditions, then ranges (RFC 9110 §13.2.2, §14.2).
-    pub(super) fn answer_file(&mut self, file: FileId, meta: &Meta, cx: &mut Cx<'_>) {
+    pub(super) fn answer_file(&mut self, file: FileId, meta: &Meta, cx: &mut ExchangeContext<'_>) {
         if self.target.directory {
             return refuse(cx, Status::NOT_FOUND, "a file's URL does not end in a slash");
         }
@@ -46,7 +45,7 @@ impl Get {
         &mut self,
         (file, meta, coding): (FileId, &Meta, Coding),
         result: Result<Done, FsError>,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) {
         self.state = State::Answered { file: Some(file) };
         let bytes = match result {
@@ -62,11 +61,11 @@ impl Get {
             // Who insists on the file as it is gets that.
             Verdict::Failed => return self.answer_plain(file, meta, cx),
         }
-        let head = described(cx, Status::OK, &coded)
+        let head = described(cx.site, Status::OK, &coded)
             .field("Content-Type", self.media_type())
             .field("Content-Encoding", coding.token())
             .field_opt("Vary", self.vary(meta, cx));
-        cx.answer(Answer::Whole(head, vec![Part::Bytes(bytes)]));
+        cx.reply(Reply::Whole(head, vec![Part::Bytes(bytes)]));
     }
 
     /// The conditions do not hold.
@@ -75,18 +74,18 @@ impl Get {
         verdict: Verdict,
         meta: &Meta,
         validators: &Validators,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) {
         if verdict == Verdict::NotModified {
-            let head = described(cx, Status::NOT_MODIFIED, validators)
+            let head = described(cx.site, Status::NOT_MODIFIED, validators)
                 .field_opt("Vary", self.vary(meta, cx));
-            cx.answer(Answer::Whole(head, Vec::new()));
+            cx.reply(Reply::Whole(head, Vec::new()));
         } else {
             refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
         }
     }
 
-    fn answer_plain(&self, file: FileId, meta: &Meta, cx: &mut Cx<'_>) {
+    fn answer_plain(&self, file: FileId, meta: &Meta, cx: &mut ExchangeContext<'_>) {
         let validators = self.validators(meta, cx);
         let verdict = conditional::evaluate(&self.request.fields, true, Some(&validators));
         if verdict != Verdict::Go {
@@ -97,7 +96,7 @@ impl Get {
             .ranges(cx)
             .filter(|_| conditional::range_applies(&self.request.fields, &validators, cx.now.wall));
         let vary = self.vary(meta, cx);
-        let described = |status| described(cx, status, &validators).field_opt("Vary", vary);
+        let described = |status| described(cx.site, status, &validators).field_opt("Vary", vary);
         match ranges.map_or(Resolution::Whole, |ranges| ranges.resolve(meta.len)) {
             Resolution::Whole => {
                 let accepts = if cx.site.config.ignore_ranges { "none" } else { "bytes" };
@@ -105,7 +104,7 @@ impl Get {
                     .field("Content-Type", media_type)
                     .field("Accept-Ranges", accepts);
                 let body = vec![Part::File { file, at: 0, len: meta.len }];
-                cx.answer(Answer::Whole(head, body));
+                cx.reply(Reply::Whole(head, body));
             }
             Resolution::Unsatisfiable => {
                 let head = error_head(cx.site, Status::RANGE_NOT_SATISFIABLE)
@@ -122,25 +121,25 @@ impl Get {
                     .field("Content-Type", media_type)
                     .field("Accept-Ranges", "bytes")
                     .field_opt("Content-Range", partial.content_range);
-                cx.answer(Answer::Whole(head, partial.parts));
+                cx.reply(Reply::Whole(head, partial.parts));
             }
         }
     }
 
     /// How the file is to be compressed: never for a range, which counts bytes of the file.
-    fn coding(&self, meta: &Meta, cx: &Cx<'_>) -> Option<Coding> {
+    fn coding(&self, meta: &Meta, cx: &ExchangeContext<'_>) -> Option<Coding> {
         let fields = &self.request.fields;
         let may = self.vary(meta, cx).is_some() && fields.get("range").is_none();
         coding::choose(fields).filter(|_| may)
     }
 
     /// `Vary`, where another request could get the file compressed.
-    fn vary(&self, meta: &Meta, cx: &Cx<'_>) -> Option<&'static str> {
+    fn vary(&self, meta: &Meta, cx: &ExchangeContext<'_>) -> Option<&'static str> {
         let small = (1..=cx.site.config.compress_max).contains(&meta.len);
         (small && media::is_text(self.media_type())).then_some("Accept-Encoding")
     }
 
-    fn validators(&self, meta: &Meta, cx: &Cx<'_>) -> Validators {
+    fn validators(&self, meta: &Meta, cx: &ExchangeContext<'_>) -> Validators {
         if cx.site.config.sends_validators() {
             Validators::of(meta, cx.now.wall)
         } else {

@@ -4,10 +4,10 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    Cx, Handler,
-    answer::{Request, begin, begin_asked, fs_status},
-    hooked::Hooked,
+    context::{ExchangeContext, Handler, Next},
     refusal::Refusal,
+    reply::fs_status,
+    request::Request,
 };
 use crate::{
     auth::Verdict,
@@ -27,7 +27,7 @@ use crate::{
 ///  Where there is a hook, that is asked then, with what came out.
 /// ```
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub(crate) struct Authorization {
     /// `None` once it is refused or let in.
     request: Option<Request>,
     began: Instant,
@@ -55,28 +55,30 @@ enum State {
     Over,
 }
 
-impl Admission {
+impl Authorization {
     /// Begins to find out; the task that goes on, if any.
-    pub(super) fn start(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
+    pub(super) fn start(request: Request, cx: &mut ExchangeContext<'_>) -> Option<Next> {
         let op = cx.op();
-        let mut admission =
+        let mut authorization =
             Self { request: None, began: cx.now.mono, ended: false, state: State::Locating { op } };
         match &request.resolved {
             Resolved::Place(place) => {
                 // Removing a link removes no more than the link.
                 let last = request.head.method != Method::Delete;
                 cx.effect(FsEffect::Locate { op, place: place.clone(), last });
-                admission.request = Some(request);
+                authorization.request = Some(request);
             }
             &Resolved::Virtual(rule) => {
-                admission.request = Some(request);
-                if let Some(task) = admission.judge(Some(rule), cx) {
+                authorization.request = Some(request);
+                if let Some(task) = authorization.judge(Some(rule), cx) {
                     return Some(task);
                 }
             }
-            Resolved::Mounts(_) | Resolved::Nothing => return settle(request, None, false, cx),
+            Resolved::Mounts(_) | Resolved::Nothing => {
+                return Some(Next::Authorized { request, refusal: None, ended: false });
+            }
         }
-        Some(Box::new(admission))
+        Some(Next::Handler(Box::new(authorization)))
     }
 
     /// An effect is answered; the task that takes its place, if the request is let in.
@@ -84,8 +86,8 @@ impl Admission {
         &mut self,
         done: OpId,
         result: Result<Done, FsError>,
-        cx: &mut Cx<'_>,
-    ) -> Option<Box<dyn Handler>> {
+        cx: &mut ExchangeContext<'_>,
+    ) -> Option<Next> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Locating { op } if op == done => match result {
                 Ok(Done::Located { real, root, path }) => {
@@ -100,19 +102,19 @@ impl Admission {
                 }
                 result => {
                     let error = result.err().unwrap_or(FsError::Other(std::io::ErrorKind::Other));
-                    self.refuse(Refusal::Denied(fs_status(error), error.to_string().into()), cx)
+                    self.refuse(Refusal::Denied(fs_status(error), error.to_string().into()))
                 }
             },
             State::Verifying { op, user, rule } if op == done => match result {
                 Ok(Done::Verified(Verified::Right)) => self.decide(rule, user, cx),
                 Ok(Done::Verified(Verified::TooMany(retry))) => {
-                    self.refuse(Refusal::TooMany(retry), cx)
+                    self.refuse(Refusal::TooMany(retry))
                 }
                 Ok(_) | Err(_) => {
                     // All failures take as long, and so long that guessing is no use.
                     let until = self.began + cx.site.config.limits.wrong_password_time;
                     self.state = State::Held { until };
-                    if until <= cx.now.mono { self.expire(cx) } else { None }
+                    if until <= cx.now.mono { self.expire() } else { None }
                 }
             },
             other @ (State::Locating { .. }
@@ -126,28 +128,28 @@ impl Admission {
     }
 
     /// May this request, for what is known now?
-    fn judge(&mut self, rule: Option<usize>, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
+    fn judge(&mut self, rule: Option<usize>, cx: &mut ExchangeContext<'_>) -> Option<Next> {
         self.state = State::Over;
         match self.verdict(rule, None, cx) {
-            Verdict::Allowed => return self.let_in(cx),
+            Verdict::Allowed => return self.let_in(),
             Verdict::Refused => {
-                return self.refuse(Refusal::forbidden("nobody has a right to that"), cx);
+                return self.refuse(Refusal::forbidden("nobody has a right to that"));
             }
             Verdict::Unidentified => {}
         }
         if !cx.about.client.is_confidential() && !cx.site.config.insecure_auth {
             let why =
                 "a password is needed, and none is taken over a connection that others can read";
-            return self.refuse(Refusal::forbidden(why), cx);
+            return self.refuse(Refusal::forbidden(why));
         }
         let fields = self.request.as_ref().map(|request| &request.head.fields)?;
         match basic::credentials(fields) {
             // Credentials go before the certificate: who sends some wants to be somebody else.
             Ok(None) => match cx.about.client.user.clone() {
                 Some(user) => return self.decide(rule, user, cx),
-                None => return self.refuse(Refusal::Unidentified, cx),
+                None => return self.refuse(Refusal::Unidentified),
             },
-            Err(why) => return self.refuse(Refusal::Malformed(why), cx),
+            Err(why) => return self.refuse(Refusal::Malformed(why)),
             Ok(Some(Basic { user, password })) => {
                 let (op, user) = (cx.op(), Arc::<str>::from(user));
                 let credential = cx.site.config.users.credential(&user).cloned();
@@ -163,27 +165,33 @@ impl Admission {
         &mut self,
         rule: Option<usize>,
         user: Arc<str>,
-        cx: &mut Cx<'_>,
-    ) -> Option<Box<dyn Handler>> {
+        cx: &mut ExchangeContext<'_>,
+    ) -> Option<Next> {
         let verdict = self.verdict(rule, Some(&user), cx);
         cx.about.user = Some(user);
         if verdict == Verdict::Allowed {
-            return self.let_in(cx);
+            return self.let_in();
         }
-        self.refuse(Refusal::forbidden("this user has no right to that"), cx)
+        self.refuse(Refusal::forbidden("this user has no right to that"))
     }
 
-    fn verdict(&self, rule: Option<usize>, user: Option<&str>, cx: &Cx<'_>) -> Verdict {
+    fn verdict(
+        &self,
+        rule: Option<usize>,
+        user: Option<&str>,
+        cx: &ExchangeContext<'_>,
+    ) -> Verdict {
         let Some(request) = &self.request else { return Verdict::Refused };
         cx.site.mounts.who(request.action(), rule).verdict(user, &cx.site.config.users)
     }
 
-    fn let_in(&mut self, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
-        settle(self.request.take()?, None, self.ended, cx)
+    fn let_in(&mut self) -> Option<Next> {
+        Some(Next::Authorized { request: self.request.take()?, refusal: None, ended: self.ended })
     }
 
-    fn refuse(&mut self, why: Refusal, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
-        settle(self.request.take()?, Some(why), self.ended, cx)
+    fn refuse(&mut self, refusal: Refusal) -> Option<Next> {
+        let (request, refusal) = (self.request.take()?, Some(refusal));
+        Some(Next::Authorized { request, refusal, ended: self.ended })
     }
 
     fn until(&self) -> Option<Instant> {
@@ -194,9 +202,9 @@ impl Admission {
     }
 
     /// The task that takes its place, if there is a hook.
-    fn expire(&mut self, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
+    fn expire(&mut self) -> Option<Next> {
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Held { .. } => self.refuse(Refusal::Wrong, cx),
+            State::Held { .. } => self.refuse(Refusal::Wrong),
             state @ (State::Locating { .. } | State::Verifying { .. } | State::Over) => {
                 self.state = state;
                 None
@@ -205,57 +213,26 @@ impl Admission {
     }
 }
 
-impl Handler for Admission {
-    fn on_end(&mut self, _cx: &mut Cx<'_>) {
+impl Handler for Authorization {
+    fn on_end(&mut self, _cx: &mut ExchangeContext<'_>) {
         self.ended = true;
     }
 
-    fn on_abort(&mut self, _cx: &mut Cx<'_>) {
+    fn on_abort(&mut self, _cx: &mut ExchangeContext<'_>) {
         self.state = State::Over;
     }
 
-    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         let next = self.advance(op, result, cx);
         cx.hand_over(next);
     }
 
-    fn on_deadline(&mut self, cx: &mut Cx<'_>) {
-        let next = self.expire(cx);
+    fn on_deadline(&mut self, cx: &mut ExchangeContext<'_>) {
+        let next = self.expire();
         cx.hand_over(next);
     }
 
     fn deadline(&self) -> Option<(Instant, Timer)> {
         self.until().map(|at| (at, Timer::Penalty))
     }
-}
-
-/// The rights are known; `ended`: the request's body is whole already.
-fn settle(
-    request: Request,
-    refusal: Option<Refusal>,
-    ended: bool,
-    cx: &mut Cx<'_>,
-) -> Option<Box<dyn Handler>> {
-    if cx.site.config.hook {
-        return Some(Hooked::start(request, refusal, ended, cx));
-    }
-    go_on(request, refusal, ended, cx)
-}
-
-/// Begins what is asked for, if it may.
-pub(super) fn go_on(
-    request: Request,
-    refusal: Option<Refusal>,
-    ended: bool,
-    cx: &mut Cx<'_>,
-) -> Option<Box<dyn Handler>> {
-    if let Some(why) = refusal {
-        why.say(cx);
-        return None;
-    }
-    let mut task = if cx.site.config.hook { begin_asked(request, cx) } else { begin(request, cx) }?;
-    if ended {
-        task.on_end(cx);
-    }
-    Some(task)
 }

@@ -1,84 +1,82 @@
-//! Answers, and which kind of exchange a request begins.
+//! The stages of a request, in their order:
+//!
+//! 1. route: the target is decoded; OPTIONS, the clock and the admin address are answered;
+//! 2. authorize: the rules decide, where there are some;
+//! 3. hook: the embedding program or a script decides, where there is one;
+//! 4. live: a live resource, a title, an Icecast source, or an upload that is handed on;
+//! 5. stored: a file or directory, by the method.
 
 use super::{
-    Cx, Handler, Role,
-    admission::Admission,
-    cast::{self, Cast},
-    delete::Delete,
-    deliver::Deliver,
-    get::Get,
-    hooked::Hooked,
-    index::Index,
-    list::List,
-    listen::Listen,
-    metadata::{self, Metadata},
+    about::Role,
+    authorize::Authorization,
+    context::{ExchangeContext, Handler, Next},
+    error::{NOT_LISTED, redirect, refuse, refuse_peer, say, say_refusal},
+    handlers::{
+        builtin::{self, Admin},
+        delete::Delete,
+        deliver::Deliver,
+        get::Get,
+        hooked::Hooked,
+        icecast_source::{self, IcecastSource},
+        index::Index,
+        list::List,
+        listen::Listen,
+        metadata::{self, Metadata},
+        upload::Upload,
+    },
     origin,
-    own::{self, Admin},
-    upload::Upload,
-};
-use crate::semantics::{
-    conditional::Validators,
-    target::{self, Target},
+    refusal::Refusal,
+    reply::{Reply, error_head, head},
+    request::{Request, action},
 };
 use crate::{
     error::PeerError,
-    fs::{FsError, Place},
-    http::{BodySize, Method, Part, RequestHead, RequestTarget, ResponseHead, Status, Use},
+    fs::Place,
+    http::{Method, RequestHead, RequestTarget, Status, Use},
     live::Text,
-    site::{Action, Resolved, Site, cors},
+    semantics::target::{self, Target},
+    site::{Action, Resolved, cors},
 };
 
-/// What an exchange wants said.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// Let this much of the request's body come.
-    Grant(u64),
-    /// All that comes is the request's body.
-    TakeRest,
-    /// The head of an answer that is given before the request's body is whole.
-    Endless(ResponseHead),
-    /// The whole answer.
-    Whole(ResponseHead, Vec<Part>),
-    /// The whole answer, after which the connection closes.
-    Last(ResponseHead, Vec<Part>),
-    /// The head of an answer whose body goes on, and what is known of its size.
-    Stream(ResponseHead, BodySize),
-    /// More of that body.
-    Part(Part),
-    /// Its end.
-    Finish,
-    /// It cannot be ended well.
-    Abort,
-}
-
-/// A request, and what its path means.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub(super) head: Box<RequestHead>,
-    pub(super) target: Target,
-    pub(super) resolved: Resolved,
-    /// What is played by the live resource that the target names, where the request tells that and
-    /// no more.
-    pub(super) title: Option<Text>,
-}
-
-impl Request {
-    pub(super) fn action(&self) -> Action {
-        if self.title.is_some() { Action::Write } else { action(self.head.method) }
-    }
-}
-
-/// What a request of this method does to a resource.
-pub(super) fn action(method: Method) -> Action {
-    if method.is_safe() { Action::Read } else { Action::Write }
-}
-
-/// Begins to answer a request; `None` if nothing remains to be done.
+/// Begins a request; `None` if its response is complete.
 pub(crate) fn start(
     head: Box<RequestHead>,
     role: Role,
-    cx: &mut Cx<'_>,
+    cx: &mut ExchangeContext<'_>,
 ) -> Option<Box<dyn Handler>> {
+    let next = route(head, role, cx)?;
+    go_on(next, cx)
+}
+
+/// Takes a request to its next stage; `None` if its response is complete.
+pub(crate) fn go_on(next: Next, cx: &mut ExchangeContext<'_>) -> Option<Box<dyn Handler>> {
+    let mut handler = stage(next, cx);
+    while let Some(next) = cx.next.take() {
+        handler = stage(next, cx).or(handler);
+    }
+    handler
+}
+
+fn stage(next: Next, cx: &mut ExchangeContext<'_>) -> Option<Box<dyn Handler>> {
+    match next {
+        Next::Handler(handler) => Some(handler),
+        Next::Authorized { request, refusal, ended } if cx.site.config.hook => {
+            Some(Hooked::start(request, refusal, ended, cx))
+        }
+        Next::Authorized { request, refusal, ended } | Next::Passed { request, refusal, ended } => {
+            obey(request, refusal, ended, cx)
+        }
+        Next::Taken { hook, head, ended } => Some(Deliver::to_hook(hook, &head, ended, cx)),
+        Next::Concluded { hook, verdict } => Some(Hooked::conclude(hook, verdict, cx)),
+        Next::Title { head, target, title } => retitle(head, target, title, cx),
+        Next::NotLive(request) => stored(request, cx),
+        Next::File { head, target, place } => Some(Box::new(Get::start(head, target, place, cx))),
+        Next::Directory { head, target, place } => directory(head, target, place, cx),
+    }
+}
+
+/// Route: decodes the target, and answers what needs no rights.
+fn route(head: Box<RequestHead>, role: Role, cx: &mut ExchangeContext<'_>) -> Option<Next> {
     let path = match &head.target {
         RequestTarget::Asterisk => {
             options(&head, cx);
@@ -101,17 +99,17 @@ pub(crate) fn start(
         return None;
     }
     if role == Role::Admin {
-        return Admin::start(&head, &target, cx).map(boxed);
+        return Admin::start(&head, &target, cx).map(|admin| Next::Handler(Box::new(admin)));
     }
     if is_metadata {
         return Metadata::start(head, target, cx);
     }
-    let casts = cx.site.config.icecast && cast::is_source(&head);
-    if cx.site.config.hook && !casts && !own::is_clock(&target) {
+    let is_source = cx.site.config.icecast && icecast_source::is_source(&head);
+    if cx.site.config.hook && !is_source && !builtin::is_clock(&target) {
         return ask(head, target, cx);
     }
     let method = head.method;
-    if !casts && !is_served(method) {
+    if !is_source && !is_served(method) {
         refuse_peer(PeerError::Method, cx);
         return None;
     }
@@ -119,14 +117,14 @@ pub(crate) fn start(
         options(&head, cx);
         return None;
     }
-    if method.is_safe() && own::is_clock(&target) {
-        own::tell_time(&target, cx);
+    if method.is_safe() && builtin::is_clock(&target) {
+        builtin::tell_time(&target, cx);
         return None;
     }
     if keeps_nothing(method, cx) {
         return None;
     }
-    let resolved = if casts && !cx.site.mounts.has_rules() {
+    let resolved = if is_source && !cx.site.mounts.has_rules() {
         // Without rules, a source's path need not lead to a directory.
         Resolved::Nothing
     } else if method.is_safe() {
@@ -143,11 +141,14 @@ pub(crate) fn start(
         resolved
     };
     let request = Request { head, target, resolved, title: None };
-    if cx.site.mounts.has_rules() { Admission::start(request, cx) } else { begin(request, cx) }
+    if cx.site.mounts.has_rules() {
+        return Authorization::start(request, cx);
+    }
+    live(request, cx).map(Next::Handler)
 }
 
-/// Lets the hook have its say on the request, once its rights are known.
-fn ask(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
+/// Asks the hook about a request, once its rights are known.
+fn ask(head: Box<RequestHead>, target: Target, cx: &mut ExchangeContext<'_>) -> Option<Next> {
     // A browser sends no password with a preflight, and what is reserved is no file.
     let names_no_file = head.method == Method::Options || target.is_reserved();
     let resolved = match head.method.is_safe() {
@@ -157,13 +158,34 @@ fn ask(head: Box<RequestHead>, target: Target, cx: &mut Cx<'_>) -> Option<Box<dy
     };
     let request = Request { head, target, resolved, title: None };
     if cx.site.mounts.has_rules() {
-        return Admission::start(request, cx);
+        return Authorization::start(request, cx);
     }
-    Some(Hooked::start(request, None, false, cx))
+    Some(Next::Authorized { request, refusal: None, ended: false })
 }
 
-/// Begins what the request asks for, to which a hook had nothing to say.
-pub(super) fn begin_asked(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
+/// Serves a request, unless its rights refuse it.
+fn obey(
+    request: Request,
+    refusal: Option<Refusal>,
+    ended: bool,
+    cx: &mut ExchangeContext<'_>,
+) -> Option<Box<dyn Handler>> {
+    if let Some(refusal) = refusal {
+        say_refusal(refusal, cx);
+        return None;
+    }
+    let mut handler = match cx.site.config.hook {
+        true => passed(request, cx),
+        false => live(request, cx),
+    }?;
+    if ended {
+        handler.on_end(cx);
+    }
+    Some(handler)
+}
+
+/// Serves a request that the hook leaves to the server.
+fn passed(request: Request, cx: &mut ExchangeContext<'_>) -> Option<Box<dyn Handler>> {
     if request.head.method == Method::Options {
         options(&request.head, cx);
         return None;
@@ -179,16 +201,16 @@ pub(super) fn begin_asked(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn H
     if request.action() == Action::Write && refuses_write(&request.target, &request.resolved, cx) {
         return None;
     }
-    begin(request, cx)
+    live(request, cx)
 }
 
-/// Begins what the request asks for, which it may: a live resource goes first.
-pub(super) fn begin(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
+/// Live: what clients and the embedding program publish goes before files.
+fn live(request: Request, cx: &mut ExchangeContext<'_>) -> Option<Box<dyn Handler>> {
     if let Some(title) = request.title {
         return Some(Metadata::update(request.target.path, title, cx));
     }
-    if cx.site.config.icecast && cast::is_source(&request.head) {
-        return Cast::start(&request, cx);
+    if cx.site.config.icecast && icecast_source::is_source(&request.head) {
+        return IcecastSource::start(&request, cx);
     }
     if cx.site.config.source && request.action() == Action::Write {
         return Deliver::start(&request.head, &request.target, cx);
@@ -197,11 +219,11 @@ pub(super) fn begin(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn Handler
     if cx.site.config.live && reads && !request.target.directory {
         return Some(Box::new(Listen::start(request, cx)));
     }
-    begin_stored(request, cx)
+    stored(request, cx)
 }
 
-/// Begins what the request asks for, which it may and which is not live.
-pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
+/// Stored: files and directories.
+fn stored(request: Request, cx: &mut ExchangeContext<'_>) -> Option<Box<dyn Handler>> {
     let Request { head, target, resolved, .. } = request;
     let place = match resolved {
         Resolved::Place(place) => place,
@@ -224,7 +246,10 @@ pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn 
     match head.method {
         Method::Options | Method::Source | Method::Other(_) => None,
         Method::Get | Method::Head if target.directory => match cx.site.config.index.clone() {
-            Some(name) => Index::start(head, target, place, &name, cx),
+            Some(name) => {
+                let next = Index::start(head, target, place, &name, cx);
+                go_on(next, cx)
+            }
             None => directory(head, target, place, cx),
         },
         Method::Get | Method::Head => Some(Box::new(Get::start(head, target, place, cx))),
@@ -233,22 +258,19 @@ pub(super) fn begin_stored(request: Request, cx: &mut Cx<'_>) -> Option<Box<dyn 
                 refuse(cx, Status::CONFLICT, "a file's URL does not end in a slash");
                 return None;
             }
-            Upload::start(&head, &target, place, cx).map(boxed)
+            let upload = Upload::start(&head, &target, place, cx)?;
+            Some(Box::new(upload))
         }
         Method::Delete => Some(Box::new(Delete::start(head, place, target.directory, cx))),
     }
 }
 
-fn boxed(handler: impl Handler + 'static) -> Box<dyn Handler> {
-    Box::new(handler)
-}
-
 /// Begins to answer with a directory, by its listing if there is to be one.
-pub(super) fn directory(
+fn directory(
     head: Box<RequestHead>,
     target: Target,
     place: Place,
-    cx: &mut Cx<'_>,
+    cx: &mut ExchangeContext<'_>,
 ) -> Option<Box<dyn Handler>> {
     if cx.site.config.list_directories {
         return Some(Box::new(List::of_directory(&head, target, place, cx)));
@@ -256,18 +278,35 @@ pub(super) fn directory(
     Some(Box::new(Get::start(head, target, place, cx)))
 }
 
-pub(super) const NOT_LISTED: &str = "directories are not listed";
-
 /// Segments of a path that may be written to: each may cost a directory.
 const DEEPEST: usize = 64;
 
 /// Where a request that changes something leads.
-pub(super) fn resolve_write(target: &Target, cx: &Cx<'_>) -> Resolved {
+fn resolve_write(target: &Target, cx: &ExchangeContext<'_>) -> Resolved {
     if cx.site.config.source {
         cx.site.mounts.resolve_delivery(&target.path)
     } else {
         cx.site.mounts.resolve_write(&target.path)
     }
+}
+
+/// The title of a live resource: the right to send the resource is the right to set it.
+fn retitle(
+    head: Box<RequestHead>,
+    target: Target,
+    title: Text,
+    cx: &mut ExchangeContext<'_>,
+) -> Option<Box<dyn Handler>> {
+    if !cx.site.mounts.has_rules() {
+        let request = Request { head, target, resolved: Resolved::Nothing, title: Some(title) };
+        return live(request, cx);
+    }
+    let resolved = resolve_write(&target, cx);
+    if refuses_write(&target, &resolved, cx) {
+        return None;
+    }
+    let next = Authorization::start(Request { head, target, resolved, title: Some(title) }, cx)?;
+    stage(next, cx)
 }
 
 /// True if the server itself answers requests of this method, those of Icecast's source clients
@@ -277,7 +316,7 @@ fn is_served(method: Method) -> bool {
 }
 
 /// True if what is asked for is never done where uploads are handed on, which is said then.
-fn keeps_nothing(method: Method, cx: &mut Cx<'_>) -> bool {
+fn keeps_nothing(method: Method, cx: &mut ExchangeContext<'_>) -> bool {
     let is_taken = method.uses().iter().any(|one| UPLOADS.contains(one));
     if !cx.site.config.source || is_taken {
         return false;
@@ -289,7 +328,7 @@ fn keeps_nothing(method: Method, cx: &mut Cx<'_>) -> bool {
 }
 
 /// True if nothing can be changed there, which is said then.
-pub(super) fn refuses_write(target: &Target, resolved: &Resolved, cx: &mut Cx<'_>) -> bool {
+fn refuses_write(target: &Target, resolved: &Resolved, cx: &mut ExchangeContext<'_>) -> bool {
     let source = cx.site.config.source;
     if source && cx.site.mounts.has_rules() && *resolved == Resolved::Nothing {
         refuse(cx, Status::FORBIDDEN, "no rule gives a right to that");
@@ -321,7 +360,7 @@ const ALL: &[Use] = &[Use::Ask, Use::Read, Use::Write];
 
 /// OPTIONS, and the preflight of a page of another origin. Never needs a password: a browser sends
 /// none with it.
-fn options(request: &RequestHead, cx: &mut Cx<'_>) {
+fn options(request: &RequestHead, cx: &mut ExchangeContext<'_>) {
     let path = match &request.target {
         RequestTarget::Asterisk => None,
         RequestTarget::Path(path) => target::decode(path).ok(),
@@ -351,93 +390,5 @@ fn options(request: &RequestHead, cx: &mut Cx<'_>) {
             .field("Access-Control-Allow-Headers", names)
             .field("Access-Control-Max-Age", cors::MAX_AGE);
     }
-    cx.answer(Answer::Whole(head, Vec::new()));
-}
-
-/// To the URL with a slash at its end.
-pub(super) fn redirect(target: &Target, cx: &mut Cx<'_>) {
-    let query = target.query.as_ref().map(|query| format!("?{query}"));
-    let location = format!("{}/{}", target::encode(&target.path), query.unwrap_or_default());
-    let head = error_head(cx.site, Status::MOVED_PERMANENTLY).field("Location", location);
-    say(cx, head, "a directory's URL ends in a slash");
-}
-
-/// A head with what every answer carries.
-pub(super) fn head(site: &Site, status: Status) -> ResponseHead {
-    let agent = &site.config.server_header;
-    ResponseHead::new(status).field_opt("Server", (!agent.is_empty()).then_some(agent))
-}
-
-/// A head with the fields that describe a representation of a file.
-pub(super) fn described(cx: &Cx<'_>, status: Status, validators: &Validators) -> ResponseHead {
-    head(cx.site, status)
-        .field_opt("ETag", validators.etag.as_deref())
-        .field_opt("Last-Modified", validators.modified.map(httpdate::fmt_http_date))
-}
-
-/// The directives, made to speak of private caches alone.
-pub(super) fn private(directives: &str) -> String {
-    let shared = |directive: &&str| {
-        let name = directive.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
-        !matches!(name.as_str(), "public" | "private" | "s-maxage" | "proxy-revalidate" | "")
-    };
-    let kept = directives.split(',').map(str::trim).filter(shared);
-    ["private"].into_iter().chain(kept).collect::<Vec<_>>().join(", ")
-}
-
-/// The head of an error, which has a line of text as its body.
-pub(super) fn error_head(site: &Site, status: Status) -> ResponseHead {
-    head(site, status).field("Content-Type", "text/plain; charset=utf-8")
-}
-
-/// Answers with a status and a line of text that says why.
-pub(super) fn refuse(cx: &mut Cx<'_>, status: Status, why: &str) {
-    let head = error_head(cx.site, status);
-    say(cx, head, why);
-}
-
-/// Answers what the peer did wrong; the connection closes.
-pub(crate) fn refuse_peer(why: PeerError, cx: &mut Cx<'_>) {
-    let status = why.status().unwrap_or(Status::BAD_REQUEST);
-    let overloaded = why == PeerError::Overloaded;
-    let head = error_head(cx.site, status).field_opt("Retry-After", overloaded.then_some("1"));
-    let body = text(status, &why.to_string());
-    cx.answer(Answer::Last(head, body));
-}
-
-/// Answers a request that waited for something which may not come any more, since the server is
-/// going down.
-pub(super) fn refuse_stopping(cx: &mut Cx<'_>) {
-    let head = error_head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
-    say(cx, head, "the server is shutting down; try again");
-}
-
-/// As [`refuse`], and closes the connection: the framing of what follows cannot be trusted.
-pub(super) fn refuse_last(cx: &mut Cx<'_>, status: Status, why: &str) {
-    let body = text(status, why);
-    cx.answer(Answer::Last(error_head(cx.site, status), body));
-}
-
-pub(super) fn say(cx: &mut Cx<'_>, head: ResponseHead, why: &str) {
-    let body = text(head.status(), why);
-    cx.answer(Answer::Whole(head, body));
-}
-
-fn text(status: Status, why: &str) -> Vec<Part> {
-    vec![Part::Bytes(format!("{status}: {why}\n").into())]
-}
-
-/// The status that tells a peer of a failed effect.
-pub(super) fn fs_status(error: FsError) -> Status {
-    match error {
-        FsError::NotFound | FsError::NameTooLong => Status::NOT_FOUND,
-        FsError::IsDirectory | FsError::NotRegular | FsError::Outside | FsError::Denied => {
-            Status::FORBIDDEN
-        }
-        FsError::Full | FsError::MemoryFull => Status::INSUFFICIENT_STORAGE,
-        FsError::Changed => Status::PRECONDITION_FAILED,
-        FsError::Hole(_) => Status::RANGE_NOT_SATISFIABLE,
-        FsError::Exhausted => Status::SERVICE_UNAVAILABLE,
-        FsError::Unflushed | FsError::Other(_) => Status::INTERNAL_SERVER_ERROR,
-    }
+    cx.reply(Reply::Whole(head, Vec::new()));
 }

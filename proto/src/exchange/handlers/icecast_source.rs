@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{
-    Answer, Cx, Handler,
-    answer::{self, Request, head, refuse_last},
+use crate::exchange::{
+    context::{ExchangeContext, Handler},
     decoder,
+    error::refuse_last,
+    reply::{Reply, head},
+    request::Request,
 };
 use crate::{
     effect::{Done, LiveEffect},
@@ -28,7 +30,7 @@ const WINDOW: u64 = 64 << 10;
 ///      +--> refused
 /// ```
 #[derive(Debug)]
-pub(crate) struct Cast {
+pub(crate) struct IcecastSource {
     /// The effect that puts it on air.
     live: OpId,
     format: Option<Format>,
@@ -52,16 +54,19 @@ enum State {
 
 /// True for the request of a source client: SOURCE, or PUT without any length; or such a request
 /// with an empty body, by which libshout finds out whether it may send.
-pub(super) fn is_source(head: &RequestHead) -> bool {
+pub(in crate::exchange) fn is_source(head: &RequestHead) -> bool {
     let is_bare = matches!(head.body, BodySize::Empty | BodySize::Known(0));
     head.method == Method::Source || head.method == Method::Put && is_bare
 }
 
-impl Cast {
-    pub(super) fn start(request: &Request, cx: &mut Cx<'_>) -> Option<Box<dyn Handler>> {
-        let Request { head, target, .. } = request;
-        let is_probe = head.body == BodySize::Known(0);
-        if head.body != BodySize::Empty && !is_probe {
+impl IcecastSource {
+    pub(in crate::exchange) fn start(
+        request: &Request,
+        cx: &mut ExchangeContext<'_>,
+    ) -> Option<Box<dyn Handler>> {
+        let Request { head: request, target, .. } = request;
+        let is_probe = request.body == BodySize::Known(0);
+        if request.body != BodySize::Empty && !is_probe {
             refuse_last(cx, Status::BAD_REQUEST, "a source's stream ends with its connection");
             return None;
         }
@@ -70,15 +75,15 @@ impl Cast {
             return None;
         }
         if is_probe {
-            let head = answer::head(cx.site, Status::OK);
-            cx.answer(Answer::Whole(head, Vec::new()));
+            let head = head(cx.site, Status::OK);
+            cx.reply(Reply::Whole(head, Vec::new()));
             return None;
         }
-        if !matches!(decoder::content_coding(&head.fields), Ok(None)) {
+        if !matches!(decoder::content_coding(&request.fields), Ok(None)) {
             decoder::refuse_coding(decoder::NONE_ACCEPTED, cx);
             return None;
         }
-        let description = description(&head.fields, target.path.as_str());
+        let description = description(&request.fields, target.path.as_str());
         let extension = target.path.name().rsplit_once('.').map(|(_, extension)| extension);
         let format = Format::from_media_type(&description.media_type)
             .or_else(|| Format::from_extension(&extension?.to_ascii_lowercase()));
@@ -88,7 +93,7 @@ impl Cast {
             live,
             format,
             feed: None,
-            answers_late: head.expect_continue,
+            answers_late: request.expect_continue,
             waiting: VecDeque::new(),
             ended: false,
             state: State::Beginning,
@@ -96,7 +101,7 @@ impl Cast {
     }
 
     /// Passes on what there is.
-    fn go_on(&mut self, cx: &mut Cx<'_>) {
+    fn go_on(&mut self, cx: &mut ExchangeContext<'_>) {
         if self.state != State::Receiving {
             return;
         }
@@ -117,7 +122,7 @@ impl Cast {
                         return if self.answers_late {
                             refuse_last(cx, Status::UNSUPPORTED_MEDIA_TYPE, &why.to_string());
                         } else {
-                            cx.answer(Answer::Abort);
+                            cx.reply(Reply::Abort);
                         };
                     }
                 }
@@ -134,44 +139,44 @@ impl Cast {
                     Some(feed) => feed.handle_end(),
                     None => return self.finish(cx),
                 },
-                None => return cx.answer(Answer::Grant(WINDOW)),
+                None => return cx.reply(Reply::Grant(WINDOW)),
             }
         }
     }
 
-    fn finish(&mut self, cx: &mut Cx<'_>) {
+    fn finish(&mut self, cx: &mut ExchangeContext<'_>) {
         self.leave(true, cx);
         if self.answers_late {
-            cx.answer(Answer::Last(head(cx.site, Status::OK), Vec::new()));
+            cx.reply(Reply::Last(head(cx.site, Status::OK), Vec::new()));
         } else {
-            cx.answer(Answer::Finish);
+            cx.reply(Reply::Finish);
         }
     }
 
-    fn give_up(&mut self, cx: &mut Cx<'_>) {
+    fn give_up(&mut self, cx: &mut ExchangeContext<'_>) {
         if self.state != State::Over {
             self.leave(false, cx);
         }
     }
 
-    fn leave(&mut self, complete: bool, cx: &mut Cx<'_>) {
+    fn leave(&mut self, complete: bool, cx: &mut ExchangeContext<'_>) {
         self.state = State::Over;
         cx.effect(LiveEffect::Unpublish { live: self.live, complete });
     }
 }
 
-impl Handler for Cast {
-    fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+impl Handler for IcecastSource {
+    fn on_data(&mut self, data: Bytes, cx: &mut ExchangeContext<'_>) {
         self.waiting.push_back(data);
         self.go_on(cx);
     }
 
-    fn on_end(&mut self, cx: &mut Cx<'_>) {
+    fn on_end(&mut self, cx: &mut ExchangeContext<'_>) {
         self.ended = true;
         self.go_on(cx);
     }
 
-    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         match self.state {
             State::Beginning if self.live == done => {
                 if result.is_err() {
@@ -182,13 +187,13 @@ impl Handler for Cast {
                         "there is a live resource of that path",
                     );
                 }
-                cx.answer(Answer::TakeRest);
+                cx.reply(Reply::TakeRest);
                 // Who waits for 100 gets that with the grant; others wait for 200 before they send.
                 if !self.answers_late {
-                    cx.answer(Answer::Endless(head(cx.site, Status::OK)));
+                    cx.reply(Reply::Endless(head(cx.site, Status::OK)));
                 }
                 self.state = State::Receiving;
-                cx.answer(Answer::Grant(WINDOW));
+                cx.reply(Reply::Grant(WINDOW));
             }
             State::Passing { op } if op == done => {
                 self.state = State::Receiving;
@@ -198,18 +203,18 @@ impl Handler for Cast {
         }
     }
 
-    fn on_shut_down(&mut self, cx: &mut Cx<'_>) {
+    fn on_shut_down(&mut self, cx: &mut ExchangeContext<'_>) {
         match self.state {
             State::Receiving | State::Passing { .. } => self.finish(cx),
             State::Beginning | State::Over => {}
         }
     }
 
-    fn on_abort(&mut self, cx: &mut Cx<'_>) {
+    fn on_abort(&mut self, cx: &mut ExchangeContext<'_>) {
         self.give_up(cx);
     }
 
-    fn on_sent(&mut self, cx: &mut Cx<'_>) {
+    fn on_sent(&mut self, cx: &mut ExchangeContext<'_>) {
         self.give_up(cx);
     }
 }

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{
-    Answer, Cx, Handler,
-    answer::{fs_status, head, refuse, refuse_last},
+use crate::exchange::{
+    context::{ExchangeContext, Handler},
+    error::{refuse, refuse_last},
+    reply::{Reply, fs_status, head},
 };
 use crate::{
     effect::{Done, FsEffect},
@@ -34,39 +35,39 @@ enum State {
 }
 
 /// Most bytes of a body, for which a DELETE has no use.
-fn most(cx: &Cx<'_>) -> u64 {
+fn most(cx: &ExchangeContext<'_>) -> u64 {
     cx.site.config.limits.unwanted_body.min(64 << 10)
 }
 
 impl Delete {
-    pub(super) fn start(
+    pub(in crate::exchange) fn start(
         request: Box<RequestHead>,
         place: Place,
         directory: bool,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) -> Self {
         let mut delete = Self { request, place, directory, dropped: 0, state: State::Receiving };
         match delete.request.body {
             BodySize::Empty => delete.on_end(cx),
             BodySize::Known(_) | BodySize::Unknown => {
-                cx.answer(Answer::Grant(most(cx) + 1));
+                cx.reply(Reply::Grant(most(cx) + 1));
             }
         }
         delete
     }
 
-    fn remove(&mut self, expect: Expect, cx: &mut Cx<'_>) {
+    fn remove(&mut self, expect: Expect, cx: &mut ExchangeContext<'_>) {
         let op = cx.op();
         cx.effect(FsEffect::Remove { op, place: self.place.clone(), expect });
         self.state = State::Removing { op };
     }
 
-    fn removed(&mut self, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn removed(&mut self, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         self.state = State::Over;
         match result {
-            Ok(_) => cx.answer(Answer::Whole(head(cx.site, Status::OK), Vec::new())),
+            Ok(_) => cx.reply(Reply::Whole(head(cx.site, Status::OK), Vec::new())),
             Err(FsError::NotFound) => {
-                cx.answer(Answer::Whole(head(cx.site, Status::NO_CONTENT), Vec::new()));
+                cx.reply(Reply::Whole(head(cx.site, Status::NO_CONTENT), Vec::new()));
             }
             Err(FsError::IsDirectory) => {
                 refuse(cx, Status::FORBIDDEN, "directories are not deleted");
@@ -77,7 +78,7 @@ impl Delete {
 }
 
 impl Handler for Delete {
-    fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+    fn on_data(&mut self, data: Bytes, cx: &mut ExchangeContext<'_>) {
         self.dropped += data.len() as u64;
         if self.dropped > most(cx) {
             self.state = State::Over;
@@ -85,7 +86,7 @@ impl Handler for Delete {
         }
     }
 
-    fn on_end(&mut self, cx: &mut Cx<'_>) {
+    fn on_end(&mut self, cx: &mut ExchangeContext<'_>) {
         if !matches!(self.state, State::Receiving) {
             return;
         }
@@ -102,7 +103,7 @@ impl Handler for Delete {
         }
     }
 
-    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         match self.state {
             State::Looking { op } if op == done => {
                 let current = match result {

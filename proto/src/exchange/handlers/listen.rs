@@ -5,9 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    Answer, Cx, Handler, Waiting,
-    answer::{Request, begin_stored, head, refuse},
+use crate::exchange::{
+    about::Waiting,
+    context::{ExchangeContext, Handler, Next},
+    error::refuse,
+    reply::{Reply, head},
+    request::Request,
 };
 use crate::{
     effect::{Done, LiveEffect},
@@ -65,14 +68,14 @@ enum State {
 }
 
 impl Listen {
-    pub(super) fn start(request: Request, cx: &mut Cx<'_>) -> Self {
+    pub(in crate::exchange) fn start(request: Request, cx: &mut ExchangeContext<'_>) -> Self {
         let live = cx.op();
         cx.effect(LiveEffect::Listen { op: live, path: request.target.path.clone() });
         Self { live, icy: None, state: State::Looking { request } }
     }
 
     /// True once there is something to listen to.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(in crate::exchange) fn has_begun(&self) -> bool {
         !matches!(self.state, State::Looking { .. })
     }
 
@@ -81,14 +84,14 @@ impl Listen {
         &mut self,
         done: OpId,
         result: Result<Done, FsError>,
-        cx: &mut Cx<'_>,
-    ) -> Option<Box<dyn Handler>> {
+        cx: &mut ExchangeContext<'_>,
+    ) -> Option<Next> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Looking { request } if self.live == done => match result {
                 Ok(Done::Live { description, held }) => {
                     self.begin(&request, description, held, cx);
                 }
-                Ok(_) => return begin_stored(request, cx),
+                Ok(_) => return Some(Next::NotLive(request)),
                 Err(_) => refuse(cx, Status::INTERNAL_SERVER_ERROR, "the live resource failed"),
             },
             State::Opening { op, mut description, .. } if op == done => {
@@ -96,7 +99,7 @@ impl Listen {
                     Arc::make_mut(&mut description).audio = Some(audio);
                 }
                 let head = self.head(&description, cx);
-                cx.answer(Answer::Stream(head, BodySize::Unknown));
+                cx.reply(Reply::Stream(head, BodySize::Unknown));
                 self.go_on(result, cx);
             }
             State::Waiting { op } if op == done => self.go_on(result, cx),
@@ -114,7 +117,7 @@ impl Listen {
         request: &Request,
         description: Arc<Description>,
         held: bool,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) {
         // A source client may have sent it, whatever the path leads to otherwise.
         cx.about.uploadable = cx.site.mounts.has_rules();
@@ -128,15 +131,15 @@ impl Listen {
             return;
         }
         let head = self.head(&description, cx);
-        cx.answer(Answer::Stream(head, BodySize::Unknown));
+        cx.reply(Reply::Stream(head, BodySize::Unknown));
         if is_head {
             cx.effect(LiveEffect::Leave { live: self.live });
-            return cx.answer(Answer::Finish);
+            return cx.reply(Reply::Finish);
         }
         self.state = State::Sending;
     }
 
-    fn head(&self, description: &Description, cx: &Cx<'_>) -> ResponseHead {
+    fn head(&self, description: &Description, cx: &ExchangeContext<'_>) -> ResponseHead {
         let media_type = Some(&*description.media_type).filter(|it| !it.is_empty());
         let mut head = head(cx.site, Status::OK)
             .field("Content-Type", media_type.unwrap_or(media::UNKNOWN))
@@ -161,7 +164,7 @@ impl Listen {
         }
     }
 
-    fn go_on(&mut self, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn go_on(&mut self, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         match result {
             Ok(Done::News(News::Packets { data, title, .. })) => {
                 let data = match &mut self.icy {
@@ -169,17 +172,17 @@ impl Listen {
                     None => data,
                 };
                 for bytes in data {
-                    cx.answer(Answer::Part(Part::Bytes(bytes)));
+                    cx.reply(Reply::Part(Part::Bytes(bytes)));
                 }
                 self.state = State::Sending;
             }
-            Ok(Done::News(News::Over { complete: true })) => cx.answer(Answer::Finish),
-            Ok(_) | Err(_) => cx.answer(Answer::Abort),
+            Ok(Done::News(News::Over { complete: true })) => cx.reply(Reply::Finish),
+            Ok(_) | Err(_) => cx.reply(Reply::Abort),
         }
     }
 
     /// The peer is gone, or has got all.
-    fn leave(&mut self, cx: &mut Cx<'_>) {
+    fn leave(&mut self, cx: &mut ExchangeContext<'_>) {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Looking { .. }
             | State::Opening { .. }
@@ -193,15 +196,15 @@ impl Listen {
 }
 
 impl Handler for Listen {
-    fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+    fn on_deadline(&mut self, cx: &mut ExchangeContext<'_>) {
         if let State::Opening { op, description, .. } = &self.state {
             let (op, head) = (*op, self.head(description, cx));
-            cx.answer(Answer::Stream(head, BodySize::Unknown));
+            cx.reply(Reply::Stream(head, BodySize::Unknown));
             self.state = State::Waiting { op };
         }
     }
 
-    fn on_writable(&mut self, cx: &mut Cx<'_>) {
+    fn on_writable(&mut self, cx: &mut ExchangeContext<'_>) {
         if let State::Sending = self.state {
             let op = cx.op();
             cx.effect(LiveEffect::Take { op, live: self.live });
@@ -213,7 +216,7 @@ impl Handler for Listen {
         matches!(self.state, State::Opening { .. } | State::Waiting { .. }).then_some(Waiting::Idle)
     }
 
-    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, op: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         let next = self.advance(op, result, cx);
         cx.hand_over(next);
     }
@@ -222,11 +225,11 @@ impl Handler for Listen {
         self.until().map(|at| (at, Timer::Missing))
     }
 
-    fn on_abort(&mut self, cx: &mut Cx<'_>) {
+    fn on_abort(&mut self, cx: &mut ExchangeContext<'_>) {
         self.leave(cx);
     }
 
-    fn on_sent(&mut self, cx: &mut Cx<'_>) {
+    fn on_sent(&mut self, cx: &mut ExchangeContext<'_>) {
         self.leave(cx);
     }
 

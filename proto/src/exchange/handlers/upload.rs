@@ -3,10 +3,11 @@
 
 use bytes::Bytes;
 
-use super::{
-    Answer, Cx, Handler,
-    answer::{described, error_head, fs_status, head, refuse, refuse_last, say},
+use crate::exchange::{
+    context::{ExchangeContext, Handler},
     decoder::{self, Decoder},
+    error::{refuse, refuse_last, say},
+    reply::{Reply, described, error_head, fs_status, head},
 };
 use crate::{
     effect::{Done, FsEffect, LiveEffect},
@@ -100,11 +101,11 @@ struct Writing {
 
 impl Upload {
     /// `None` if it was refused.
-    pub(super) fn start(
+    pub(in crate::exchange) fn start(
         request: &RequestHead,
         target: &Target,
         place: Place,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) -> Option<Self> {
         let announced = match request.body {
             BodySize::Empty => {
@@ -161,7 +162,7 @@ impl Upload {
         Some(upload)
     }
 
-    fn create(&mut self, cx: &mut Cx<'_>) {
+    fn create(&mut self, cx: &mut ExchangeContext<'_>) {
         let (op, file) = (cx.op(), cx.file());
         let (place, len) = (self.place.clone(), self.announced);
         let media_type = self.media_type.take();
@@ -175,7 +176,7 @@ impl Upload {
         request: &RequestHead,
         conditional: bool,
         current: Option<Meta>,
-        cx: &mut Cx<'_>,
+        cx: &mut ExchangeContext<'_>,
     ) {
         if conditional {
             let validators = current.map(|meta| Validators::of(&meta, cx.now.wall));
@@ -212,7 +213,7 @@ impl Upload {
     }
 
     /// Takes content; false if the upload failed by it.
-    fn take(&mut self, data: Bytes, cx: &mut Cx<'_>) -> bool {
+    fn take(&mut self, data: Bytes, cx: &mut ExchangeContext<'_>) -> bool {
         let most = cx.site.config.limits.upload;
         let result = match &mut self.content {
             Content::Patch(parser) => {
@@ -255,13 +256,13 @@ impl Upload {
         end.max(self.received)
     }
 
-    fn fail(&mut self, status: Status, why: &str, cx: &mut Cx<'_>) {
+    fn fail(&mut self, status: Status, why: &str, cx: &mut ExchangeContext<'_>) {
         self.give_up(cx);
         refuse_last(cx, status, why);
     }
 
     /// Takes the coding off some of what came; false if the upload failed by it.
-    fn decode(&mut self, cx: &mut Cx<'_>) -> bool {
+    fn decode(&mut self, cx: &mut ExchangeContext<'_>) -> bool {
         let Some(decoder) = &mut self.decoder else { return true };
         match decoder.step(self.pending_len) {
             Ok(pieces) => pieces.into_iter().all(|piece| self.take(piece, cx)),
@@ -285,7 +286,7 @@ impl Upload {
     }
 
     /// Writes what has come, one write at a time, lets more come, and commits when all is written.
-    fn go_on(&mut self, cx: &mut Cx<'_>) {
+    fn go_on(&mut self, cx: &mut ExchangeContext<'_>) {
         if !matches!(self.state, State::Receiving { .. }) || !self.decode(cx) {
             return;
         }
@@ -305,14 +306,14 @@ impl Upload {
         match (self.body_is_whole, writing) {
             (false, _) => {
                 let window = cx.site.config.limits.upload_window;
-                cx.answer(Answer::Grant(window.saturating_sub(under_way + waiting)));
+                cx.reply(Reply::Grant(window.saturating_sub(under_way + waiting)));
             }
             (true, None) if is_decoded => self.commit(file, cx),
             (true, _) => {}
         }
     }
 
-    fn commit(&mut self, file: FileId, cx: &mut Cx<'_>) {
+    fn commit(&mut self, file: FileId, cx: &mut ExchangeContext<'_>) {
         let (op, place, expect) = (cx.op(), self.place.clone(), self.expect);
         let durable = cx.site.config.durable;
         let content = std::mem::replace(&mut self.content, Content::Whole);
@@ -352,7 +353,12 @@ impl Upload {
         }
     }
 
-    fn committed(&mut self, file: FileId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn committed(
+        &mut self,
+        file: FileId,
+        result: Result<Done, FsError>,
+        cx: &mut ExchangeContext<'_>,
+    ) {
         match result {
             Ok(Done::Committed { created, meta }) => {
                 self.end(file, true, cx);
@@ -362,9 +368,9 @@ impl Upload {
                 } else {
                     Validators::default()
                 };
-                let head = described(cx, status, &validators)
+                let head = described(cx.site, status, &validators)
                     .field("Content-Location", target::encode(&self.path));
-                cx.answer(Answer::Whole(head, Vec::new()));
+                cx.reply(Reply::Whole(head, Vec::new()));
             }
             Ok(_) => {
                 self.end(file, false, cx);
@@ -378,7 +384,7 @@ impl Upload {
     }
 
     /// Nothing will come of it: the part file goes.
-    fn give_up(&mut self, cx: &mut Cx<'_>) {
+    fn give_up(&mut self, cx: &mut ExchangeContext<'_>) {
         self.pending = Vec::new();
         self.state = match std::mem::replace(&mut self.state, State::Over) {
             State::Looking { .. } | State::Over => State::Over,
@@ -396,7 +402,7 @@ impl Upload {
         };
     }
 
-    fn end(&self, file: FileId, complete: bool, cx: &mut Cx<'_>) {
+    fn end(&self, file: FileId, complete: bool, cx: &mut ExchangeContext<'_>) {
         if let Content::Whole = self.content {
             cx.effect(LiveEffect::Ended { file, complete });
         }
@@ -404,7 +410,7 @@ impl Upload {
 }
 
 impl Handler for Upload {
-    fn on_data(&mut self, data: Bytes, cx: &mut Cx<'_>) {
+    fn on_data(&mut self, data: Bytes, cx: &mut ExchangeContext<'_>) {
         let State::Receiving { .. } = self.state else { return };
         match &mut self.decoder {
             Some(decoder) => {
@@ -424,7 +430,7 @@ impl Handler for Upload {
         self.go_on(cx);
     }
 
-    fn on_end(&mut self, cx: &mut Cx<'_>) {
+    fn on_end(&mut self, cx: &mut ExchangeContext<'_>) {
         self.body_is_whole = true;
         if let Some(decoder) = &mut self.decoder {
             decoder.end();
@@ -432,7 +438,7 @@ impl Handler for Upload {
         self.go_on(cx);
     }
 
-    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut Cx<'_>) {
+    fn on_done(&mut self, done: OpId, result: Result<Done, FsError>, cx: &mut ExchangeContext<'_>) {
         let state = std::mem::replace(&mut self.state, State::Over);
         match state {
             State::Looking { op, conditional, request } if op == done => {
@@ -494,7 +500,7 @@ impl Handler for Upload {
         matches!(self.state, State::Gone { .. })
     }
 
-    fn on_abort(&mut self, cx: &mut Cx<'_>) {
+    fn on_abort(&mut self, cx: &mut ExchangeContext<'_>) {
         self.give_up(cx);
     }
 }
@@ -521,12 +527,12 @@ fn media_type(request: &RequestHead, target: &Target) -> Option<String> {
 }
 
 /// What pieces take of the window: many small ones take more memory than their bytes.
-pub(super) fn weight(pieces: &[Bytes], len: u64) -> u64 {
+pub(in crate::exchange) fn weight(pieces: &[Bytes], len: u64) -> u64 {
     len + pieces.len() as u64 * PIECE
 }
 
 /// What the body is, by method and fields; `None` if it was refused.
-fn content(request: &RequestHead, cx: &mut Cx<'_>) -> Option<Content> {
+fn content(request: &RequestHead, cx: &mut ExchangeContext<'_>) -> Option<Content> {
     if request.method == Method::Patch {
         let media_type = request.fields.get("content-type").unwrap_or_default();
         return match patch::kind(media_type) {
@@ -643,7 +649,7 @@ fn is_in_place(result: &Result<Done, FsError>) -> bool {
 }
 
 /// Tells the peer why its upload failed.
-pub(super) fn refuse_upload(error: FsError, cx: &mut Cx<'_>) {
+pub(in crate::exchange) fn refuse_upload(error: FsError, cx: &mut ExchangeContext<'_>) {
     match error {
         FsError::Hole(len) => {
             let head = error_head(cx.site, Status::RANGE_NOT_SATISFIABLE)

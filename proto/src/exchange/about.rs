@@ -1,0 +1,68 @@
+//! What is known of a request beside its head.
+
+use std::{net::IpAddr, sync::Arc};
+
+use crate::{http::HeaderList, id::OpId};
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// What the site offers.
+    #[default]
+    Public,
+    /// Counters and health.
+    Admin,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// Its address; `None`: not known.
+    pub address: Option<IpAddr>,
+    /// The connection is encrypted.
+    pub tls: bool,
+    /// Whom it has proven to be, by a certificate. Rules know it as a user of that name.
+    pub user: Option<Arc<str>>,
+}
+
+impl Client {
+    /// True if nobody else can read what it sends: a password, say.
+    pub fn is_confidential(&self) -> bool {
+        self.tls || self.address.is_some_and(|address| address.to_canonical().is_loopback())
+    }
+}
+
+/// What is known of the request under way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct About {
+    pub(crate) client: Client,
+    /// It comes from a page, which its `Origin` field tells.
+    pub(crate) cross_origin: bool,
+    /// Who was let in by name: whose password was right, or certificate.
+    pub(crate) user: Option<Arc<str>>,
+    /// By what name a hook knows it, if one was asked.
+    pub(crate) hook: Option<OpId>,
+    /// Its body is broken, or a hook takes it and does not have all of it.
+    pub(crate) unfinished: bool,
+    /// Fields that the hook adds to its answer.
+    pub(crate) fields: Option<HeaderList>,
+    /// The hook wants the connection to close.
+    pub(crate) close: bool,
+    /// The hook says when the answer's body goes out.
+    pub(crate) throttled: bool,
+    /// The peer sends no more; it may be gone.
+    pub(crate) half_closed: bool,
+    /// Somebody whom the rules let write there may have uploaded what is read.
+    pub(crate) uploadable: bool,
+    /// The server is going down: nothing is waited for that may not come.
+    pub(crate) stopping: bool,
+}
+
+/// What an answer waits for that only others can bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// Something that there is no sign of yet.
+    Blocked,
+    /// The next piece of what is under way.
+    Idle,
+}
