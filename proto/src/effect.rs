@@ -10,8 +10,7 @@ pub use delivery::{Delivery, Refusal};
 
 use crate::{
     auth::{Credential, Secret},
-    exchange::listing::{Entries, Order},
-    fs::{Expect, FileId, Meta, Patch, Place, RelPath, RootId},
+    fs::{Entries, Expect, FileId, Meta, Order, Patch, Place, RelPath, RootId},
     hook::{Pace, Piece, Question, Verdict},
     http::Method,
     id::{ExchangeId, OpId},

@@ -1,8 +1,16 @@
 //! Files as the server sees them: where they lie, what is known of them, and why an operation on
 //! them fails.
 
+mod entries;
+mod natural;
+mod order;
+
 use std::{fmt, io, sync::Arc, time::SystemTime};
 
+pub use self::{
+    entries::{Entries, Entry, EntryKind},
+    order::{Column, Order},
+};
 pub use crate::id::FileId;
 
 /// Index of a directory in [`Site::roots`](crate::site::Site::roots).

@@ -1,6 +1,7 @@
 #![doc = include_str!("lib.md")]
 
 pub mod auth;
+mod client;
 pub mod effect;
 mod error;
 pub mod exchange;
@@ -21,9 +22,9 @@ mod step;
 mod time;
 pub mod wire;
 
+pub use client::Client;
 pub use effect::{Done, Effect};
 pub use error::{ConfigError, PeerError};
-pub use exchange::Client;
 pub use fs::{FileId, FsError};
 pub use id::{ExchangeId, OpId};
 pub use limits::Limits;

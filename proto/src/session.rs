@@ -18,9 +18,10 @@ use self::{
     wire::Wire,
 };
 use crate::{
+    client::Client,
     effect::{ConnectionEffect, Done, Effect, HookEffect, LogEffect},
     error::PeerError,
-    exchange::{self, About, Client, ExchangeContext, Handler, Reply, Role, Waiting},
+    exchange::{self, About, ExchangeContext, Handler, Reply, Role, Waiting},
     fs::{FileId, FsError},
     http::{BodySize, Method, Part, RequestHead, RequestTarget, Transmit},
     http1,

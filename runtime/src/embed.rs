@@ -8,10 +8,9 @@ pub use httpout_proto::live::framing;
 #[cfg(feature = "push")]
 pub use httpout_proto::push::{Credentials, Failure, PushConfig, RangeField, Stored, Why};
 pub use httpout_proto::{
-    Config, ConfigError, FsError, Limits, Site,
+    Client, Config, ConfigError, FsError, Limits, Site,
     auth::{Rule, Who},
     effect::{Delivery, Refusal},
-    exchange::Client,
     fs::{Place, RelPath, RootId},
     http::{Method, Status},
     live::{BroadcastOptions, Description, LiveOptions, PropertyError},

@@ -8,8 +8,7 @@ use std::{
 
 use httpout_proto::{
     Done, FileId, FsError, OpId,
-    exchange::listing::Entries,
-    fs::Meta,
+    fs::{Entries, Meta},
     live::{FeedId, Growth},
 };
 use rustix::fd::OwnedFd;

@@ -8,8 +8,7 @@ use std::{
 use httpout_proto::{
     Done,
     effect::Verified,
-    exchange::listing::{Entries, Entry, Kind},
-    fs::RelPath,
+    fs::{Entries, Entry, EntryKind, RelPath},
 };
 
 /// A question.
@@ -71,7 +70,7 @@ fn push(entries: &mut Entries, at: usize, value: u8) {
     let link = ["/media/l/x", "/media/p", "/media/q", "/etc"][at / 4 % 4];
     entries.push(Entry {
         name: &format!("{}{at}", NAMES[at % 4]),
-        kind: if at.is_multiple_of(3) { Kind::Directory } else { Kind::File },
+        kind: if at.is_multiple_of(3) { EntryKind::Directory } else { EntryKind::File },
         len: u64::from(value) << (at % 50),
         modified: (!at.is_multiple_of(5)).then(|| UNIX_EPOCH + Duration::from_secs(at as u64)),
         link: (at % 2 == 1).then_some(Path::new(link)),

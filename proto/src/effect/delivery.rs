@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    exchange::Client,
+    client::Client,
     fs::RelPath,
     http::{Method, Status},
     semantics::target,

@@ -1,21 +1,19 @@
 //! A directory's listing, for people and for programs: written in pieces, so that a large directory
 //! holds up nobody.
 
-mod entries;
 mod escape;
 mod html;
 mod json;
-mod natural;
-
-use std::cmp::Ordering;
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 
 use crate::semantics::coding;
-use crate::{fs::RelPath, http::HeaderList};
+use crate::{
+    fs::{Entries, Entry, EntryKind, Order, RelPath},
+    http::HeaderList,
+};
 
-pub use entries::{Entries, Entry};
 pub(crate) use html::CONTENT_SECURITY_POLICY;
 
 /// Most entries of one piece.
@@ -24,79 +22,6 @@ const PIECE: usize = 256;
 /// Most bytes of names in one piece, unless a single one is longer. A byte is written as up to
 /// nine, so a piece stays below 128 KiB.
 const PIECE_NAMES: usize = 8 << 10;
-
-/// What an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A directory.
-    Directory,
-    /// A regular file.
-    File,
-}
-
-/// What a listing can be sorted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Column {
-    /// Name, in the order that people expect: without regard to case, numbers by their value.
-    #[default]
-    Name,
-    /// Length.
-    Size,
-    /// Last modification.
-    Date,
-}
-
-/// How a listing is sorted. Directories always come first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Order {
-    /// By what.
-    pub column: Column,
-    /// The other way round.
-    pub descending: bool,
-}
-
-impl Column {
-    const ALL: [Self; 3] = [Self::Name, Self::Size, Self::Date];
-
-    fn key(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Size => "size",
-            Self::Date => "date",
-        }
-    }
-}
-
-impl Order {
-    /// Reads `sort=name|size|date` and `order=asc|desc` out of a query; anything else is passed
-    /// over.
-    pub fn from_query(query: Option<&str>) -> Self {
-        let mut order = Self::default();
-        for pair in query.unwrap_or_default().split('&') {
-            match pair.split_once('=') {
-                Some(("sort", key)) => {
-                    let column = Column::ALL.into_iter().find(|column| column.key() == key);
-                    order.column = column.unwrap_or(order.column);
-                }
-                Some(("order", way)) => order.descending = way == "desc",
-                Some(_) | None => {}
-            }
-        }
-        order
-    }
-
-    /// Compares two entries of one directory.
-    pub fn compare(self, one: Entry<'_>, other: Entry<'_>) -> Ordering {
-        let by_column = match self.column {
-            Column::Name => Ordering::Equal,
-            Column::Size => one.len.cmp(&other.len),
-            Column::Date => one.modified.cmp(&other.modified),
-        };
-        let order = by_column.then_with(|| natural::compare(one.name, other.name));
-        let order = if self.descending { order.reverse() } else { order };
-        (one.kind == Kind::File).cmp(&(other.kind == Kind::File)).then(order)
-    }
-}
 
 /// Which entries are listed: those whose names hold a text, without regard to case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -284,8 +209,8 @@ impl Listing {
 impl Total {
     fn add(&mut self, entry: Entry<'_>) {
         match entry.kind {
-            Kind::Directory => self.directories += 1,
-            Kind::File => self.files += 1,
+            EntryKind::Directory => self.directories += 1,
+            EntryKind::File => self.files += 1,
         }
         self.bytes = self.bytes.saturating_add(entry.len);
     }

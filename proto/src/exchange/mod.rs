@@ -6,7 +6,7 @@
 //! handler knows another.
 
 pub mod clock;
-pub mod listing;
+mod listing;
 
 mod about;
 mod authorize;
@@ -21,7 +21,6 @@ mod reply;
 mod request;
 mod squeezer;
 
-pub use about::Client;
 pub(crate) use about::{About, Role, Waiting};
 pub(crate) use context::{ExchangeContext, Handler};
 pub(crate) use error::refuse_peer;

@@ -11,8 +11,7 @@ use std::{
 
 use httpout_proto::{
     FsError,
-    exchange::listing::{Entries, Entry, Kind, Order},
-    fs::{Place, RelPath},
+    fs::{Entries, Entry, EntryKind, Order, Place, RelPath},
 };
 use rustix::{
     fd::OwnedFd,
@@ -176,8 +175,8 @@ fn is(stat: &Stat, kind: FileType) -> bool {
 
 fn entry<'a>(name: &'a str, stat: &Stat, link: Option<&'a Path>) -> Option<Entry<'a>> {
     let (kind, len) = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => (Kind::File, stat.st_size as u64),
-        FileType::Directory => (Kind::Directory, 0),
+        FileType::RegularFile => (EntryKind::File, stat.st_size as u64),
+        FileType::Directory => (EntryKind::Directory, 0),
         FileType::Symlink
         | FileType::Fifo
         | FileType::Socket

@@ -18,8 +18,7 @@ use std::{
 
 use httpout_proto::{
     FsError,
-    exchange::listing::{Entries, Entry, Kind},
-    fs::{Expect, Meta, RelPath},
+    fs::{Entries, Entry, EntryKind, Expect, Meta, RelPath},
     live::retention::{Change, Retention, Sort},
 };
 use rustix::{
@@ -165,7 +164,7 @@ impl Memory {
             from = match rest.split_once('/') {
                 None => {
                     let modified = Some(stored.meta.modified);
-                    let (kind, len) = (Kind::File, stored.meta.len);
+                    let (kind, len) = (EntryKind::File, stored.meta.len);
                     entries.push(Entry { name: rest, kind, len, modified, link: None });
                     Bound::Excluded(found.clone())
                 }

@@ -10,8 +10,7 @@ use std::{
 use bytes::Bytes;
 use httpout_proto::{
     FsError,
-    exchange::listing::{Entries, Entry, Kind},
-    fs::{Expect, Meta, Patch, RelPath},
+    fs::{Entries, Entry, EntryKind, Expect, Meta, Patch, RelPath},
 };
 
 use crate::rights::{LINKS, ROOT};
@@ -131,7 +130,7 @@ impl Disk {
             let name = name_in(dir, path);
             entries.extend(name.map(|name| Entry {
                 name,
-                kind: Kind::File,
+                kind: EntryKind::File,
                 len,
                 modified,
                 link: None,

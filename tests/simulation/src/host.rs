@@ -9,8 +9,7 @@ use httpout_proto::effect::{
 };
 use httpout_proto::{
     Client as Peer, Done, Effect, FileId, FsError, OpId, PeerError, Session, Wait,
-    exchange::listing::{Entries, Order},
-    fs::{Expect, Patch, RelPath},
+    fs::{Entries, Expect, Order, Patch, RelPath},
     live::{FeedId, Growth},
     semantics::{coding::Coding, conditional::etag},
 };

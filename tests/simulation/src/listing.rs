@@ -1,6 +1,6 @@
 //! Listings: read as a client reads them, and compared with what was there.
 
-use httpout_proto::exchange::listing::{Entries, Entry, Kind, Order};
+use httpout_proto::fs::{Entries, Entry, EntryKind, Order};
 
 use crate::{reply::Reply, request::Request, rights::Rights};
 
@@ -71,8 +71,8 @@ pub(crate) fn wrong(
         .iter()
         .filter(shown)
         .map(|entry| {
-            let len = (asking.json && entry.kind == Kind::File).then_some(entry.len);
-            (entry.name.to_owned(), entry.kind == Kind::Directory, len)
+            let len = (asking.json && entry.kind == EntryKind::File).then_some(entry.len);
+            (entry.name.to_owned(), entry.kind == EntryKind::Directory, len)
         })
         .collect();
     let fits = if reply.whole { rows == expected } else { expected.starts_with(&rows) };

@@ -5,14 +5,14 @@ use std::path::Path;
 use crate::exchange::{
     context::{ExchangeContext, Handler},
     error::{refuse, say},
-    listing::{CONTENT_SECURITY_POLICY, Entries, Entry, Filter, Format, Listing, Order},
+    listing::{CONTENT_SECURITY_POLICY, Filter, Format, Listing},
     reply::{Reply, error_head, fs_status, head},
     squeezer::Squeezer,
 };
 use crate::{
     auth::Verdict,
     effect::{Done, FsEffect},
-    fs::{FsError, Place},
+    fs::{Entries, Entry, FsError, Order, Place},
     http::{BodySize, Method, Part, RequestHead, Status},
     id::OpId,
     semantics::{

@@ -8,8 +8,11 @@ use std::{
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Column, Entry, Kind, Order, Total, escape::escape};
-use crate::{fs::RelPath, semantics::target};
+use super::{Total, escape::escape};
+use crate::{
+    fs::{Column, Entry, EntryKind, Order, RelPath},
+    semantics::target,
+};
 
 const STYLE: &str = include_str!("listing.css");
 
@@ -94,14 +97,14 @@ pub(super) fn row(out: &mut String, entry: Entry<'_>) {
     let href = format!(".{}", target::encode(&name));
     let shown = escape(entry.name);
     let (class, slash) = match entry.kind {
-        Kind::Directory => (" class=\"d\"", "/"),
-        Kind::File => ("", ""),
+        EntryKind::Directory => (" class=\"d\"", "/"),
+        EntryKind::File => ("", ""),
     };
     let _ =
         write!(out, "<tr{class}><td><a href=\"{href}{slash}\"><bdi>{shown}</bdi>{slash}</a></td>");
     match entry.kind {
-        Kind::Directory => out.push_str("<td></td>"),
-        Kind::File => {
+        EntryKind::Directory => out.push_str("<td></td>"),
+        EntryKind::File => {
             let exact = plural(entry.len, "byte", "bytes");
             let _ = write!(out, "<td title=\"{exact}\">{}</td>", size(entry.len));
         }

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{Entry, Kind};
-use crate::fs::RelPath;
+use crate::fs::{Entry, EntryKind, RelPath};
 
 pub(super) fn head(out: &mut String, path: &RelPath) {
     let slash = if path.is_root() { "" } else { "/" };
@@ -16,8 +15,8 @@ pub(super) fn head(out: &mut String, path: &RelPath) {
 
 pub(super) fn row(out: &mut String, entry: Entry<'_>, first: bool) {
     let (kind, size) = match entry.kind {
-        Kind::Directory => ("directory", Value::Null),
-        Kind::File => ("file", entry.len.into()),
+        EntryKind::Directory => ("directory", Value::Null),
+        EntryKind::File => ("file", entry.len.into()),
     };
     let modified = entry
         .modified

@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use proptest::prelude::*;
 
 use super::*;
+use crate::fs::Column;
 use crate::semantics::target;
 
 fn file(name: &str, len: u64) -> Entry<'_> {
     let modified = Some(UNIX_EPOCH + Duration::from_secs(1_795_399_954));
-    Entry { name, kind: Kind::File, len, modified, link: None }
+    Entry { name, kind: EntryKind::File, len, modified, link: None }
 }
 
 fn directory(name: &str) -> Entry<'_> {
@@ -236,7 +237,7 @@ fn any_name() -> impl Strategy<Value = String> {
 #[derive(Clone, Debug)]
 struct Owned {
     name: String,
-    kind: Kind,
+    kind: EntryKind,
     len: u64,
     modified: Option<SystemTime>,
 }
@@ -252,7 +253,7 @@ fn any_entry() -> impl Strategy<Value = Owned> {
     (any_name(), any::<bool>(), any::<u64>(), prop::option::of(0..300_000_000_000_u64)).prop_map(
         |(name, is_file, len, modified)| Owned {
             name,
-            kind: if is_file { Kind::File } else { Kind::Directory },
+            kind: if is_file { EntryKind::File } else { EntryKind::Directory },
             len: if is_file { len } else { 0 },
             modified: modified.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
         },
@@ -272,7 +273,7 @@ proptest! {
             let href = row.split("href=\".").nth(1).unwrap().split('"').next().unwrap();
             let target = target::decode(href).unwrap();
             prop_assert_eq!(target.path.as_str(), &entry.name);
-            prop_assert_eq!(target.directory, entry.kind == Kind::Directory);
+            prop_assert_eq!(target.directory, entry.kind == EntryKind::Directory);
             let shown = row.split("<bdi>").nth(1).unwrap().split("</bdi>").next().unwrap();
             prop_assert_eq!(shown, escape::escape(&entry.name));
             prop_assert_eq!(row.matches('<').count(), row.matches('>').count());
@@ -290,8 +291,8 @@ proptest! {
         for (listed, entry) in listed.iter().zip(&entries) {
             prop_assert_eq!(&listed["name"], entry.name.as_str());
             match entry.kind {
-                Kind::File => prop_assert_eq!(listed["size"].as_u64(), Some(entry.len)),
-                Kind::Directory => prop_assert_eq!(&listed["type"], "directory"),
+                EntryKind::File => prop_assert_eq!(listed["size"].as_u64(), Some(entry.len)),
+                EntryKind::Directory => prop_assert_eq!(&listed["type"], "directory"),
             }
         }
     }
@@ -315,11 +316,11 @@ proptest! {
         prop_assert!(turned.iter().eq(sorted.iter()));
         let sorted: Vec<_> = sorted.iter().collect();
         prop_assert_eq!(sorted.len(), entries.len());
-        prop_assert!(sorted.is_sorted_by_key(|entry| entry.kind == Kind::File));
+        prop_assert!(sorted.is_sorted_by_key(|entry| entry.kind == EntryKind::File));
         for pair in sorted.windows(2).filter(|pair| pair[0].kind == pair[1].kind) {
             let (first, second) = if descending { (pair[1], pair[0]) } else { (pair[0], pair[1]) };
             match column {
-                Column::Name => prop_assert!(natural::compare(first.name, second.name).is_lt()),
+                Column::Name => prop_assert!(order.compare(pair[0], pair[1]).is_lt()),
                 Column::Size => prop_assert!(first.len <= second.len),
                 Column::Date => prop_assert!(first.modified <= second.modified),
             }
@@ -345,9 +346,9 @@ proptest! {
             prop_assert_eq!(link, (number % 3 == 0).then_some(true));
             prop_assert_eq!(Entry { link: None, ..packed }, pushed.entry());
         }
-        packed.retain(|entry| entry.kind == Kind::File);
+        packed.retain(|entry| entry.kind == EntryKind::File);
         packed.truncate(most);
-        let kept = pushed.iter().filter(|entry| entry.kind == Kind::File).take(most);
+        let kept = pushed.iter().filter(|entry| entry.kind == EntryKind::File).take(most);
         prop_assert!(packed.iter().map(|entry| entry.name).eq(kept.map(|entry| &*entry.name)));
         prop_assert_eq!(packed.get(packed.len()), None);
     }

@@ -2,11 +2,20 @@
 
 use std::{path::Path, time::SystemTime};
 
-use super::{Kind, Order};
+use super::Order;
 
 /// Entries of one block. An allocator gives blocks of this size back to the system; it keeps parts
 /// of larger ones for later.
 const ROWS: usize = 256;
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+}
 
 /// An entry of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +23,7 @@ pub struct Entry<'a> {
     /// One segment of a path: not empty, without slash, NUL or backslash.
     pub name: &'a str,
     /// Directory or file.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Length in bytes; of a directory, 0.
     pub len: u64,
     /// Last modification, if known.
@@ -26,7 +35,7 @@ pub struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// A mounted directory.
     pub fn mount(name: &'a str) -> Self {
-        Self { name, kind: Kind::Directory, len: 0, modified: None, link: None }
+        Self { name, kind: EntryKind::Directory, len: 0, modified: None, link: None }
     }
 }
 
@@ -52,7 +61,7 @@ struct Row {
     len: u64,
     modified: Option<SystemTime>,
     link: Option<Box<Path>>,
-    kind: Kind,
+    kind: EntryKind,
 }
 
 impl Entries {
