@@ -1,6 +1,8 @@
 //! The imports of the modules of this crate make no circle. `cargo test -p httpout-proto --test
 //! modules -- --nocapture` prints the graph.
 
+#![allow(clippy::print_stdout, reason = "the graph is for people")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
