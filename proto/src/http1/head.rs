@@ -157,20 +157,15 @@ fn check_host(fields: &HeaderList, version: Version) -> Result<(), PeerError> {
     }
 }
 
-/// Path and query, in ASCII. Bytes beyond ASCII must be a part of UTF-8, by themselves or together
-/// with the escapes beside them.
-fn path(raw: &[u8]) -> Result<RequestTarget, PeerError> {
-    let is_utf8 = str::from_utf8(raw).is_ok() || percent_decode(raw).decode_utf8().is_ok();
-    match is_utf8 {
-        true => Ok(RequestTarget::Path(percent_encode(raw, CONTROLS).to_string())),
-        false => Err(PeerError::Malformed("the target is not UTF-8")),
-    }
+/// Path and query, in ASCII.
+fn path(raw: &[u8]) -> RequestTarget {
+    RequestTarget::Path(percent_encode(raw, CONTROLS).to_string())
 }
 
 /// RFC 9112 §3.2: origin-form, absolute-form, asterisk-form.
 fn parse_target(target: &[u8], method: Method) -> Result<RequestTarget, PeerError> {
     if target.starts_with(b"/") {
-        return path(target);
+        return Ok(path(target));
     }
     if target == b"*" {
         return match method == Method::Options {
@@ -190,13 +185,13 @@ fn parse_target(target: &[u8], method: Method) -> Result<RequestTarget, PeerErro
     if !is_authority(authority) {
         return Err(PeerError::Malformed("the target's authority is not a host and port"));
     }
-    match rest.first() {
+    Ok(match rest.first() {
         // RFC 9112 §3.2.4
-        None if method == Method::Options => Ok(RequestTarget::Asterisk),
+        None if method == Method::Options => RequestTarget::Asterisk,
         None => path(b"/"),
         Some(b'/') => path(rest),
         Some(_) => path(&[b"/", rest].concat()),
-    }
+    })
 }
 
 /// RFC 9112 §6.3, stricter: one length or one `chunked`, and nothing beside it.
