@@ -1,7 +1,10 @@
 //! A server's side of one connection: the version of HTTP and the exchanges on it, joined. This is
 //! what a runtime drives.
 
+mod deadlines;
 mod exchanges;
+mod speaking;
+mod summary;
 mod wire;
 
 use std::{
@@ -19,29 +22,24 @@ use self::{
 };
 use crate::{
     client::Client,
-    effect::{ConnectionEffect, Done, Effect, HookEffect, LogEffect},
+    effect::{ConnectionEffect, Done, Effect, LogEffect},
     error::PeerError,
-    exchange::{self, About, ExchangeContext, Handler, Reply, Role, Waiting},
+    exchange::{self, About, Role},
     fs::{FileId, FsError},
-    http::{BodySize, Method, Part, RequestHead, RequestTarget, Transmit},
+    http::{Method, Transmit},
     http1,
     id::{ExchangeId, OpId},
     limits::Limits,
     live::Growth,
-    pacing::Pacing,
     report::Asked,
     site::Site,
     step::{Closed, Step, Wait},
-    time::{Now, Timer},
+    time::Now,
     wire::{Event, Responder},
 };
 
 /// How long a connection on the admin address may rest, and its request head take.
 const ADMIN_TIME: Duration = Duration::from_secs(5);
-/// How late a deadline may be noticed by a process that neither stood still nor is busy.
-const PUNCTUAL: Duration = Duration::from_millis(10);
-/// So long others have their turn where a deadline was noticed late.
-const TURN: Duration = Duration::from_millis(100);
 
 /// A connection to a server of a [`Site`]. Facts go in by `handle_*`, which cannot fail and may be
 /// called in any number and order; [`poll`](Self::poll) tells what to do.
@@ -276,133 +274,6 @@ impl Session {
         }
     }
 
-    /// Does what is due for some exchange without an event; true if something changed.
-    fn attend(&mut self, now: Now) -> bool {
-        if self.exchanges.is_empty() {
-            return false;
-        }
-        if self.pace(now) || self.gives_up(now) {
-            return true;
-        }
-        let mut is_late = false;
-        for at in 0..self.exchanges.len() {
-            let exchange = &self.exchanges[at];
-            let id = exchange.id();
-            let Some(deadline) = exchange.deadline().filter(|(at, _)| *at <= now.mono) else {
-                continue;
-            };
-            if self.obeys(deadline, now) {
-                self.ask(id, now, |handler, cx| handler.on_deadline(cx));
-                return true;
-            }
-            is_late = true;
-        }
-        if !is_late && self.idle_since.is_none() {
-            self.turn = None;
-        }
-        false
-    }
-
-    /// True if a deadline that has passed is obeyed. Where others are waited for, what they did
-    /// before it counts. A process that stood still may not know of that yet: they have their turn
-    /// first.
-    fn obeys(&mut self, (at, timer): (Instant, Timer), now: Now) -> bool {
-        if !is_of_others(timer) || self.turn.is_none() && now.mono <= at + PUNCTUAL {
-            return true;
-        }
-        now.mono >= *self.turn.get_or_insert(now.mono + TURN)
-    }
-
-    /// A peer that sends no more may be gone, which nothing tells as long as there is nothing to be
-    /// sent to it: it is not waited with. What it sent before is still obeyed.
-    fn gives_up(&mut self, now: Now) -> bool {
-        let waiting = if self.half_closed { self.waiting() } else { None };
-        let Some(waiting) = waiting else {
-            self.idle_since = None;
-            return false;
-        };
-        let since = *self.idle_since.get_or_insert(now.mono);
-        let until = since + self.half_closed_time();
-        if waiting == Waiting::Idle
-            && (now.mono < until || !self.obeys((until, Timer::HalfClosed), now))
-        {
-            return false;
-        }
-        self.idle_since = None;
-        self.wire.handle_unsendable(io::ErrorKind::UnexpectedEof);
-        true
-    }
-
-    /// What all exchanges wait for; `None` if one of them makes progress, or no response reaches
-    /// the client any more.
-    fn waiting(&self) -> Option<Waiting> {
-        if !self.wire.reaches_peer() {
-            return None;
-        }
-        let mut active = self.exchanges.iter().filter(|exchange| exchange.is_active());
-        let of =
-            |exchange: &Exchange| exchange.handler.as_ref().and_then(|handler| handler.waiting());
-        let first = of(active.next()?)?;
-        active.try_fold(first, |all, next| match of(next)? {
-            Waiting::Blocked => Some(all),
-            Waiting::Idle => Some(Waiting::Idle),
-        })
-    }
-
-    /// While a response waits and the bytes of the client are not read, its closing is not read
-    /// either: it is looked for from time to time. True if that is due.
-    fn looks_for_closing(&mut self, wait: Wait, now: Now) -> bool {
-        if wait.read || self.half_closed || self.waiting().is_none() {
-            self.unread_since = None;
-            return false;
-        }
-        let since = *self.unread_since.get_or_insert(now.mono);
-        if now.mono < since + self.half_closed_time() {
-            return false;
-        }
-        self.unread_since = Some(now.mono);
-        self.effects.push_back(Effect::Connection(ConnectionEffect::Recheck { read: false }));
-        true
-    }
-
-    fn half_closed_time(&self) -> Duration {
-        self.site.config.limits.half_closed_time
-    }
-
-    /// Lets more of a throttled answer go out, or asks when it may; true if something changed.
-    fn pace(&mut self, now: Now) -> bool {
-        let Self { exchanges, wire, effects, .. } = self;
-        for exchange in exchanges.iter_mut().filter(|exchange| exchange.is_active()) {
-            let id = exchange.id();
-            let Some(pacing) = &mut exchange.pacing else { continue };
-            let done = wire.body_sent(id);
-            if let Some(bytes) = pacing.allow(now.mono) {
-                wire.set_send_limit(id, done.saturating_add(bytes));
-                return true;
-            }
-            let is_held = pacing.is_free() && wire.is_send_limited(id);
-            let Some(hook) = exchange.about.hook.filter(|_| is_held) else { continue };
-            let op = exchange.ids.op();
-            pacing.ask(op, now.mono + exchange.site.config.limits.hook_time);
-            let total = pacing.total;
-            effects.push_back(Effect::Hook(id, HookEffect::Pace { op, hook, done, total }));
-            return true;
-        }
-        false
-    }
-
-    fn wait(&self, wait: Wait) -> Wait {
-        let since = [self.idle_since, self.unread_since].into_iter().flatten().min();
-        let gone = since.map(|at| (at + self.half_closed_time(), Timer::HalfClosed));
-        let own = self.exchanges.iter().filter_map(Exchange::deadline).chain(gone);
-        let turn = |(at, timer)| match self.turn.filter(|_| is_of_others(timer)) {
-            Some(turn) => (turn.max(at), timer),
-            None => (at, timer),
-        };
-        let own = own.map(turn);
-        Wait { deadline: wait.deadline.into_iter().chain(own).min(), ..wait }
-    }
-
     /// The connection is over; not so the effects whose answers must not be lost.
     fn closed(&mut self, closed: Closed, now: Now) -> Option<Step<Effect>> {
         if let Some(id) = self.exchanges.iter().find(|it| it.is_active()).map(Exchange::id) {
@@ -453,7 +324,7 @@ impl Session {
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
             Event::Request { head, responder } => {
-                let id = self.begin(Some(head.method), || asked(&head), responder, now);
+                let id = self.begin(Some(head.method), || summary::asked(&head), responder, now);
                 if let Some(exchange) = self.exchange(id) {
                     exchange.about.cross_origin = head.fields.get("origin").is_some();
                 }
@@ -461,7 +332,8 @@ impl Session {
                 self.speak(id, now, |cx| exchange::start(head, role, cx));
             }
             Event::Refused { why, line, responder } => {
-                let id = self.begin(None, || refused(line.unwrap_or_default()), responder, now);
+                let id =
+                    self.begin(None, || summary::refused(line.unwrap_or_default()), responder, now);
                 self.speak(id, now, |cx| {
                     exchange::refuse_peer(why, cx);
                     None
@@ -571,189 +443,4 @@ impl Session {
         let report = over.filter(|_| self.role == Role::Public);
         self.effects.push_back(Effect::Log(id, LogEffect::Over(report)));
     }
-
-    /// Lets the handler go on, and says what it wants said.
-    fn ask(
-        &mut self,
-        id: ExchangeId,
-        now: Now,
-        go_on: impl FnOnce(&mut dyn Handler, &mut ExchangeContext<'_>),
-    ) {
-        let Some(mut handler) = self.exchange(id).and_then(|exchange| exchange.handler.take())
-        else {
-            return;
-        };
-        self.speak(id, now, |cx| {
-            go_on(&mut *handler, cx);
-            Some(handler)
-        });
-    }
-
-    /// As [`speak`](Self::speak), beside a handler that only waits for its last effect.
-    fn speak_over(
-        &mut self,
-        id: ExchangeId,
-        now: Now,
-        answer: impl FnOnce(&mut ExchangeContext<'_>),
-    ) {
-        let busy = self.exchange(id).and_then(|exchange| exchange.handler.take());
-        self.speak(id, now, |cx| {
-            answer(cx);
-            busy.filter(|handler| handler.is_busy())
-        });
-    }
-
-    /// Says what comes out of `answer`, which also returns the handler that remains.
-    fn speak(
-        &mut self,
-        id: ExchangeId,
-        now: Now,
-        answer: impl FnOnce(&mut ExchangeContext<'_>) -> Option<Box<dyn Handler>>,
-    ) {
-        let mut replies = VecDeque::new();
-        let Self { effects, exchanges, .. } = self;
-        let Some(exchange) = exchanges.iter_mut().find(|exchange| exchange.id() == id) else {
-            return;
-        };
-        let Exchange { site, ids, about, .. } = exchange;
-        let mut cx =
-            ExchangeContext { site, now, ids, effects, replies: &mut replies, about, next: None };
-        let same = answer(&mut cx);
-        let next = cx.next.take().and_then(|next| exchange::go_on(next, &mut cx));
-        exchange.handler = next.or(same);
-        for reply in replies {
-            self.say(id, reply, now);
-        }
-    }
-
-    fn say(&mut self, id: ExchangeId, answer: Reply, now: Now) {
-        let Self { exchanges, wire, errors_in_a_row, .. } = self;
-        let Some(exchange) = exchanges.iter_mut().find(|exchange| exchange.id() == id) else {
-            return;
-        };
-        if exchange.about.throttled {
-            let known = pacing(&answer).map(Box::new);
-            exchange.pacing = known.or_else(|| exchange.pacing.take());
-        }
-        let config = &exchange.site.config;
-        let paced = exchange.pacing.is_some() && matches!(exchange.turn, Turn::Due(_));
-        let close = config.close_connections || exchange.about.close;
-        let turn = std::mem::replace(&mut exchange.turn, Turn::Said);
-        exchange.turn = match (answer, turn) {
-            (Reply::Grant(bytes), turn) => {
-                wire.grant(id, bytes);
-                turn
-            }
-            (Reply::TakeRest, turn) => {
-                wire.take_rest(id);
-                turn
-            }
-            (Reply::Endless(head), Turn::Due(responder)) => {
-                exchange.status = Some(head.status());
-                wire.delimit_by_close(id);
-                Turn::Live(wire.respond_stream(responder, &head, BodySize::Unknown, now))
-            }
-            (Reply::Whole(head, body), Turn::Due(responder)) => {
-                exchange.status = Some(head.status());
-                *errors_in_a_row = if head.status().is_error() { *errors_in_a_row + 1 } else { 0 };
-                let most = config.limits.client_errors;
-                if most > 0 && *errors_in_a_row >= most {
-                    wire.shut_down();
-                }
-                // Of what the peer sent behind its last error, only so much is taken.
-                if close || most > 0 && *errors_in_a_row >= most.saturating_mul(2) {
-                    wire.close_after_response(id);
-                }
-                wire.respond(responder, &head, body, now);
-                Turn::Said
-            }
-            (Reply::Last(head, body), Turn::Due(responder)) => {
-                exchange.status = Some(head.status());
-                wire.close_after_response(id);
-                wire.respond(responder, &head, body, now);
-                Turn::Said
-            }
-            (Reply::Stream(head, size), Turn::Due(responder)) => {
-                exchange.status = Some(head.status());
-                *errors_in_a_row = 0;
-                if close {
-                    wire.close_after_response(id);
-                }
-                if !config.chunked {
-                    wire.delimit_by_close(id);
-                }
-                Turn::Live(wire.respond_stream(responder, &head, size, now))
-            }
-            (Reply::Part(part), Turn::Live(writer)) => {
-                wire.push(&writer, part);
-                Turn::Live(writer)
-            }
-            (Reply::Finish, Turn::Live(writer)) => {
-                wire.finish(writer);
-                Turn::Said
-            }
-            (Reply::Abort, Turn::Live(writer)) => {
-                wire.abort(writer);
-                Turn::Said
-            }
-            // What comes too late is not said.
-            (
-                Reply::Whole(..)
-                | Reply::Last(..)
-                | Reply::Stream(..)
-                | Reply::Endless(..)
-                | Reply::Part(_)
-                | Reply::Finish
-                | Reply::Abort,
-                turn,
-            ) => turn,
-        };
-        if paced {
-            wire.set_send_limit(id, 0);
-        }
-    }
-}
-
-/// True for a deadline for something that others do: other clients, consumers, hooks.
-fn is_of_others(timer: Timer) -> bool {
-    matches!(timer, Timer::HalfClosed | Timer::Missing | Timer::Take | Timer::Hook)
-}
-
-/// What is known of an answer that is to be throttled.
-fn pacing(answer: &Reply) -> Option<Pacing> {
-    let total = match answer {
-        Reply::Whole(_, body) => Some(body.iter().map(Part::len).sum()),
-        Reply::Stream(_, size) => size.len(),
-        Reply::Grant(_)
-        | Reply::TakeRest
-        | Reply::Endless(_)
-        | Reply::Last(..)
-        | Reply::Part(_)
-        | Reply::Finish
-        | Reply::Abort => return None,
-    };
-    Some(Pacing::new(total))
-}
-
-/// A request as logs show it.
-fn asked(head: &RequestHead) -> Asked {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let field = |name| head.fields.get(name).map(text);
-    Asked {
-        target: match &head.target {
-            RequestTarget::Path(path) => path.clone(),
-            RequestTarget::Asterisk => "*".into(),
-        },
-        version: head.version,
-        range: field("range"),
-        referer: field("referer"),
-        user_agent: field("user-agent"),
-        line: String::new(),
-    }
-}
-
-/// A request as logs show it whose head was refused.
-fn refused(line: String) -> Asked {
-    let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    Asked { target, line, ..Asked::default() }
 }
