@@ -3,12 +3,16 @@
 use super::{
     context::ExchangeContext,
     refusal::Refusal,
-    reply::{Reply, error_head},
+    reply::{Reply, error_head, fs_status, head},
 };
 use crate::{
     error::PeerError,
+    fs::FsError,
     http::{Part, ResponseHead, Status},
-    semantics::target::{self, Target},
+    semantics::{
+        byteranges,
+        target::{self, Target},
+    },
 };
 
 /// Why a directory is not listed.
@@ -85,4 +89,36 @@ fn unauthorized(cx: &mut ExchangeContext<'_>, why: &str) {
 pub(super) fn too_late(cx: &mut ExchangeContext<'_>) {
     let head = error_head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
     say(cx, head, "the hook did not answer in time");
+}
+
+/// Says why an upload failed.
+pub(super) fn refuse_upload(error: FsError, cx: &mut ExchangeContext<'_>) {
+    match error {
+        FsError::Hole(len) => {
+            let head = error_head(cx.site, Status::RANGE_NOT_SATISFIABLE)
+                .field("Content-Range", byteranges::unsatisfied(len));
+            say(cx, head, &error.to_string());
+        }
+        FsError::IsDirectory => refuse(cx, Status::CONFLICT, "there is a directory of this name"),
+        FsError::NotRegular => {
+            refuse(
+                cx,
+                Status::CONFLICT,
+                "a directory on the way is a file, or the target is no file",
+            );
+        }
+        FsError::NameTooLong => refuse(cx, Status::BAD_REQUEST, &error.to_string()),
+        FsError::Exhausted => {
+            let head = head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
+            say(cx, head, &error.to_string());
+        }
+        FsError::NotFound
+        | FsError::Outside
+        | FsError::Denied
+        | FsError::Full
+        | FsError::MemoryFull
+        | FsError::Changed
+        | FsError::Unflushed
+        | FsError::Other(_) => refuse(cx, fs_status(error), &error.to_string()),
+    }
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use crate::exchange::{
     context::{ExchangeContext, Handler, Next},
     decoder::{self, Decoder},
-    error::{refuse, refuse_last, refuse_stopping, say, too_late},
-    handlers::upload::{refuse_upload, weight},
+    error::{refuse, refuse_last, refuse_stopping, refuse_upload, say, too_late},
+    handlers::upload::weight,
     reply::{Reply, error_head, head},
 };
 use crate::{

@@ -1,26 +1,26 @@
 //! PUT, POST and PATCH: a body that becomes a file, or fills ranges of one. Nothing is seen of it
 //! under its name before all of it is there.
 
+mod content;
+
 use bytes::Bytes;
 
+use self::content::{COUNT, Content, check_holes, end_of, fill, room};
 use crate::exchange::{
     context::{ExchangeContext, Handler},
     decoder::{self, Decoder},
-    error::{refuse, refuse_last, say},
-    reply::{Reply, described, error_head, fs_status, head},
+    error::{refuse, refuse_last, refuse_upload},
+    reply::{Reply, described},
 };
 use crate::{
     effect::{Done, FsEffect, LiveEffect},
     error::PeerError,
-    fs::{Expect, FileId, FsError, Meta, Patch, Place, RelPath},
+    fs::{Expect, FileId, FsError, Meta, Place, RelPath},
     http::{BodySize, Method, RequestHead, Status},
     id::OpId,
     semantics::{
-        byteranges,
         conditional::{self, Validators, Verdict},
-        content_range, media,
-        patch::{self, Parser},
-        range::{RangeSpec, Ranges},
+        media,
         target::{self, Target},
     },
 };
@@ -52,25 +52,6 @@ pub(crate) struct Upload {
     /// Offset in the part file up to which all is written.
     written: u64,
     body_is_whole: bool,
-}
-
-/// What the body is.
-#[derive(Debug)]
-enum Content {
-    /// The whole resource.
-    Whole,
-    /// Asked ranges, before the length of the target is known.
-    Ranges(Asked),
-    /// These runs, the last of which may be open (length `u64::MAX`).
-    Patches { patches: Vec<Patch>, create: bool },
-    /// Runs that the body itself names.
-    Patch(Box<Parser>),
-}
-
-#[derive(Debug)]
-enum Asked {
-    Range(Ranges),
-    ContentRange { at: u64, len: u64 },
 }
 
 #[derive(Debug)]
@@ -128,7 +109,7 @@ impl Upload {
             refuse(cx, Status::CONTENT_TOO_LARGE, &too_large(most));
             return None;
         }
-        let content = content(request, cx)?;
+        let content = content::read(request, cx)?;
         if coding.is_some() && matches!(content, Content::Ranges(_)) {
             // Ranges would count bytes of the coded representation (RFC 9110 §14.1.2), which is not
             // what is stored.
@@ -509,9 +490,6 @@ impl Handler for Upload {
 const LONGEST_MEDIA_TYPE: usize = 255;
 /// Bytes of memory that a piece takes, with what its allocation costs.
 const PIECE: u64 = 64;
-/// Length of a run that ends where the body ends.
-const OPEN: u64 = u64::MAX;
-const COUNT: &str = "the body has more or fewer bytes than the ranges";
 
 /// The media type that the request gives (RFC 9110 §8.3), if the target's name tells none and it
 /// says something.
@@ -531,151 +509,11 @@ pub(in crate::exchange) fn weight(pieces: &[Bytes], len: u64) -> u64 {
     len + pieces.len() as u64 * PIECE
 }
 
-/// What the body is, by method and fields; `None` if it was refused.
-fn content(request: &RequestHead, cx: &mut ExchangeContext<'_>) -> Option<Content> {
-    if request.method == Method::Patch {
-        let media_type = request.fields.get("content-type").unwrap_or_default();
-        return match patch::kind(media_type) {
-            Some(Ok(kind)) => Some(Content::Patch(Box::new(Parser::new(kind)))),
-            Some(Err(why)) => {
-                refuse(cx, Status::BAD_REQUEST, why);
-                None
-            }
-            None => {
-                let head = error_head(cx.site, Status::UNSUPPORTED_MEDIA_TYPE)
-                    .field("Accept-Patch", "message/byterange, multipart/byteranges");
-                say(cx, head, "PATCH takes message/byterange and multipart/byteranges");
-                None
-            }
-        };
-    }
-    let fields = &request.fields;
-    let mut ranges = fields.all("range");
-    let mut content_ranges = fields.all("content-range");
-    let asked = match (ranges.next(), content_ranges.next(), ranges.next(), content_ranges.next()) {
-        (None, None, _, _) => return Some(Content::Whole),
-        (Some(range), None, None, _) => {
-            Ranges::parse(range, cx.site.config.limits.ranges)
-                .filter(only_the_last_is_open)
-                .map(Asked::Range)
-                .ok_or("the Range of an upload is not a list of byte ranges, the last of which may be open")
-        }
-        (None, Some(range), _, None) => content_range::parse(range)
-            .map(|range| Asked::ContentRange { at: range.first, len: range.length().min(OPEN - 1) }),
-        _ => Err("an upload has one Range or one Content-Range"),
-    };
-    match asked {
-        Ok(asked) => Some(Content::Ranges(asked)),
-        Err(why) => {
-            refuse(cx, Status::BAD_REQUEST, why);
-            None
-        }
-    }
-}
-
-fn only_the_last_is_open(ranges: &Ranges) -> bool {
-    let open = |spec: &RangeSpec| matches!(spec, RangeSpec::From { .. });
-    ranges.specs().split_last().is_some_and(|(_, before)| !before.iter().any(open))
-}
-
-impl Asked {
-    /// The runs to fill in a file of `len` bytes, and whether the file may be missing.
-    fn patches(&self, len: u64) -> (Vec<Patch>, bool) {
-        match self {
-            &Self::ContentRange { at, len } => (vec![Patch { at, len }], at == 0),
-            Self::Range(ranges) => {
-                let patch = |spec: &RangeSpec| match *spec {
-                    // However far it reaches, it is not open: so many bytes must come.
-                    RangeSpec::Closed { first, last } => {
-                        Patch { at: first, len: (last - first).saturating_add(1).min(OPEN - 1) }
-                    }
-                    RangeSpec::From { first } => Patch { at: first, len: OPEN },
-                    RangeSpec::Suffix { len: suffix } => {
-                        let suffix = suffix.min(len);
-                        Patch { at: len - suffix, len: suffix }
-                    }
-                };
-                (ranges.specs().iter().map(patch).collect(), false)
-            }
-        }
-    }
-}
-
-/// The bytes that the runs take for certain, and whether the last one is open.
-fn room(patches: &[Patch]) -> (u64, bool) {
-    let open = patches.last().is_some_and(|last| last.len == OPEN);
-    let fixed = if open { &patches[..patches.len() - 1] } else { patches };
-    (fixed.iter().fold(0, |sum, patch| patch.len.saturating_add(sum)), open)
-}
-
-/// Where the farthest of the runs ends; an open one, where the rest of so many bytes does.
-fn end_of(patches: &[Patch], received: u64) -> u64 {
-    let (fixed, _) = room(patches);
-    let end = |patch: &Patch| {
-        let len = if patch.len == OPEN { received.saturating_sub(fixed) } else { patch.len };
-        patch.at.saturating_add(len)
-    };
-    patches.iter().map(end).max().unwrap_or(0)
-}
-
-fn too_large(most: u64) -> String {
-    format!("an upload may have {most} bytes, and reach as far into a file")
-}
-
-/// The length of the file where a run would leave a hole.
-fn check_holes(patches: &[Patch], len: u64) -> Result<(), u64> {
-    patches
-        .iter()
-        .try_fold(len, |len, patch| {
-            if patch.at > len { Err(len) } else { Ok(len.max(patch.at.saturating_add(patch.len))) }
-        })
-        .map(|_| ())
-}
-
-/// Gives the open run the length that remains.
-fn fill(mut patches: Vec<Patch>, received: u64) -> Result<Vec<Patch>, &'static str> {
-    let (fixed, open) = room(&patches);
-    match (patches.last_mut(), received.checked_sub(fixed)) {
-        (Some(last), Some(left)) if open && left > 0 => last.len = left,
-        (Some(_), Some(0)) if !open => {}
-        _ => return Err(COUNT),
-    }
-    Ok(patches)
-}
-
 /// True if the upload stands under its name now.
 fn is_in_place(result: &Result<Done, FsError>) -> bool {
     matches!(result, Ok(Done::Committed { .. }) | Err(FsError::Unflushed))
 }
 
-/// Tells the peer why its upload failed.
-pub(in crate::exchange) fn refuse_upload(error: FsError, cx: &mut ExchangeContext<'_>) {
-    match error {
-        FsError::Hole(len) => {
-            let head = error_head(cx.site, Status::RANGE_NOT_SATISFIABLE)
-                .field("Content-Range", byteranges::unsatisfied(len));
-            say(cx, head, &error.to_string());
-        }
-        FsError::IsDirectory => refuse(cx, Status::CONFLICT, "there is a directory of this name"),
-        FsError::NotRegular => {
-            refuse(
-                cx,
-                Status::CONFLICT,
-                "a directory on the way is a file, or the target is no file",
-            );
-        }
-        FsError::NameTooLong => refuse(cx, Status::BAD_REQUEST, &error.to_string()),
-        FsError::Exhausted => {
-            let head = head(cx.site, Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
-            say(cx, head, &error.to_string());
-        }
-        FsError::NotFound
-        | FsError::Outside
-        | FsError::Denied
-        | FsError::Full
-        | FsError::MemoryFull
-        | FsError::Changed
-        | FsError::Unflushed
-        | FsError::Other(_) => refuse(cx, fs_status(error), &error.to_string()),
-    }
+fn too_large(most: u64) -> String {
+    format!("an upload may have {most} bytes, and reach as far into a file")
 }
