@@ -12,7 +12,7 @@ use std::{
 use event_listener::Event;
 use futures_lite::FutureExt as _;
 
-use crate::server::wait_for;
+use crate::wait::wait_for;
 
 /// Reports that a part has failed that the server cannot do without. Clones share their state.
 #[derive(Clone, Debug, Default)]

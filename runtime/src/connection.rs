@@ -34,9 +34,9 @@ use self::exchanges::{Driver, Exchange, Exchanges};
 use crate::{
     alarm, buffers,
     direct::{self, How},
-    mailbox::{Mailbox, Message},
+    mailbox::{Follower, Mailbox, Message},
     output::{self, Sent, Warm},
-    server::{Admission, Follower, Offer},
+    server::{Admission, Offer},
     tls::Tls,
 };
 
@@ -279,7 +279,8 @@ impl<T: Transport> Connection<T> {
                 self.session.handle_fetching(false);
                 self.warm = Warm::ALL;
             }
-            Message::Renewed(offer) => {
+            Message::Renewed => {
+                let offer = self.admission.shared().offer();
                 self.session.renew(offer.site.clone());
                 self.former.push(std::mem::replace(&mut self.offer, offer));
             }

@@ -54,6 +54,7 @@ mod verify;
 #[cfg(not(feature = "auth"))]
 #[path = "without/verify.rs"]
 mod verify;
+mod wait;
 
 pub use connection::{Connection, Transport};
 #[cfg(feature = "push")]

@@ -21,7 +21,7 @@ use httpout_proto::{
     },
 };
 
-use crate::server::{Follower, wait_for};
+use crate::{mailbox::Follower, wait::wait_for};
 
 /// Resources that are over and kept because they may begin again.
 const MOST_OVER: usize = 256;

@@ -8,6 +8,7 @@ use std::{
 
 use httpout_proto::{
     Done, FileId, FsError, OpId,
+    effect::Verified,
     fs::{Entries, Meta},
     live::{FeedId, Growth},
 };
@@ -15,7 +16,7 @@ use rustix::fd::OwnedFd;
 
 use crate::{
     files::{OpenFile, PartFile, list::Taken},
-    server::{Follower, Offer},
+    verify::Waiter,
 };
 
 /// A message to a connection.
@@ -40,7 +41,7 @@ pub(crate) enum Message {
     /// A span that was not in the page cache now is.
     Fetched,
     /// Another site is served.
-    Renewed(Arc<Offer>),
+    Renewed,
     /// The server is going down.
     ShutDown,
     /// It does not wait any longer.
@@ -53,6 +54,38 @@ impl Message {
         if let Self::Relay(_, others) = self {
             others.into_iter().for_each(Follower::news);
         }
+    }
+}
+
+/// A connection that waits to be told something, and by which effect.
+#[derive(Clone, Debug)]
+pub(crate) struct Follower {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) op: OpId,
+}
+
+impl Waiter for Follower {
+    fn tell(self, right: bool) {
+        let verified = if right { Verified::Right } else { Verified::Wrong };
+        self.mailbox.post(Message::Done(self.op, Ok(Done::Verified(verified))));
+    }
+}
+
+impl Follower {
+    /// It listens, and there is news.
+    pub(crate) fn news(self) {
+        self.mailbox.post(Message::News(self.op));
+    }
+
+    /// The same, and `others` are to be told by it.
+    pub(crate) fn relay(self, others: Vec<Self>) {
+        self.mailbox.post(Message::Relay(self.op, others));
+    }
+}
+
+impl PartialEq for Follower {
+    fn eq(&self, other: &Self) -> bool {
+        self.op == other.op && Arc::ptr_eq(&self.mailbox, &other.mailbox)
     }
 }
 
@@ -89,7 +122,7 @@ impl Mailbox {
             | Message::News(_)
             | Message::Relay(..)
             | Message::Fetched
-            | Message::Renewed(_)
+            | Message::Renewed
             | Message::ShutDown
             | Message::Abort => None,
         };

@@ -14,10 +14,10 @@ use crate::{
     alarm::{self, Panicked},
     files::{OpenFile, PartFile, list::Taken},
     live::Channel,
-    mailbox::{Mailbox, Message},
+    mailbox::{Follower, Mailbox, Message},
     output::Source,
     publisher::OnAir,
-    server::{Admission, Follower, Offer, Shared},
+    server::{Admission, Offer, Shared},
     source::Under,
 };
 

@@ -132,7 +132,7 @@ impl Exchange {
             | Message::News(_)
             | Message::Relay(..)
             | Message::Fetched
-            | Message::Renewed(_)
+            | Message::Renewed
             | Message::ShutDown
             | Message::Abort => {}
         }

@@ -13,11 +13,7 @@ use rustix::{
 };
 
 use super::exchanges::{Driver, Exchange, File, Listening, Publishing, Subscription};
-use crate::{
-    files::OpenFile,
-    publisher::OnAir,
-    server::{Follower, Following},
-};
+use crate::{files::OpenFile, mailbox::Follower, publisher::OnAir, server::Following};
 
 impl Exchange {
     pub(super) fn run_live(

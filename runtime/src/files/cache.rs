@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use super::beneath::{Root, meta};
-use crate::server::wait_for;
+use crate::wait::wait_for;
 
 /// Files kept open at the most.
 const MOST: usize = 128;

@@ -16,7 +16,7 @@ use httpout_proto::{
 };
 
 use super::{Reply, Taker, Taking};
-use crate::server::{Shared, wait_for};
+use crate::{server::Shared, wait::wait_for};
 
 /// The uploads that come to a server, one after the other; from
 /// [`Server::uploads`](crate::Server::uploads). The server needs
