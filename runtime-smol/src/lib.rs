@@ -48,10 +48,10 @@ pub async fn serve(server: Server, executor: Arc<Executor<'static>>) -> io::Resu
     for (listener, door) in listeners {
         let worker = executor.clone();
         let listener = Listener::new(listener)?;
-        let connections = accept(listener, shared.clone(), door, move |stream, admission| {
+        let connections = accept(listener, shared.clone(), door, move |stream, permit| {
             let connection = async {
                 if let Ok(socket) = Socket::new(stream) {
-                    Connection::new(socket, admission).await;
+                    Connection::new(socket, permit).await;
                 }
             };
             worker.spawn(connection).detach();

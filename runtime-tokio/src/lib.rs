@@ -55,11 +55,11 @@ pub async fn serve_on(server: Server, workers: Vec<runtime::Handle>) -> io::Resu
     for (listener, door) in listeners {
         let mut next = workers.clone().into_iter().cycle();
         let listener = Listener::new(listener)?;
-        tokio::spawn(accept(listener, shared.clone(), door, move |stream, admission| {
+        tokio::spawn(accept(listener, shared.clone(), door, move |stream, permit| {
             if let Some(worker) = next.next() {
                 worker.spawn(async {
                     if let Ok(socket) = Socket::new(stream) {
-                        Connection::new(socket, admission).await;
+                        Connection::new(socket, permit).await;
                     }
                 });
             }

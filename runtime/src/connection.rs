@@ -36,7 +36,7 @@ use crate::{
     direct::{self, How},
     mailbox::{Follower, Mailbox, Message},
     output::{self, Sent, Warm},
-    server::{Admission, Offer},
+    server::{ConnectionPermit, SiteState},
     tls::Tls,
 };
 
@@ -80,9 +80,9 @@ pub struct Connection<T> {
     tls: Option<Box<Tls>>,
     session: Session,
     /// What the next request is served from.
-    offer: Arc<Offer>,
+    offer: Arc<SiteState>,
     /// What earlier ones are still served from.
-    former: Vec<Arc<Offer>>,
+    former: Vec<Arc<SiteState>>,
     mailbox: Arc<Mailbox>,
     exchanges: Exchanges,
     /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for
@@ -92,16 +92,16 @@ pub struct Connection<T> {
     fetching: bool,
     warm: Warm,
     /// Last, so that the place among the clients is given back when all else is gone.
-    admission: Arc<Admission>,
+    permit: Arc<ConnectionPermit>,
 }
 
 impl<T: Transport> Connection<T> {
     /// A connection that was let in.
-    pub fn new(transport: T, mut admission: Admission) -> Self {
-        let (session, offer, mailbox) = admission.session();
+    pub fn new(transport: T, mut permit: ConnectionPermit) -> Self {
+        let (session, offer, mailbox) = permit.session();
         Self {
             transport,
-            tls: admission.take_tls(),
+            tls: permit.take_tls(),
             session,
             offer,
             former: Vec::new(),
@@ -110,7 +110,7 @@ impl<T: Transport> Connection<T> {
             timer: None,
             fetching: false,
             warm: Warm::default(),
-            admission: Arc::new(admission),
+            permit: Arc::new(permit),
         }
     }
 
@@ -174,7 +174,7 @@ impl<T: Transport> Connection<T> {
         if self.fetching {
             return Poll::Pending;
         }
-        let block = self.admission.shared().options.block_size;
+        let block = self.permit.shared().options.block_size;
         let (exchanges, warm) = (&self.exchanges, &mut self.warm);
         let source = |id| exchanges.source(id);
         let mut transport = how.over(&mut self.transport);
@@ -227,7 +227,7 @@ impl<T: Transport> Connection<T> {
             Err(Some(error)) => self.session.handle_broken(error.kind()),
             Ok(None) => self.session.handle_eof(),
             Ok(Some(data)) => {
-                self.admission.touch();
+                self.permit.touch();
                 self.session.handle_data(data);
             }
         }
@@ -250,8 +250,8 @@ impl<T: Transport> Connection<T> {
     }
 
     fn handle(&mut self, message: Message) {
-        let Self { session, mailbox, admission, exchanges, .. } = self;
-        let driver = &mut Driver { session, mailbox, admission };
+        let Self { session, mailbox, permit, exchanges, .. } = self;
+        let driver = &mut Driver { session, mailbox, permit };
         match message {
             Message::Done(op, result) => driver.done(op, result),
             Message::Listed(op, ..) | Message::Opened(op, ..) | Message::Created(op, ..) => {
@@ -280,7 +280,7 @@ impl<T: Transport> Connection<T> {
                 self.warm = Warm::ALL;
             }
             Message::Renewed => {
-                let offer = self.admission.shared().offer();
+                let offer = self.permit.shared().offer();
                 self.session.renew(offer.site.clone());
                 self.former.push(std::mem::replace(&mut self.offer, offer));
             }
@@ -309,8 +309,8 @@ impl<T: Transport> Connection<T> {
             }
             Effect::Auth(_, AuthEffect::Verify { op, user, password, credential }) => {
                 let waiter = Follower { mailbox: self.mailbox.clone(), op };
-                let peer = self.admission.peer();
-                let verifier = &self.admission.shared().verifier;
+                let peer = self.permit.peer();
+                let verifier = &self.permit.shared().verifier;
                 if let Some(verified) = verifier.ask(peer, &user, password, credential, waiter) {
                     self.session.handle_done(op, Ok(Done::Verified(verified)));
                 }
@@ -322,9 +322,9 @@ impl<T: Transport> Connection<T> {
             Effect::Log(id, effect) => {
                 let is_over = matches!(effect, LogEffect::Over(_));
                 let (exchange, driver) = self.at(id);
-                exchange.run_log(effect, driver.admission);
+                exchange.run_log(effect, driver.permit);
                 if is_over && let Some(exchange) = self.exchanges.remove(id) {
-                    exchange.release(&self.mailbox, &self.admission);
+                    exchange.release(&self.mailbox, &self.permit);
                 }
             }
             Effect::Connection(ConnectionEffect::Recheck { read }) => {
@@ -351,13 +351,13 @@ impl<T: Transport> Connection<T> {
     }
 
     fn at_socket(&mut self, id: ExchangeId) -> (&mut Exchange, Driver<'_>, BorrowedFd<'_>) {
-        let Self { session, mailbox, admission, exchanges, offer, former, transport, .. } = self;
+        let Self { session, mailbox, permit, exchanges, offer, former, transport, .. } = self;
         let exchange = exchanges.entry(id, || {
             let site = session.site(id);
             let served = former.iter().find(|former| Arc::ptr_eq(&former.site, site));
             served.unwrap_or(offer).clone()
         });
-        (exchange, Driver { session, mailbox, admission }, transport.socket())
+        (exchange, Driver { session, mailbox, permit }, transport.socket())
     }
 }
 
@@ -374,7 +374,7 @@ impl<T> Drop for Connection<T> {
     /// A connection that is dropped before its end leaves nothing behind either.
     fn drop(&mut self) {
         for exchange in self.exchanges.drain() {
-            exchange.release(&self.mailbox, &self.admission);
+            exchange.release(&self.mailbox, &self.permit);
         }
         self.mailbox.close();
     }

@@ -61,4 +61,4 @@ pub use connection::{Connection, Transport};
 pub use dial::Dialler;
 pub use embed::*;
 pub use serve::{Acceptor, Parts, accept, feed};
-pub use server::{Admission, Door, Shared};
+pub use server::{ConnectionPermit, ListenerKind, Shared};

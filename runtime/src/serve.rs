@@ -19,7 +19,7 @@ use crate::{
     input::{self, Input},
     metrics::Statistics,
     publisher::Publisher,
-    server::{Admission, Door, Options, Shared},
+    server::{ConnectionPermit, ListenerKind, Options, Shared},
     source::{Deliveries, Sink, Uploads},
 };
 
@@ -54,7 +54,7 @@ pub struct Parts {
     /// What its connections share.
     pub shared: Arc<Shared>,
     /// The sockets, with what they are for; each for [`accept`].
-    pub listeners: Vec<(TcpListener, Door)>,
+    pub listeners: Vec<(TcpListener, ListenerKind)>,
     /// The inputs; each for [`feed`].
     pub inputs: Vec<Input>,
 }
@@ -186,9 +186,9 @@ impl Server {
 
     /// Its parts.
     pub fn into_parts(self) -> Parts {
-        let public = self.listeners.into_iter().map(|listener| (listener, Door::Public));
-        let secure = self.secure.into_iter().map(|listener| (listener, Door::Secure));
-        let admin = self.admin.into_iter().map(|listener| (listener, Door::Admin));
+        let public = self.listeners.into_iter().map(|listener| (listener, ListenerKind::Public));
+        let secure = self.secure.into_iter().map(|listener| (listener, ListenerKind::Secure));
+        let admin = self.admin.into_iter().map(|listener| (listener, ListenerKind::Admin));
         let listeners = public.chain(secure).chain(admin).collect();
         Parts { shared: self.shared, listeners, inputs: self.inputs }
     }
@@ -283,8 +283,8 @@ pub fn feed<A: Acceptor>(shared: Arc<Shared>, input: Input) -> impl Future<Outpu
 pub async fn accept<A: Acceptor>(
     acceptor: A,
     shared: Arc<Shared>,
-    door: Door,
-    spawn: impl FnMut(TcpStream, Admission),
+    door: ListenerKind,
+    spawn: impl FnMut(TcpStream, ConnectionPermit),
 ) {
     let alarm = shared.alarm.clone();
     alarm.watch_task("the acceptor", accept_all(acceptor, shared, door, spawn)).await;
@@ -293,8 +293,8 @@ pub async fn accept<A: Acceptor>(
 async fn accept_all<A: Acceptor>(
     mut acceptor: A,
     shared: Arc<Shared>,
-    door: Door,
-    mut spawn: impl FnMut(TcpStream, Admission),
+    door: ListenerKind,
+    mut spawn: impl FnMut(TcpStream, ConnectionPermit),
 ) {
     let mut upkeep = pin!(shared.upkeep(A::sleep));
     let mut rest = None;
@@ -314,8 +314,8 @@ async fn accept_all<A: Acceptor>(
             None => return,
             Some(Ok((stream, peer))) => {
                 let ready = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
-                if let (Ok(()), Some(admission)) = (ready, shared.admit(peer, door)) {
-                    spawn(stream, admission);
+                if let (Ok(()), Some(permit)) = (ready, shared.admit(peer, door)) {
+                    spawn(stream, permit);
                 }
             }
             Some(Err(error)) if ran_out(&error) => {
@@ -380,7 +380,7 @@ mod tests {
     /// Why the server of this acceptor ended.
     fn failure(acceptor: Broken) -> String {
         let shared = shared();
-        block_on(accept(acceptor, shared.clone(), Door::Public, |_, _| {}));
+        block_on(accept(acceptor, shared.clone(), ListenerKind::Public, |_, _| {}));
         let failure = block_on(shared.over()).unwrap_err();
         assert!(shared.is_stopping());
         failure.to_string()

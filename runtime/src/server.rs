@@ -18,11 +18,11 @@ use futures_lite::future;
 use httpout_proto::{Config, ConfigError, Site};
 
 pub(crate) use self::uploads::Following;
+use self::{clients::Clients, uploads::Feeds};
 pub use self::{
-    clients::Admission,
+    clients::ConnectionPermit,
     options::{AnyHook, Options},
 };
-use self::{clients::Clients, uploads::Feeds};
 
 use crate::{
     alarm::Alarm,
@@ -46,7 +46,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// The state of a server, shared by its connections.
 #[derive(Debug)]
 pub struct Shared {
-    offer: RwLock<Arc<Offer>>,
+    offer: RwLock<Arc<SiteState>>,
     pub(crate) options: Options,
     pub(crate) tls: Secured,
     pub(crate) verifier: Verifier<Follower>,
@@ -73,7 +73,7 @@ pub struct Shared {
 
 /// What is served, until a reload.
 #[derive(Debug)]
-pub(crate) struct Offer {
+pub(crate) struct SiteState {
     pub(crate) site: Arc<Site>,
     pub(crate) roots: Arc<Roots>,
     pub(crate) encoded: Encoded<Follower>,
@@ -81,7 +81,7 @@ pub(crate) struct Offer {
 
 /// What a listening socket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum ListenerKind {
     /// What the site offers.
     Public,
     /// The same, over TLS.
@@ -112,7 +112,7 @@ impl Shared {
             problem: format!("the system gives no random bytes: {error}"),
             help: "make /dev/urandom available",
         })?;
-        let offer = Offer { roots: Roots::open(&site)?, site, encoded: Encoded::default() };
+        let offer = SiteState { roots: Roots::open(&site)?, site, encoded: Encoded::default() };
         Ok(Arc::new(Self {
             offer: RwLock::new(Arc::new(offer)),
             options,
@@ -141,7 +141,7 @@ impl Shared {
         self.offer().site.clone()
     }
 
-    pub(crate) fn offer(&self) -> Arc<Offer> {
+    pub(crate) fn offer(&self) -> Arc<SiteState> {
         read(&self.offer).clone()
     }
 
@@ -165,7 +165,7 @@ impl Shared {
         // Last of what may fail: it cannot be taken back.
         self.options.hook.as_ref().map_or(Ok(()), |hook| hook.renew())?;
         self.tls.renew(renewal);
-        self.install(Offer { site, roots, encoded: Encoded::default() });
+        self.install(SiteState { site, roots, encoded: Encoded::default() });
         Ok(())
     }
 
@@ -176,11 +176,11 @@ impl Shared {
     pub(crate) fn reopen_roots(&self) -> Result<(), ConfigError> {
         let site = self.site();
         let roots = self.offer().roots.reopen(&site)?;
-        self.install(Offer { site, roots, encoded: Encoded::default() });
+        self.install(SiteState { site, roots, encoded: Encoded::default() });
         Ok(())
     }
 
-    fn install(&self, offer: Offer) {
+    fn install(&self, offer: SiteState) {
         *self.offer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(offer);
         for mailbox in lock(&self.clients).open.values() {
             mailbox.post(Message::Renewed);

@@ -26,7 +26,7 @@ pub use self::uploads::{Broken, IncomingUpload, Uploads};
 use self::{command::Commands, directory::Directory, output::Output, uploads::Queue};
 use crate::{
     mailbox::{Mailbox, Message},
-    server::{Admission, Shared},
+    server::{ConnectionPermit, Shared},
 };
 
 /// Where uploads go that are handed on ([`Config::source`](crate::Config::source)).
@@ -134,7 +134,7 @@ pub(crate) struct Under {
 struct Item {
     path: String,
     /// The server does not end before it is over.
-    admission: Arc<Admission>,
+    permit: Arc<ConnectionPermit>,
     taken: AtomicBool,
     failed: AtomicBool,
 }
@@ -145,16 +145,16 @@ impl Under {
         id: OpId,
         delivery: Delivery,
         mailbox: &Arc<Mailbox>,
-        admission: &Arc<Admission>,
+        permit: &Arc<ConnectionPermit>,
     ) -> Self {
         let item = Arc::new(Item {
             path: delivery.url_path(),
-            admission: admission.clone(),
+            permit: permit.clone(),
             taken: AtomicBool::new(false),
             failed: AtomicBool::new(false),
         });
         let reply = Reply::new(mailbox, id, &item, Stage::Take);
-        let work = match admission.shared().deliveries.taker.get() {
+        let work = match permit.shared().deliveries.taker.get() {
             Some(taker) => Some(taker.take(delivery, reply)),
             None => {
                 reply.refuse(Status::SERVICE_UNAVAILABLE, "nobody takes uploads here");
@@ -190,7 +190,7 @@ impl Drop for Under {
 
 impl Item {
     fn shared(&self) -> &Shared {
-        self.admission.shared()
+        self.permit.shared()
     }
 
     fn broken_off(&self) {
@@ -250,8 +250,8 @@ impl Reply {
     }
 
     /// Keeps the server from its end as long as it is held.
-    pub(crate) fn admission(&self) -> Arc<Admission> {
-        self.item.admission.clone()
+    pub(crate) fn permit(&self) -> Arc<ConnectionPermit> {
+        self.item.permit.clone()
     }
 
     fn send(&mut self, result: Result<Done, FsError>) {

@@ -9,7 +9,7 @@ impl Exchange {
     pub(super) fn run_delivery(&mut self, effect: DeliveryEffect, driver: &mut Driver<'_>) {
         match effect {
             DeliveryEffect::Begin { op, delivery } => {
-                let begun = Under::begin(op, *delivery, driver.mailbox, driver.admission);
+                let begun = Under::begin(op, *delivery, driver.mailbox, driver.permit);
                 self.delivery = Some(begun);
             }
             DeliveryEffect::Data { op, to, data } => {

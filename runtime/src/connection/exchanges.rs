@@ -17,7 +17,7 @@ use crate::{
     mailbox::{Follower, Mailbox, Message},
     output::Source,
     publisher::OnAir,
-    server::{Admission, Offer, Shared},
+    server::{ConnectionPermit, Shared, SiteState},
     source::Under,
 };
 
@@ -30,7 +30,7 @@ pub(super) struct Exchanges(Vec<Exchange>);
 pub(super) struct Exchange {
     pub(super) id: ExchangeId,
     /// Its effects name the roots of this offer's site.
-    pub(super) offer: Arc<Offer>,
+    pub(super) offer: Arc<SiteState>,
     pub(super) files: Vec<(FileId, File)>,
     /// The uploads in progress that it brings, by their part files.
     pub(super) feeds: Vec<(FileId, FeedId)>,
@@ -88,7 +88,7 @@ pub(super) enum Subscription {
 pub(super) struct Driver<'c> {
     pub(super) session: &'c mut Session,
     pub(super) mailbox: &'c Arc<Mailbox>,
-    pub(super) admission: &'c Arc<Admission>,
+    pub(super) permit: &'c Arc<ConnectionPermit>,
 }
 
 impl Exchanges {
@@ -96,7 +96,7 @@ impl Exchanges {
     pub(super) fn entry(
         &mut self,
         id: ExchangeId,
-        offer: impl FnOnce() -> Arc<Offer>,
+        offer: impl FnOnce() -> Arc<SiteState>,
     ) -> &mut Exchange {
         let at = match self.0.iter().position(|exchange| exchange.id == id) {
             Some(at) => at,
@@ -140,7 +140,7 @@ impl Exchanges {
 }
 
 impl Exchange {
-    fn new(id: ExchangeId, offer: Arc<Offer>) -> Self {
+    fn new(id: ExchangeId, offer: Arc<SiteState>) -> Self {
         Self {
             id,
             offer,
@@ -182,8 +182,8 @@ impl Exchange {
 
     /// The exchange is over, or its connection is dropped before that: nothing of it is left
     /// behind.
-    pub(super) fn release(mut self, mailbox: &Arc<Mailbox>, admission: &Arc<Admission>) {
-        let shared = admission.shared();
+    pub(super) fn release(mut self, mailbox: &Arc<Mailbox>, permit: &Arc<ConnectionPermit>) {
+        let shared = permit.shared();
         if let Some(hooked) = self.hooked.take() {
             hooked.leave();
         }
@@ -197,14 +197,14 @@ impl Exchange {
             channel.leave(id);
         }
         for (_, file) in self.files.drain(..) {
-            file.close(admission);
+            file.close(permit);
         }
     }
 }
 
 impl Driver<'_> {
     pub(super) fn shared(&self) -> &Arc<Shared> {
-        self.admission.shared()
+        self.permit.shared()
     }
 
     pub(super) fn done(&mut self, op: OpId, result: Result<Done, FsError>) {
@@ -222,9 +222,9 @@ impl Driver<'_> {
         op: OpId,
         work: impl FnOnce() -> Result<Message, FsError> + Send + 'static,
     ) {
-        let (mailbox, admission) = (self.mailbox.clone(), self.admission.clone());
+        let (mailbox, permit) = (self.mailbox.clone(), self.permit.clone());
         blocking::unblock(move || {
-            let _admission = admission;
+            let _admission = permit;
             let done = alarm::contain(work).unwrap_or_else(|Panicked| Err(PANICKED));
             mailbox.post(done.unwrap_or_else(|error| Message::Done(op, Err(error))));
         })
@@ -259,7 +259,7 @@ impl File {
 
     /// To remove a part file may take a while, since the room that it held is given back; the
     /// server does not end before that is done.
-    pub(super) fn close(self, admission: &Arc<Admission>) {
+    pub(super) fn close(self, permit: &Arc<ConnectionPermit>) {
         match self {
             Self::Open(_) => {}
             // Its bytes may be needed by the next request.
@@ -269,8 +269,8 @@ impl File {
                 }
             }
             Self::Part(part) => {
-                let admission = admission.clone();
-                blocking::unblock(move || drop((part, admission))).detach();
+                let permit = permit.clone();
+                blocking::unblock(move || drop((part, permit))).detach();
             }
         }
     }

@@ -79,7 +79,7 @@ impl Exchange {
             }
             FsEffect::Close { file } => {
                 if let Some(file) = self.take_file(file) {
-                    file.close(driver.admission);
+                    file.close(driver.permit);
                 }
             }
             FsEffect::Locate { op, place, last } => {
@@ -170,9 +170,9 @@ impl Exchange {
             Wanted::Waits => return,
             Wanted::Make(alone) => alone,
         };
-        let (offer, admission) = (self.offer.clone(), driver.admission.clone());
+        let (offer, permit) = (self.offer.clone(), driver.permit.clone());
         blocking::unblock(move || {
-            let _admission = admission;
+            let _admission = permit;
             let result = alarm::contain(|| encoded::encode(&fd, meta.len, key.1));
             let result = result.unwrap_or_else(|Panicked| Err(PANICKED));
             let waiters = match alone {

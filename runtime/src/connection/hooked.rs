@@ -21,7 +21,7 @@ impl Exchange {
                 let Some(hook) = &driver.shared().options.hook else {
                     return driver.done(op, Err(FsError::NotFound));
                 };
-                let (peer, id) = (driver.admission.peer_socket(), driver.admission.id());
+                let (peer, id) = (driver.permit.peer_socket(), driver.permit.id());
                 let facts = Facts::new(*question, peer, id, self.offer.site.clone());
                 let service = hook.ask(Request::new(facts, driver.hook_reply(op)));
                 self.hooked = service.map(|service| Hooked { hook: op, service });

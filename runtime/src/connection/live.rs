@@ -111,7 +111,7 @@ impl Exchange {
                 if let Some(Publishing { on_air, .. }) =
                     self.publishing.take_if(|publishing| publishing.live == live)
                 {
-                    let peer = driver.admission.peer();
+                    let peer = driver.permit.peer();
                     let path = on_air.path();
                     if complete {
                         tracing::info!(%peer, path, "the source is over");
@@ -152,7 +152,7 @@ impl Exchange {
             return self.take_news(op, driver);
         }
         let (channel, id) = (&listening.channel, listening.id);
-        if driver.shared().channels.must_go(channel, id, driver.admission.peer()) {
+        if driver.shared().channels.must_go(channel, id, driver.permit.peer()) {
             driver.session.reset(self.id, io::ErrorKind::TimedOut);
         }
     }
@@ -163,8 +163,8 @@ impl Exchange {
             return driver.done(op, Err(FsError::NotFound));
         };
         let waiter = || Follower { mailbox: driver.mailbox.clone(), op: listening.live };
-        let listener = (listening.id, driver.admission.peer());
-        match driver.admission.shared().channels.take(&listening.channel, listener, waiter) {
+        let listener = (listening.id, driver.permit.peer());
+        match driver.permit.shared().channels.take(&listening.channel, listener, waiter) {
             Some(news) => driver.done(op, Ok(Done::News(news))),
             None => listening.waiting = Some(op),
         }

@@ -6,7 +6,7 @@ use httpout_proto::{
 };
 
 use super::exchanges::{Driver, Exchange};
-use crate::{mailbox::Message, server::Admission};
+use crate::{mailbox::Message, server::ConnectionPermit};
 
 impl Exchange {
     pub(super) fn run_admin(&self, effect: AdminEffect, driver: &mut Driver<'_>) {
@@ -28,28 +28,28 @@ impl Exchange {
         }
     }
 
-    pub(super) fn run_log(&mut self, effect: LogEffect, admission: &Admission) {
-        let shared = admission.shared();
+    pub(super) fn run_log(&mut self, effect: LogEffect, permit: &ConnectionPermit) {
+        let shared = permit.shared();
         match effect {
             LogEffect::Begun { method, asked } => {
                 self.number = shared.next_number();
-                shared.logs.begun(self.number, admission.peer(), method, &asked);
+                shared.logs.begun(self.number, permit.peer(), method, &asked);
             }
             LogEffect::Over(None) => {}
             LogEffect::Over(Some(report)) => {
-                warn_of_slowness(&report, admission);
+                warn_of_slowness(&report, permit);
                 shared.metrics.request(&report);
-                shared.logs.over(self.number, admission.peer(), &report);
+                shared.logs.over(self.number, permit.peer(), &report);
             }
         }
     }
 }
 
-fn warn_of_slowness(report: &Report, admission: &Admission) {
+fn warn_of_slowness(report: &Report, permit: &ConnectionPermit) {
     if let (Some(PeerError::Timeout(Timer::RequestBody)), Some(method)) =
         (report.why, report.method)
     {
-        let (peer, received) = (admission.peer(), report.received);
+        let (peer, received) = (permit.peer(), report.received);
         tracing::warn!(
             %peer, %method, received,
             "the client stopped sending, or sent too slowly: its connection is closed; --body-timeout and \

@@ -29,7 +29,7 @@ impl<T: Transport> Connection<T> {
             self.timer = rings.is_pending().then_some(deadline);
             return Some(rings.map(|()| Round::Late));
         };
-        self.admission.shared().metrics.handshake(matches!(shaken, Shaken::Open(_)));
+        self.permit.shared().metrics.handshake(matches!(shaken, Shaken::Open(_)));
         Some(Poll::Ready(match shaken {
             Shaken::Open(name) => {
                 if let Some(name) = name {
@@ -44,7 +44,7 @@ impl<T: Transport> Connection<T> {
                 Round::More
             }
             Shaken::Over(why) => {
-                let peer = self.admission.peer();
+                let peer = self.permit.peer();
                 tracing::debug!(%peer, why, "a TLS handshake failed");
                 Round::Over
             }

@@ -13,7 +13,7 @@ use rustix::fd::OwnedFd;
 
 use crate::{
     files::PartFile,
-    server::{Offer, Shared},
+    server::{Shared, SiteState},
 };
 
 /// A resource that is being written. Dropped before its [`end`](Self::end), it leaves nothing
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Recording {
     shared: Arc<Shared>,
-    offer: Arc<Offer>,
+    offer: Arc<SiteState>,
     place: Place,
     /// `None` once it is over.
     part: Option<Arc<PartFile>>,

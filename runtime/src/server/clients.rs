@@ -8,7 +8,7 @@ use std::{
 
 use httpout_proto::{Client, Session, auth::gate::Peer};
 
-use super::{Door, Offer, Options, Shared, lock};
+use super::{ListenerKind, Options, Shared, SiteState, lock};
 use crate::{
     mailbox::{Mailbox, Message},
     tls::Tls,
@@ -50,7 +50,7 @@ impl Clients {
 
 /// A connection's place among the clients; given back when it is dropped.
 #[derive(Debug)]
-pub struct Admission {
+pub struct ConnectionPermit {
     shared: Arc<Shared>,
     id: u64,
     peer: IpAddr,
@@ -70,12 +70,16 @@ enum Entry {
 
 impl Shared {
     /// Lets a connection in, or in to be refused; `None` if there are too many even of those.
-    pub fn admit(self: &Arc<Self>, peer: SocketAddr, door: Door) -> Option<Admission> {
+    pub fn admit(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        door: ListenerKind,
+    ) -> Option<ConnectionPermit> {
         let (peer, port) = (peer.ip().to_canonical(), peer.port());
         let tls = match door {
             // Never in the clear what was to be secured.
-            Door::Secure => Some(Box::new(self.tls.begin()?)),
-            Door::Public | Door::Admin => None,
+            ListenerKind::Secure => Some(Box::new(self.tls.begin()?)),
+            ListenerKind::Public | ListenerKind::Admin => None,
         };
         let Options { max_connections: maxc, max_connections_per_peer: maxp, .. } = self.options;
         let mut clients = lock(&self.clients);
@@ -88,7 +92,7 @@ impl Shared {
             None
         };
         let full = over.is_some();
-        if let Some((option, most)) = over.filter(|_| door != Door::Admin)
+        if let Some((option, most)) = over.filter(|_| door != ListenerKind::Admin)
             && clients.note_refusal(peer, option)
         {
             let whose = if option == "maxp" { "the address" } else { "all clients" };
@@ -99,12 +103,14 @@ impl Shared {
             );
         }
         let entry = match door {
-            Door::Admin => Entry::Admin,
-            Door::Public | Door::Secure if !full => Entry::Admitted,
-            Door::Public | Door::Secure if clients.refused >= REFUSED_AT_ONCE => return None,
-            Door::Public | Door::Secure => Entry::Refused,
+            ListenerKind::Admin => Entry::Admin,
+            ListenerKind::Public | ListenerKind::Secure if !full => Entry::Admitted,
+            ListenerKind::Public | ListenerKind::Secure if clients.refused >= REFUSED_AT_ONCE => {
+                return None;
+            }
+            ListenerKind::Public | ListenerKind::Secure => Entry::Refused,
         };
-        if door != Door::Admin {
+        if door != ListenerKind::Admin {
             self.metrics.connection(entry == Entry::Refused);
         }
         match entry {
@@ -121,11 +127,11 @@ impl Shared {
         if entry == Entry::Admin {
             clients.admin.push(id);
         }
-        Some(Admission { shared: self.clone(), id, peer, port, entry, tls })
+        Some(ConnectionPermit { shared: self.clone(), id, peer, port, entry, tls })
     }
 }
 
-impl Admission {
+impl ConnectionPermit {
     /// The TLS of the connection, if it is to have one; can be taken once.
     pub(crate) fn take_tls(&mut self) -> Option<Box<Tls>> {
         self.tls.take()
@@ -162,7 +168,7 @@ impl Admission {
 
     /// A session for the connection, what is served to it, and the box where it is told of a
     /// change.
-    pub(crate) fn session(&self) -> (Session, Arc<Offer>, Arc<Mailbox>) {
+    pub(crate) fn session(&self) -> (Session, Arc<SiteState>, Arc<Mailbox>) {
         let mailbox = Arc::new(Mailbox::default());
         let mut clients = lock(&self.shared.clients);
         clients.open.insert(self.id, mailbox.clone());
@@ -187,7 +193,7 @@ impl Admission {
     }
 }
 
-impl Drop for Admission {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut clients = lock(&self.shared.clients);
         clients.open.remove(&self.id);

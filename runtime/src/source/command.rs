@@ -94,7 +94,7 @@ impl Taker for Commands {
         let (own, delivery) = (Self { command: self.command.clone(), running }, delivery);
         let work = move || match own.start(&delivery) {
             Ok((child, pipe)) => {
-                let _admission = reply.admission();
+                let _admission = reply.permit();
                 reply.done();
                 feed(child, pipe, &received, &own.running, &path);
             }

@@ -16,7 +16,7 @@ use httpout_proto::{
 use super::{Reply, Taker, Taking};
 use crate::{
     files::{PartFile, Roots},
-    server::Admission,
+    server::ConnectionPermit,
 };
 
 /// The directory.
@@ -34,7 +34,7 @@ struct Storing {
     place: Place,
     durable: bool,
     slot: Arc<Mutex<Slot>>,
-    admission: Arc<Admission>,
+    permit: Arc<ConnectionPermit>,
 }
 
 /// The file that it is written to.
@@ -70,8 +70,8 @@ impl Taker for Directory {
     fn take(&self, delivery: Delivery, reply: Reply) -> Box<dyn Taking> {
         let slot = Arc::new(Mutex::<Slot>::default());
         let place = Place { root: self.root, path: delivery.path };
-        let (roots, admission) = (self.roots.clone(), reply.admission());
-        let taking = Storing { roots, place, durable: self.durable, slot: slot.clone(), admission };
+        let (roots, permit) = (self.roots.clone(), reply.permit());
+        let taking = Storing { roots, place, durable: self.durable, slot: slot.clone(), permit };
         if delivery.directory {
             reply.refuse(Status::CONFLICT, "a file's URL does not end in a slash");
             return Box::new(taking);
@@ -84,7 +84,7 @@ impl Taker for Directory {
                 }
                 let mut slot = lock(&slot);
                 if !slot.gone {
-                    reply.admission().shared().logs.recorded(&roots.key(&place), None);
+                    reply.permit().shared().logs.recorded(&roots.key(&place), None);
                     slot.part = Some(Arc::new(part));
                 }
                 Done::Ok
@@ -123,7 +123,7 @@ impl Taking for Storing {
                 Some(part) => part.commit(&place, Expect::Any, durable),
                 None => Err(FsError::NotFound),
             };
-            reply.admission().shared().logs.recorded(&key, Some(committed.is_ok()));
+            reply.permit().shared().logs.recorded(&key, Some(committed.is_ok()));
             reply.tell(committed.map(|(created, _)| Done::Delivered { created }));
         })
         .detach();
@@ -135,11 +135,11 @@ impl Drop for Storing {
         let mut slot = lock(&self.slot);
         slot.gone = true;
         if let Some(part) = slot.part.take() {
-            let shared = self.admission.shared();
+            let shared = self.permit.shared();
             shared.logs.recorded(&self.roots.key(&self.place), Some(false));
             // The server does not end before it is removed.
-            let admission = self.admission.clone();
-            blocking::unblock(move || drop((part, admission))).detach();
+            let permit = self.permit.clone();
+            blocking::unblock(move || drop((part, permit))).detach();
         }
     }
 }

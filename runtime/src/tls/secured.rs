@@ -18,7 +18,7 @@ pub(crate) struct Secured(OnceLock<(TlsOptions, RwLock<Arc<Setup>>)>);
 pub(crate) struct Renewal(Option<Setup>);
 
 impl Secured {
-    /// Secures connections from now on that come in by [`Door::Secure`](crate::Door::Secure).
+    /// Secures connections from now on that come in by [`ListenerKind::Secure`](crate::ListenerKind::Secure).
     pub(crate) fn set(&self, options: &TlsOptions) -> Result<(), ConfigError> {
         let setup = RwLock::new(Arc::new(Setup::new(options, None)?));
         self.0.set((options.clone(), setup)).map_err(|_| ConfigError {
