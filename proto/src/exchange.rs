@@ -1,9 +1,9 @@
 //! One request, one response. Knows no bytes on a wire: what an exchange says goes out as a
-//! [`Reply`], what it wants done as an [`Effect`](crate::Effect).
+//! `Reply`, what it wants done as an [`Effect`](crate::Effect).
 //!
-//! [`pipeline`] lists the stages of a request in one place: route, authorize, hook, live, stored.
-//! A handler has a module in `handlers/`. It hands over to the next stage by its name, so that no
-//! handler knows another.
+//! The module `pipeline` lists the stages of a request in one place: route, authorize, hook, live,
+//! stored. Each kind of request has a handler in `handlers/`, which hands over to the next stage by
+//! its name.
 
 pub mod clock;
 mod listing;
