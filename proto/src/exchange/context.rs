@@ -152,8 +152,8 @@ pub(crate) enum Next {
 }
 
 /// A stage of a request: it gets the events of the request until the response is sent, or until it
-/// [hands over](ExchangeContext::hand_over) to the next stage. An event that a handler has no method for means
-/// nothing to it.
+/// [hands over](ExchangeContext::hand_over) to the next stage. An event for which a handler has no
+/// method passes without effect.
 pub(crate) trait Handler: fmt::Debug + Send {
     /// A piece of the request's body.
     fn on_data(&mut self, _data: Bytes, _cx: &mut ExchangeContext<'_>) {}
