@@ -1,4 +1,5 @@
-//! What the state machine costs by itself: no socket, no file, no clock. Allocations are counted as well, and printed first.
+//! What the state machine costs by itself: no socket, no file, no clock. Allocations are counted as
+//! well, and printed first.
 
 use std::{
     hint::black_box,
@@ -141,7 +142,8 @@ fn plan_range(value: &str) {
     black_box(ranges.expect("a range").resolve(FILE_LEN));
 }
 
-/// A connection, and the runtime that it needs: every file exists, everything that is sent goes out at once.
+/// A connection, and the runtime that it needs: every file exists, everything that is sent goes out
+/// at once.
 struct Bench {
     session: Session,
     now: Now,

@@ -49,7 +49,8 @@ pub(crate) struct Sample {
     pub(crate) gaps: u64,
     /// How many packets the listener who is farthest from it got more or less than were sent.
     pub(crate) uneven: f64,
-    /// Milliseconds from each packet's way into the server until the last listener had all of it; infinite if one never had.
+    /// Milliseconds from each packet's way into the server until the last listener had all of it;
+    /// infinite if one never had.
     pub(crate) latencies: Vec<f64>,
 }
 

@@ -1,4 +1,5 @@
-//! Many listeners of one live resource, in one thread and at little cost, so that what is measured is the server.
+//! Many listeners of one live resource, in one thread and at little cost, so that what is measured
+//! is the server.
 
 use std::{
     io::{ErrorKind, Read},
@@ -18,7 +19,8 @@ use crate::{
     tap::Tap,
 };
 
-/// So many knock at once: icecast2 lets 64 wait at the door, and who finds no room there knocks again a second later.
+/// So many knock at once: icecast2 lets 64 wait at the door, and who finds no room there knocks
+/// again a second later.
 const AT_ONCE: usize = 50;
 /// Until the answers to those must have begun.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,7 +63,8 @@ impl Crowd {
         })
     }
 
-    /// Lets listeners join until there are `count`. Each has the beginning of an answer when this returns.
+    /// Lets listeners join until there are `count`. Each has the beginning of an answer when this
+    /// returns.
     pub(crate) fn join(&mut self, server: &Server, name: &str, count: usize) -> Result<()> {
         while self.listeners.len() < count {
             let most = (self.listeners.len() + AT_ONCE).min(count);

@@ -1,13 +1,15 @@
 //! One live stream to many listeners, beside icecast2 and beside the least that can be done.
 //!
-//! The stream is 640 kb/s in packets of 8000 bytes, one each 100 ms. That is what a server gets to read from an encoder: ffmpeg
-//! and its like put what they have muxed into a buffer of 32 KiB at most and flush it by time or by frames, so a read
-//! gives several audio frames (an MP3 frame of 320 kb/s is 1 KiB) or the transport stream packets of one to three
-//! video frames, some kilobytes, some ten to fifty times a second. 1600 bytes each 20 ms, the same stream from an encoder
-//! that flushes each frame, is measured too, for information: what a packet costs by itself counts five times there.
+//! The stream is 640 kb/s in packets of 8000 bytes, one each 100 ms. That is what a server gets to
+//! read from an encoder: ffmpeg and its like put what they have muxed into a buffer of 32 KiB at
+//! most and flush it by time or by frames, so a read gives several audio frames (an MP3 frame of
+//! 320 kb/s is 1 KiB) or the transport stream packets of one to three video frames, some kilobytes,
+//! some ten to fifty times a second. 1600 bytes each 20 ms, the same stream from an encoder that
+//! flushes each frame, is measured too, for information: what a packet costs by itself counts five
+//! times there.
 //!
-//! icecast2 gets the same bytes at the same times from a source client. Where loopback delivers a packet in the
-//! context of the sender, that time is the server's, for all servers alike.
+//! icecast2 gets the same bytes at the same times from a source client. Where loopback delivers a
+//! packet in the context of the sender, that time is the server's, for all servers alike.
 
 use std::time::Duration;
 
@@ -115,7 +117,8 @@ pub(crate) fn hold(plan: &Plan) -> Result<Report> {
         ],
     );
     measure::need_files(MANY as u64 + 100)?;
-    // By its figure with 500, icecast2 would need almost two processors for 5000 of FEED, and a source has one thread there.
+    // By its figure with 500, icecast2 would need almost two processors for 5000 of FEED, and a
+    // source has one thread there.
     let full = servers(plan).filter(|kind| *kind != Kind::Icecast).map(|kind| (FEED, kind));
     for (feed, kind) in full.chain(servers(plan).map(|kind| (THIN, kind))) {
         let (packets, name) = (feed.name(), kind.name());

@@ -1,5 +1,5 @@
-//! The least that taking an upload can cost: a server that knows nothing of HTTP but where a head ends and how long the
-//! body is.
+//! The least that taking an upload can cost: a server that knows nothing of HTTP but where a head
+//! ends and how long the body is.
 
 use std::{
     fs::File,

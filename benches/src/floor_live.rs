@@ -1,5 +1,6 @@
-//! The least that a live stream to many can cost: a server that writes each packet to each listener with one call, knows nothing
-//! of HTTP but where a head ends, and has no patience with a listener who is behind.
+//! The least that a live stream to many can cost: a server that writes each packet to each listener
+//! with one call, knows nothing of HTTP but where a head ends, and has no patience with a listener
+//! who is behind.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,5 @@
-//! The least that handing an upload on to a pipe can cost: a loop that reads from the socket and writes to standard output.
+//! The least that handing an upload on to a pipe can cost: a loop that reads from the socket and
+//! writes to standard output.
 
 use std::{
     io::{Read, Write},
@@ -15,7 +16,8 @@ const BLOCK: usize = 256 << 10;
 /// What the pipe is to hold, as our servers have it.
 const ROOM: usize = 1 << 20;
 
-/// Copies every upload to standard output, one connection after the other, until the process is ended.
+/// Copies every upload to standard output, one connection after the other, until the process is
+/// ended.
 pub(crate) fn serve() -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("bind")?;
     let addr = listener.local_addr().context("bind")?;

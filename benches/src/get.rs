@@ -1,4 +1,5 @@
-//! Downloads of small and large files over connections that last: how many requests a second of processor time is enough for.
+//! Downloads of small and large files over connections that last: how many requests a second of
+//! processor time is enough for.
 
 use std::{process::Command, time::Duration};
 

@@ -49,7 +49,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Report> {
     Ok(report)
 }
 
-/// One after the other, so that the figure is what they hold at rest and not what a crowd at the door needs.
+/// One after the other, so that the figure is what they hold at rest and not what a crowd at the
+/// door needs.
 fn connect(server: &Server, count: usize) -> Result<Vec<Client>> {
     let mut buffer = vec![0; 16 << 10];
     let mut clients = Vec::with_capacity(count);

@@ -1,4 +1,5 @@
-//! How long a chunk takes from an uploader, through the server, to those who read the resource while it grows.
+//! How long a chunk takes from an uploader, through the server, to those who read the resource
+//! while it grows.
 
 use std::{
     fs,
@@ -147,7 +148,8 @@ fn content(chunk: usize) -> Vec<u8> {
     words.flat_map(|word| word.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()).collect()
 }
 
-/// Everything that one reader got, and when. It is looked at only at the end, so that looking delays nobody.
+/// Everything that one reader got, and when. It is looked at only at the end, so that looking
+/// delays nobody.
 #[derive(Debug)]
 struct Reader {
     client: Client,
@@ -197,7 +199,8 @@ impl Reader {
     }
 }
 
-/// Reads with all readers until all are through. Also gives the first chunk that was sent when all were there.
+/// Reads with all readers until all are through. Also gives the first chunk that was sent when all
+/// were there.
 fn read(
     server: &Server,
     path: &str,

@@ -1,8 +1,8 @@
-//! Measures httpout beside nginx, icecast2 and a server that does as little as can be done, and says whether
-//! it keeps its promises of speed, latency and memory.
+//! Measures httpout beside nginx, icecast2 and a server that does as little as can be done, and
+//! says whether it keeps its promises of speed, latency and memory.
 //!
-//! `cargo run --release -p httpout-benches -- all`. Everything runs on the loopback interface, in a temporary directory; nginx,
-//! icecast2, wrk and curl are taken from the system.
+//! `cargo run --release -p httpout-benches -- all`. Everything runs on the loopback interface, in a
+//! temporary directory; nginx, icecast2, wrk and curl are taken from the system.
 
 mod broadcast;
 mod client;
@@ -58,7 +58,8 @@ struct Args {
     /// Take the binaries that are there instead of building them
     #[arg(long, global = true)]
     no_build: bool,
-    /// Where files are read and written; a sub-directory is made and removed [default: the system's temporary directory]
+    /// Where files are read and written; a sub-directory is made and removed [default: the system's
+    /// temporary directory]
     #[arg(long, global = true)]
     dir: Option<PathBuf>,
 }

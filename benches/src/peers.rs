@@ -77,7 +77,8 @@ pub(crate) struct Server {
     child: Child,
 }
 
-/// For those that cannot choose one by themselves: one that was free a moment ago is most likely free.
+/// For those that cannot choose one by themselves: one that was free a moment ago is most likely
+/// free.
 pub(crate) fn free_port() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("free port")?;
     listener.local_addr().context("free port")
@@ -217,10 +218,12 @@ impl Server {
         }
     }
 
-    /// Whatever the answer is: a connection alone says little, the kernel takes it before a worker of nginx is there.
+    /// Whatever the answer is: a connection alone says little, the kernel takes it before a worker
+    /// of nginx is there.
     fn answers(&self) -> Result<()> {
         let mut client = Client::connect(self.addr)?;
-        // icecast2 dies now and then of a request for a file while it starts; its source asks next anyway.
+        // icecast2 dies now and then of a request for a file while it starts; its source asks next
+        // anyway.
         if !matches!(self.kind, Kind::Floor | Kind::Icecast) {
             client.send(b"GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
             client.read_head(&mut vec![0; 16 << 10])?;
@@ -253,7 +256,8 @@ impl Drop for Server {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        // It is our child and not yet waited for, so the id is still its own; so are those of its workers.
+        // It is our child and not yet waited for, so the id is still its own; so are those of its
+        // workers.
         for pid in workers.into_iter().rev() {
             if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(pid, Signal::KILL);

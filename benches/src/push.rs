@@ -1,4 +1,5 @@
-//! Push mode beside curl: one large file, and many small ones, to the same server. What counts is the client's processor time, and the time.
+//! Push mode beside curl: one large file, and many small ones, to the same server. What counts is
+//! the client's processor time, and the time.
 
 use std::{fs, path::Path, process::Command, time::Duration};
 

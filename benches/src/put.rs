@@ -72,8 +72,9 @@ pub(crate) fn run(plan: &Plan) -> Result<Report> {
 
 /// What counts of all uploads to one server.
 ///
-/// Not the median: in a virtual machine a page that the host has to find first costs several times as much, that goes onto the
-/// server's account, and it happens to half of the uploads or to none. It can only add, so the cheapest uploads show the server.
+/// Not the median: in a virtual machine a page that the host has to find first costs several times
+/// as much, that goes onto the server's account, and it happens to half of the uploads or to none.
+/// It can only add, so the cheapest uploads show the server.
 #[derive(Debug)]
 struct Figures {
     cpu: f64,

@@ -1,4 +1,5 @@
-//! What rules, passwords and compression cost: a text that is guarded and compressed, beside the same one as it is.
+//! What rules, passwords and compression cost: a text that is guarded and compressed, beside the
+//! same one as it is.
 
 use std::{
     fs,
@@ -79,7 +80,8 @@ fn compare(plan: &Plan, kind: Kind, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Requests per second of processor time, the median of each server's rounds; the servers take turns.
+/// Requests per second of processor time, the median of each server's rounds; the servers take
+/// turns.
 fn figures(plan: &Plan, asked: &[(&Server, &[&str])]) -> Result<Vec<f64>> {
     let mut samples: Vec<Vec<f64>> = asked.iter().map(|_| Vec::new()).collect();
     for _ in 0..plan.rounds {

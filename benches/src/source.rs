@@ -1,5 +1,5 @@
-//! Uploads handed on to standard output: bytes a second from one client to one reader of the pipe, beside a copy from socket to pipe
-//! that does nothing else.
+//! Uploads handed on to standard output: bytes a second from one client to one reader of the pipe,
+//! beside a copy from socket to pipe that does nothing else.
 
 use std::{
     env,

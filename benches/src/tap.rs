@@ -1,4 +1,5 @@
-//! What one listener hears: the body of a live answer, of which each byte tells its place in the stream.
+//! What one listener hears: the body of a live answer, of which each byte tells its place in the
+//! stream.
 
 use crate::{
     client::parse_head,
@@ -25,7 +26,8 @@ pub(crate) struct Tap {
     head: Option<Vec<u8>>,
     /// `None` if the body ends with the connection.
     chunks: Option<Chunks>,
-    /// How far in the stream the listener is; unknown until two whole words were heard in one piece.
+    /// How far in the stream the listener is; unknown until two whole words were heard in one
+    /// piece.
     offset: Option<u64>,
     /// Bytes of content so far.
     received: u64,
@@ -90,7 +92,8 @@ impl Tap {
         Ok(())
     }
 
-    /// Looks at the first whole word only: a gap shows in the next piece at the latest, and looking costs next to nothing.
+    /// Looks at the first whole word only: a gap shows in the next piece at the latest, and looking
+    /// costs next to nothing.
     fn hear(&mut self, piece: &[u8]) {
         self.received += piece.len() as u64;
         if let Some(offset) = self.offset {

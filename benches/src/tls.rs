@@ -1,4 +1,5 @@
-//! TLS 1.3 with AES-128-GCM and an ECDSA P-256 certificate, beside nginx: downloads, full handshakes, connections that rest.
+//! TLS 1.3 with AES-128-GCM and an ECDSA P-256 certificate, beside nginx: downloads, full
+//! handshakes, connections that rest.
 
 use std::{
     fs,

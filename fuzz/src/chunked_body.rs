@@ -1,4 +1,5 @@
-//! Bytes as a chunked body: the same however they are cut and granted, and the same as a decoder that does it by hand.
+//! Bytes as a chunked body: the same however they are cut and granted, and the same as a decoder
+//! that does it by hand.
 
 use std::sync::Arc;
 

@@ -8,8 +8,8 @@ use httpout_proto::{
     semantics::conditional::{Validators, Verdict, etag, evaluate, is_conditional, range_applies},
 };
 
-/// One input: a byte of circumstances, then lines of `name: value`. In the values `@` stands for the current tag, so that there
-/// are inputs that match.
+/// One input: a byte of circumstances, then lines of `name: value`. In the values `@` stands for
+/// the current tag, so that there are inputs that match.
 pub fn run(data: &[u8]) {
     let Some((&how, lines)) = data.split_first() else { return };
     let Ok(lines) = std::str::from_utf8(lines) else { return };

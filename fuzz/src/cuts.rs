@@ -1,5 +1,5 @@
-//! Where an input is cut. The places are told by the end of the input itself, so that its beginning is plain text that a
-//! dictionary fits.
+//! Where an input is cut. The places are told by the end of the input itself, so that its beginning
+//! is plain text that a dictionary fits.
 
 use bytes::Bytes;
 

@@ -1,5 +1,5 @@
-//! Live inputs cut into packets: the same however they come, all of the input, and nobody joins elsewhere than at a
-//! frame.
+//! Live inputs cut into packets: the same however they come, all of the input, and nobody joins
+//! elsewhere than at a frame.
 
 use bytes::Bytes;
 use httpout_proto::live::framing::{Format, Framer, Packet};

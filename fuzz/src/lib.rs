@@ -1,5 +1,6 @@
-//! What the fuzz targets of httpout do with an input. Each target is a module with a `run`, which panics where a promise
-//! of `httpout-proto`, or of the TLS of `httpout-runtime`, is broken. They stand here, and not in the targets, so that ordinary tests replay the corpora.
+//! What the fuzz targets of httpout do with an input. Each target is a module with a `run`, which
+//! panics where a promise of `httpout-proto`, or of the TLS of `httpout-runtime`, is broken. They
+//! stand here, and not in the targets, so that ordinary tests replay the corpora.
 #![forbid(unsafe_code)]
 
 pub mod accept_encoding;

@@ -1,4 +1,5 @@
-//! Any facts in any order, told to a `Push`: what it asks for makes sense, each job is over once, and it comes to an end.
+//! Any facts in any order, told to a `Push`: what it asks for makes sense, each job is over once,
+//! and it comes to an end.
 
 use std::{
     collections::BTreeMap,

@@ -40,7 +40,8 @@ fn compare(mut data: &[u8], heard: &[Heard]) {
         let mut request = httparse::Request::new(&mut fields);
         let end = match request.parse(data) {
             Ok(httparse::Status::Complete(end)) => end,
-            // It knows 1.0 and 1.1 alone; to anything else a server of 1.1 answers as to 1.1 (RFC 9110 §2.5).
+            // It knows 1.0 and 1.1 alone; to anything else a server of 1.1 answers as to 1.1 (RFC
+            // 9110 §2.5).
             Err(httparse::Error::Version) if head.version == Version::Http11 => return,
             other => panic!("httparse says {other:?}, but accepted is {head:?}"),
         };

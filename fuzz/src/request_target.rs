@@ -1,4 +1,5 @@
-//! Text as a request target: nothing leads out of a directory, and what is read can be written and read again.
+//! Text as a request target: nothing leads out of a directory, and what is read can be written and
+//! read again.
 
 use httpout_proto::effect::{FsEffect, LiveEffect};
 use std::{
@@ -29,7 +30,8 @@ pub fn run(data: &[u8]) {
         let again = target::decode(&written).expect("what was written is not read again");
         assert_eq!(again.path, target.path);
     }
-    // A target that a request line can hold is resolved in a site of one directory and in one of several.
+    // A target that a request line can hold is resolved in a site of one directory and in one of
+    // several.
     if text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
         for (dirs, write) in [(&["r"][..], false), (&["r", "a/b", "media"], false), (&["r"], true)]
         {

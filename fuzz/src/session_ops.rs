@@ -1,8 +1,9 @@
-//! A session with everything that can happen to it, in any order: bytes, short writes, time, answers, growth, breakage.
+//! A session with everything that can happen to it, in any order: bytes, short writes, time,
+//! answers, growth, breakage.
 //!
-//! What is checked: [`world`] checks the contract between a session and its runtime after each step, [`ledger`] what the session
-//! asks for (files are closed once, nothing is used that is not open), [`responses`] that what it says is HTTP with
-//! right framing, one answer per request.
+//! What is checked: [`world`] checks the contract between a session and its runtime after each
+//! step, [`ledger`] what the session asks for (files are closed once, nothing is used that is not
+//! open), [`responses`] that what it says is HTTP with right framing, one answer per request.
 
 mod ledger;
 mod lookups;

@@ -1,4 +1,5 @@
-//! The server's side of TLS: whatever comes, it does not panic, and nothing is content but what the client has sent.
+//! The server's side of TLS: whatever comes, it does not panic, and nothing is content but what the
+//! client has sent.
 
 use std::{
     io::{Read, Write},

@@ -13,7 +13,8 @@ use httpout_proto::{
     wire::{Event, Responder},
 };
 
-/// What a server heard. Pieces of a body that follow each other are one, so that it can be compared however the input was cut.
+/// What a server heard. Pieces of a body that follow each other are one, so that it can be compared
+/// however the input was cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     Request(Box<RequestHead>),

@@ -1,5 +1,6 @@
-//! A media server on the standard library alone: what a runtime has to do for a `Session`.
-//! The effects on files are in `blocking/disk.rs`, what connections have to tell each other in `blocking/uploads.rs`.
+//! A media server on the standard library alone: what a runtime has to do for a `Session`. The
+//! effects on files are in `blocking/disk.rs`, what connections have to tell each other in
+//! `blocking/uploads.rs`.
 //!
 //! ```text
 //! cargo run -p httpout-proto --example blocking -- DIR [PORT]
@@ -7,13 +8,14 @@
 //! curl http://127.0.0.1:PORT/film.mp4 | mpv -
 //! ```
 //!
-//! A connection must wait for its socket and for news of other connections' uploads at once. Here it has two threads for that:
-//! one does nothing but read the socket, when it is told to, and puts what it got into the connection's mailbox; the other
-//! one drives the session and sleeps at the mailbox. Nothing is polled, and no call is needed that the standard library lacks.
+//! A connection must wait for its socket and for news of other connections' uploads at once. Here
+//! it has two threads for that: one does nothing but read the socket, when it is told to, and puts
+//! what it got into the connection's mailbox; the other one drives the session and sleeps at the
+//! mailbox. Nothing is polled, and no call is needed that the standard library lacks.
 //!
-//! It is made to be read. For production there are `httpout-tokio` and `httpout-smol`: they resolve paths with `openat2`, so
-//! that no symbolic link leads out of the directory (here one does), send files without copying them, keep to one
-//! thread, and sweep away what a crash left behind.
+//! It is made to be read. For production there are `httpout-tokio` and `httpout-smol`: they resolve
+//! paths with `openat2`, so that no symbolic link leads out of the directory (here one does), send
+//! files without copying them, keep to one thread, and sweep away what a crash left behind.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -136,7 +138,8 @@ enum Following {
 fn serve(socket: TcpStream, server: Arc<Server>) -> io::Result<()> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     socket.set_nodelay(true)?;
-    // A peer that takes nothing holds a write up no longer than this: then the session's deadlines have their turn.
+    // A peer that takes nothing holds a write up no longer than this: then the session's deadlines
+    // have their turn.
     socket.set_write_timeout(Some(Duration::from_secs(1)))?;
     let socket = Arc::new(socket);
     let (address, mailbox) = mpsc::channel();
@@ -161,8 +164,9 @@ fn serve(socket: TcpStream, server: Arc<Server>) -> io::Result<()> {
         followings: HashMap::new(),
     };
     connection.drive();
-    // This also wakes the other thread, if it still reads. (`Closed::reset` asks for a reset instead, where an answer to
-    // HTTP/1.0 was cut short; the standard library has no call for that.)
+    // This also wakes the other thread, if it still reads. (`Closed::reset` asks for a reset
+    // instead, where an answer to HTTP/1.0 was cut short; the standard library has no call for
+    // that.)
     connection.socket.shutdown(Shutdown::Both)
 }
 
@@ -190,7 +194,8 @@ impl Connection {
                 Step::Wait(wait) => wait,
                 Step::Closed(_) => return,
             };
-            // Where `read` is false nobody reads, so the kernel's buffer fills and the peer has to wait.
+            // Where `read` is false nobody reads, so the kernel's buffer fills and the peer has to
+            // wait.
             if wait.read && !self.reading {
                 self.reading = self.permits.send(()).is_ok();
             }
@@ -202,7 +207,8 @@ impl Connection {
                     }
                     Ok(Err(error)) if is_temporary(&error) => {}
                     Ok(Err(error)) => self.session.handle_unsendable(error.kind()),
-                    // A file cannot be read, or is shorter than its answer says: that answer cannot be mended.
+                    // A file cannot be read, or is shorter than its answer says: that answer cannot
+                    // be mended.
                     Err(error) => self.session.abort(error.kind()),
                 }
             }
@@ -260,7 +266,8 @@ impl Connection {
         }
     }
 
-    /// Does what the session asks for. Here all is done at once; answers may also come later, in any order.
+    /// Does what the session asks for. Here all is done at once; answers may also come later, in
+    /// any order.
     fn run(&mut self, effect: Effect) {
         let disk = &self.server.disk;
         let (op, result) = match effect {
@@ -270,7 +277,8 @@ impl Connection {
             Effect::Fs(_, FsEffect::Stat { op, place }) => {
                 (op, disk::look(&disk.path(&place)).map(Done::Stat))
             }
-            // The announced length is for those who can reserve room, the media type for those who can keep it.
+            // The announced length is for those who can reserve room, the media type for those who
+            // can keep it.
             Effect::Fs(_, FsEffect::Create { op, file, place, len: _, media_type: _ }) => {
                 (op, self.create(file, &disk.path(&place)))
             }
@@ -312,7 +320,8 @@ impl Connection {
                 return self.follow(op, file, disk.path(&place), wait);
             }
             Effect::Live(_, LiveEffect::Unfollow { op }) => return self.unfollow(op),
-            // What is declined here is not needed without rules, listing and live inputs; a text is then sent as it is.
+            // What is declined here is not needed without rules, listing and live inputs; a text is
+            // then sent as it is.
             Effect::Fs(_, FsEffect::Locate { op, .. })
             | Effect::Auth(_, AuthEffect::Verify { op, .. })
             | Effect::Fs(_, FsEffect::List { op, .. })

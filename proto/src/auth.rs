@@ -1,4 +1,5 @@
-//! Who may do what: rule files, users files, credentials. Text in, decisions out; no file and no hash function.
+//! Rights: rule files, users files, credentials. Text in, decisions out; no file and no hash
+//! function.
 
 mod book;
 pub mod gate;

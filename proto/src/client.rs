@@ -2,19 +2,19 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-/// Who is at the other end of a connection.
+/// The client at the other end of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
     /// Its address; `None`: not known.
     pub address: Option<IpAddr>,
     /// The connection is encrypted.
     pub tls: bool,
-    /// Whom it has proven to be, by a certificate. Rules know it as a user of that name.
+    /// The user that its certificate proves. Rules know it by that name.
     pub user: Option<Arc<str>>,
 }
 
 impl Client {
-    /// True if nobody else can read what it sends: a password, say.
+    /// True if no third party can read what it sends, for example a password.
     pub fn is_confidential(&self) -> bool {
         self.tls || self.address.is_some_and(|address| address.to_canonical().is_loopback())
     }

@@ -277,7 +277,7 @@ pub enum LiveEffect {
         /// What it says of itself.
         description: Description,
     },
-    /// Send this to all who listen to the resource, once there is room. Answer: [`Done::Ok`].
+    /// Send this to all listeners of the resource, once there is room. Answer: [`Done::Ok`].
     PublishGroup {
         /// To be answered.
         op: OpId,
@@ -310,7 +310,7 @@ pub enum LiveEffect {
 /// Something to be done with an upload that is handed on instead of being stored.
 #[derive(Debug)]
 pub enum DeliveryEffect {
-    /// An upload comes that is not stored but handed on to somebody. Answer: [`Done::Ok`] when it
+    /// An upload comes that is handed on instead of being stored. Answer: [`Done::Ok`] when it
     /// is taken, which may wait until others are over; or [`Done::Refused`], or an error. No byte
     /// of it is asked for before.
     Begin {
@@ -400,7 +400,7 @@ pub enum AuthEffect {
     Verify {
         /// To be answered.
         op: OpId,
-        /// Who it claims to be.
+        /// The user name.
         user: Arc<str>,
         /// The password that was given.
         password: Secret,

@@ -36,7 +36,7 @@ pub enum PeerError {
 }
 
 impl PeerError {
-    /// The status that tells the peer (RFC 9110 §15); `None` where nobody is left to be told.
+    /// The status that tells the peer (RFC 9110 §15); `None` if no peer is left to be told.
     pub fn status(self) -> Option<Status> {
         Some(match self {
             Self::Malformed(_) | Self::Truncated => Status::BAD_REQUEST,

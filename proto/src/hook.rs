@@ -64,7 +64,7 @@ pub struct Question {
     pub body: BodySize,
     /// What its rights are.
     pub rights: Rights,
-    /// Who asks, where a name was needed and proven.
+    /// The user, if one was needed and is proven.
     pub user: Option<Arc<str>>,
     /// It came over TLS.
     pub tls: bool,

@@ -1,4 +1,4 @@
-//! What is growing: uploads in progress and who follows them, live resources and who listens.
+//! What is growing: uploads in progress and their readers, live resources and their listeners.
 
 mod broadcast;
 mod directory;

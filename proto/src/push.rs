@@ -208,7 +208,7 @@ impl Push {
         Some((current.job.id, current.source.at.saturating_sub(self.line.backlog())))
     }
 
-    // ---- facts: they cannot fail; those that nobody waits for are ignored ----
+    // ---- facts: they cannot fail; those that are not waited for are ignored ----
 
     /// The connection is made.
     pub fn handle_dialled(&mut self) {

@@ -25,7 +25,7 @@ pub struct Report {
     pub complete: bool,
     /// Why the request's body could not be had, or its answer not be delivered.
     pub why: Option<PeerError>,
-    /// Who asked, where a name was needed and the password was right.
+    /// The user, if one was needed and is proven.
     pub user: Option<Arc<str>>,
     /// The request, where logs want it.
     pub asked: Option<Arc<Asked>>,

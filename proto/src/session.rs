@@ -116,7 +116,7 @@ impl Session {
     /// site.
     pub fn admin(site: Arc<Site>) -> Self {
         let mut limits = Limits::clone(&site.limits);
-        // Probes come and go; who does not ask must not keep others out.
+        // Probes come and go; a silent client must not keep others out.
         limits.head_time = limits.head_time.min(ADMIN_TIME);
         limits.idle_time = Some(ADMIN_TIME);
         limits.other_methods = false;
@@ -212,7 +212,7 @@ impl Session {
         self.wire.abort_all(why);
     }
 
-    /// An effect is answered. Answers that nobody waits for are ignored.
+    /// An effect is done. Results that are not waited for are ignored.
     pub fn handle_done(&mut self, op: OpId, result: Result<Done, FsError>) {
         self.inputs.push_back(Input::Done(op, result));
     }

@@ -41,8 +41,9 @@ pub struct Config {
     /// Segments of a quality that are kept: [`retention`](crate::live::retention).
     #[doc(alias = "max_cache_segs")]
     pub kept_segments: i32,
-    /// The sections of rule files: which directories are mounted, and who may read and write them.
-    /// Each `dir` absolute and without symbolic links, since rights are looked up by real paths.
+    /// The sections of rule files: which directories are mounted, and which users may read and
+    /// write. Each `dir` absolute and without symbolic links, since rights are looked up by real
+    /// paths.
     pub rules: Vec<Rule>,
     /// The users and groups that the rules name.
     pub users: Users,

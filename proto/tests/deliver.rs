@@ -1,4 +1,5 @@
-//! Uploads that are handed on (`source`): what a session asks of its runtime, and what their sender is told.
+//! Uploads that are handed on (`source`): what a session asks of its runtime, and what their sender
+//! is told.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
@@ -229,7 +230,8 @@ fn a_consumer_that_fails_is_told_to_the_sender_and_the_rest_is_not_read_as_reque
     assert!(rig.sent.starts_with("HTTP/1.1 507 "), "{}", rig.sent);
     assert!(rig.withdrawn);
 
-    // At its end the consumer is over already: nothing is withdrawn. A status that is no error is not told.
+    // At its end the consumer is over already: nothing is withdrawn. A status that is no error is
+    // not told.
     let mut rig = Rig::new(|_| {});
     rig.feed(PUT);
     rig.answer(Ok(Done::Ok));

@@ -1,5 +1,5 @@
-//! Rights as a table: users, groups, directories, methods and rule files drawn at random, each verdict compared with a naive
-//! model of its own.
+//! Rights as a table: users, groups, directories, methods and rule files drawn at random, each
+//! verdict compared with a naive model of its own.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
@@ -27,8 +27,9 @@ use proptest::{option, prelude::*, sample::select};
 
 // ---- the world ----
 
-/// Each section that may stand in a rule file: its directory, and the name that it may have. The first always stands there,
-/// without a name; where there is no such directory, or its name would clash with the first one's, there is always a name.
+/// Each section that may stand in a rule file: its directory, and the name that it may have. The
+/// first always stands there, without a name; where there is no such directory, or its name would
+/// clash with the first one's, there is always a name.
 const SECTIONS: [(&str, &str); 6] = [
     ("/r", ""),
     ("/r/a", "vod"),

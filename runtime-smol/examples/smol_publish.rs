@@ -1,4 +1,5 @@
-//! A program that publishes a live resource: the seconds since 1970, one a second, to everybody who asks for /clock.txt.
+//! A program that publishes a live resource: the seconds since 1970, one a second, to everybody who
+//! asks for /clock.txt.
 //!
 //!     cargo run -p httpout-smol --example smol_publish
 

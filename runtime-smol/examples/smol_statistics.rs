@@ -1,4 +1,5 @@
-//! A page that lives: /statistics tells each second how many requests there were, and what was asked most, for as long as somebody looks.
+//! A page that lives: /statistics tells each second how many requests there were, and what was
+//! asked most, for as long as somebody looks.
 //!
 //!     cargo run -p httpout-smol --example smol_statistics -- DIR
 //!     curl -N http://127.0.0.1:PORT/statistics
@@ -72,7 +73,8 @@ struct Page {
 impl Service for Page {
     fn read(&mut self, reply: Reply<Piece>) {
         if Instant::now() < self.due {
-            // It is asked again in a moment. A hook that knows when there is more keeps the reply and sends it then.
+            // It is asked again in a moment. A hook that knows when there is more keeps the reply
+            // and sends it then.
             return reply.send(Piece::NotYet);
         }
         self.due += Duration::from_secs(1);

@@ -35,11 +35,12 @@ pub use crate::push::push_on;
 #[cfg(feature = "push")]
 pub use crate::push::uploader;
 
-/// Serves on this executor, which has to be run meanwhile, by one thread or several, until the server is
-/// [shut down](Handle::shut_down) and the last connection is closed.
+/// Serves on this executor, which has to be run meanwhile, by one thread or several, until the
+/// server is [shut down](Handle::shut_down) and the last connection is closed.
 ///
 /// # Errors
-/// A listening socket that the reactor does not take; or a part fails that the server cannot do without.
+/// A listening socket that the reactor does not take; or a part fails that the server cannot do
+/// without.
 pub async fn serve(server: Server, executor: Arc<Executor<'static>>) -> io::Result<()> {
     let Parts { shared, listeners, inputs } = server.into_parts();
     for input in inputs {

@@ -32,8 +32,8 @@ impl Dialler for Dial {
     }
 }
 
-/// Uploads to another server, beneath this URL: `http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH`, on this executor, which has to be run
-/// meanwhile.
+/// Uploads to another server, beneath this URL: `http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH`, on
+/// this executor, which has to be run meanwhile.
 ///
 /// # Errors
 /// A URL or an option that cannot be obeyed.

@@ -1,4 +1,5 @@
-//! A server inside another program: serves a directory, takes uploads, ends when the program wants it to.
+//! A server inside another program: serves a directory, takes uploads, ends when the program wants
+//! it to.
 //!
 //!     cargo run -p httpout-tokio --example embed -- DIR
 

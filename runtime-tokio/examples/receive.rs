@@ -1,4 +1,5 @@
-//! A program that takes uploads as they come: it tells what they are and how fast, and keeps nothing.
+//! A program that takes uploads as they come: it tells what they are and how fast, and keeps
+//! nothing.
 //!
 //!     cargo run -p httpout-tokio --example receive
 //!     curl -T film.mp4 http://127.0.0.1:PORT/film.mp4

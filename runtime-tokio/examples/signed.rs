@@ -1,7 +1,8 @@
-//! URLs that are signed and expire: who has none is told 403. The logic is a hook; files are sent as ever.
+//! URLs that are signed and expire: who has none is told 403. The logic is a hook; files are sent
+//! as ever.
 //!
 //!     cargo run -p httpout-tokio --example signed -- DIR
-//!     curl -O 'http://127.0.0.1:PORT/film.mp4?expires=…&token=…'       # a line that it prints for each file
+//!     curl -O 'http://127.0.0.1:PORT/film.mp4?expires=…&token=…'   # a line it prints for each file
 
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 

@@ -34,19 +34,22 @@ pub use crate::push::push_on;
 #[cfg(feature = "push")]
 pub use crate::push::uploader;
 
-/// Serves on the runtime of the calling task until the server is [shut down](Handle::shut_down) and the last connection is closed.
+/// Serves on the runtime of the calling task until the server is [shut down](Handle::shut_down) and
+/// the last connection is closed.
 ///
 /// # Errors
-/// A listening socket that the runtime does not take; or a part fails that the server cannot do without.
+/// A listening socket that the runtime does not take; or a part fails that the server cannot do
+/// without.
 pub async fn serve(server: Server) -> io::Result<()> {
     serve_on(server, vec![runtime::Handle::current()]).await
 }
 
-/// As [`serve`], with the connections spread over several runtimes: one with a single thread for each processor is what costs
-/// least.
+/// As [`serve`], with the connections spread over several runtimes: one with a single thread for
+/// each processor is what costs least.
 ///
 /// # Errors
-/// A listening socket that the runtime does not take; or a part fails that the server cannot do without.
+/// A listening socket that the runtime does not take; or a part fails that the server cannot do
+/// without.
 pub async fn serve_on(server: Server, workers: Vec<runtime::Handle>) -> io::Result<()> {
     let Parts { shared, listeners, inputs } = server.into_parts();
     for input in inputs {

@@ -25,7 +25,8 @@ impl Dialler for Dial {
     }
 }
 
-/// Uploads to another server, beneath this URL: `http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH`, on the runtime of the calling task.
+/// Uploads to another server, beneath this URL: `http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH`, on
+/// the runtime of the calling task.
 ///
 /// # Errors
 /// A URL or an option that cannot be obeyed.

@@ -1,6 +1,8 @@
-//! Panics and other faults of the server itself: some cost one connection, and the others end the server with an error.
+//! Panics and other faults of the server itself: some cost one connection, and the others end the
+//! server with an error.
 //!
-//! A server whose acceptor, worker or log is gone must not stay: nothing restarts a process that still runs.
+//! A server whose acceptor, worker or log is gone must not stay: nothing restarts a process that
+//! still runs.
 
 use std::{
     future::Future,
@@ -62,7 +64,8 @@ impl Alarm {
     }
 }
 
-/// Runs work whose panic costs no more than its result. What the work shares must stay usable: locks here ignore poison.
+/// Runs work whose panic costs no more than its result. What the work shares must stay usable:
+/// locks here ignore poison.
 pub(crate) fn contain<R>(work: impl FnOnce() -> R) -> Result<R, Panicked> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
 }

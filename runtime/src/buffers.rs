@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 /// Size of a receive buffer in bytes.
 const SIZE: usize = 256 << 10;
-/// What is received in pieces up to this size is copied out, so that the buffer is free at once; larger pieces are
-/// handed on in the buffer.
+/// What is received in pieces up to this size is copied out, so that the buffer is free at once;
+/// larger pieces are handed on in the buffer.
 const COPIED: usize = 32 << 10;
 /// Buffers kept for reuse by each thread.
 const KEPT: usize = 8;
@@ -98,7 +98,8 @@ mod tests {
         let small = receive(fill(3)).unwrap().unwrap();
         assert_eq!(&small[..], [7; 3]);
         drop(large);
-        // The small piece went through another buffer, which is current now; the first one is spare.
+        // The small piece went through another buffer, which is current now; the first one is
+        // spare.
         let other = receive(fill(SIZE)).unwrap().unwrap();
         assert!(other.as_ptr() != at && other.len() == SIZE);
         let again = receive(fill(SIZE)).unwrap().unwrap();

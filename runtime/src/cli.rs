@@ -52,7 +52,8 @@ use crate::{
     TlsOptions, creds::default_users_file, input::Input, listen::Port, rights,
 };
 
-/// Serves directories over HTTP/1.1 and HTTPS, and takes uploads, which are served while they arrive.
+/// Serves directories over HTTP/1.1 and HTTPS, and takes uploads, which are served while they
+/// arrive.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "httpout",
@@ -70,17 +71,19 @@ use crate::{
                   Paths are relative to the working directory, those in the file too."
 )]
 pub struct Options {
-    /// Directories to serve. One is the root /; of several, each is served under its own name. A file is a rule file, which says what
-    /// is served, and who may read and write. gmem is what is kept in memory
+    /// Directories to serve. One is the root /; of several, each is served under its own name. A
+    /// file is a rule file, which says what is served, and who may read and write. gmem is what is
+    /// kept in memory
     #[arg(long, value_name = "DIR", value_delimiter = ',', help_heading = "Directories")]
     rdirs: Vec<PathBuf>,
 
-    /// Directory for uploads; its name is not part of the URL. gmem keeps them in memory; ./gmem is a directory
+    /// Directory for uploads; its name is not part of the URL. gmem keeps them in memory; ./gmem is
+    /// a directory
     #[arg(long, value_name = "DIR", help_heading = "Directories")]
     wdir: Option<PathBuf>,
 
-    /// Users and groups that rule files name: made with httpout creds, or with htpasswd [default: users.cfg in
-    /// $CONFIGURATION_DIRECTORY, else in ~/.config/httpout]
+    /// Users and groups that rule files name: made with httpout creds, or with htpasswd [default:
+    /// users.cfg in $CONFIGURATION_DIRECTORY, else in ~/.config/httpout]
     #[arg(long, value_name = "FILE", help_heading = "Directories")]
     users: Option<PathBuf>,
 
@@ -98,8 +101,9 @@ pub struct Options {
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Directories")]
     index: Option<String>,
 
-    /// Symbolic links that are followed: those that stay inside of their directory, or all. Rights are those of the file that a
-    /// link leads to; where there are rules, links lead to served directories only
+    /// Symbolic links that are followed: those that stay inside of their directory, or all. Rights
+    /// are those of the file that a link leads to; where there are rules, links lead to served
+    /// directories only
     #[arg(
         long,
         value_name = "WHICH",
@@ -109,9 +113,10 @@ pub struct Options {
     )]
     symlinks: Links,
 
-    /// Where to listen: the port, and the address if the host is one or localhost; and the path of an input's resource. One for each
-    /// -i; all inputs are found at each of these addresses. Or, with --hmode source, where uploads go; with --hmode push, where the
-    /// input goes: http://HOST:PORT/PATH, or https; for a password, see --auth-file
+    /// Where to listen: the port, and the address if the host is one or localhost; and the path of
+    /// an input's resource. One for each -i; all inputs are found at each of these addresses. Or,
+    /// with --hmode source, where uploads go; with --hmode push, where the input goes:
+    /// http://HOST:PORT/PATH, or https; for a password, see --auth-file
     #[arg(short = 'o', long, value_name = "URL|DIR/|-|exec:COMMAND", value_parser = destination, help_heading = "Listening")]
     dst: Vec<Destination>,
 
@@ -124,8 +129,9 @@ pub struct Options {
         help_heading = "Listening")]
     ifce: Option<String>,
 
-    /// Certificate of the server (with --hmode push: of the client), a PEM file, behind it those that signed it: HTTPS is served instead of HTTP, or beside it with
-    /// tls-port. SIGHUP reads it anew
+    /// Certificate of the server (with --hmode push: of the client), a PEM file, behind it those
+    /// that signed it: HTTPS is served instead of HTTP, or beside it with tls-port. SIGHUP reads it
+    /// anew
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     cert: Option<PathBuf>,
 
@@ -133,7 +139,8 @@ pub struct Options {
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     pkey: Option<PathBuf>,
 
-    /// Make a certificate for development at the start, instead of reading one: no client trusts it by itself
+    /// Make a certificate for development at the start, instead of reading one: no client trusts it
+    /// by itself
     #[arg(long = "self-signed", value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "TLS")]
     self_signed: bool,
@@ -142,8 +149,8 @@ pub struct Options {
     #[arg(long = "tls-port", value_name = "PORT|auto", value_parser = port, help_heading = "TLS")]
     tls_port: Option<Port>,
 
-    /// Ask clients for a certificate that one of these authorities has signed, a PEM file; rules know a client as a user by the
-    /// certificate's common name, or else its first alternative name
+    /// Ask clients for a certificate that one of these authorities has signed, a PEM file; rules
+    /// know a client as a user by the certificate's common name, or else its first alternative name
     #[arg(long = "client-ca", value_name = "FILE", help_heading = "TLS")]
     client_ca: Option<PathBuf>,
 
@@ -172,15 +179,18 @@ pub struct Options {
         default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Answers")]
     sutc: bool,
 
-    /// When pages of other origins may read answers: always, never, or where the request tells its origin
+    /// When pages of other origins may read answers: always, never, or where the request tells its
+    /// origin
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", help_heading = "Answers")]
     cors: When,
 
-    /// More header fields for every answer, or, with --hmode push, request: NAME,VALUE,NAME,VALUE... or 'NAME: VALUE', any number of times
+    /// More header fields for every answer, or, with --hmode push, request:
+    /// NAME,VALUE,NAME,VALUE... or 'NAME: VALUE', any number of times
     #[arg(long, value_name = "FIELDS", help_heading = "Answers")]
     hdrs: Vec<String>,
 
-    /// Largest text that is sent compressed to who accepts it, in bytes, or with k, M, up to 16M; 0: none
+    /// Largest text that is sent compressed to who accepts it, in bytes, or with k, M, up to 16M;
+    /// 0: none
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "50000", help_heading = "Answers")]
     zmax: u64,
 
@@ -189,8 +199,8 @@ pub struct Options {
         default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Answers")]
     no_z: bool,
 
-    /// Use chunked transfer coding where the length is not known; false: end such answers by closing; with --hmode push, upload what has a
-    /// length only
+    /// Use chunked transfer coding where the length is not known; false: end such answers by
+    /// closing; with --hmode push, upload what has a length only
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "true", action = ArgAction::Set, help_heading = "Answers")]
     cte: bool,
@@ -224,13 +234,13 @@ pub struct Options {
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "0", help_heading = "Uploads")]
     maxs: u64,
 
-    /// Most that is kept in memory (gmem), in bytes, or with k, M, G, uploads in progress included. Where more comes, the oldest segments
-    /// go first, then what is no segment
+    /// Most that is kept in memory (gmem), in bytes, or with k, M, G, uploads in progress included.
+    /// Where more comes, the oldest segments go first, then what is no segment
     #[arg(long = "gmem-max", value_name = "SIZE", value_parser = some_size, default_value = "256M", help_heading = "Uploads")]
     gmem_max: u64,
 
-    /// Segments of a quality that are kept, whose names differ in the last number only: in memory, so many, and at least 1; on disk, -N
-    /// keeps N, other numbers keep all
+    /// Segments of a quality that are kept, whose names differ in the last number only: in memory,
+    /// so many, and at least 1; on disk, -N keeps N, other numbers keep all
     #[arg(
         long = "max_cache_segs",
         value_name = "NUMBER",
@@ -244,17 +254,20 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", default_value = "100", help_heading = "Limits")]
     maxc: u32,
 
-    /// Most connections of one peer address; 0: no limit. One more is answered 503. An encoder needs one for each stream
-    /// of its ladder and one for each manifest, and all clients behind one NAT share an address
+    /// Most connections of one peer address; 0: no limit. One more is answered 503. An encoder
+    /// needs one for each stream of its ladder and one for each manifest, and all clients behind
+    /// one NAT share an address
     #[arg(long, value_name = "NUMBER", default_value = "32", help_heading = "Limits")]
     maxp: u32,
 
-    /// Close a connection that rests so long between requests; with --hmode push, the longest wait for an answer, too; seconds; 0: never.
-    /// Where an encoder keeps its connections, let it be longer than a segment: many encoders lose a segment on a closed connection
+    /// Close a connection that rests so long between requests; with --hmode push, the longest wait
+    /// for an answer, too; seconds; 0: never. Where an encoder keeps its connections, let it be
+    /// longer than a segment: many encoders lose a segment on a closed connection
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30", help_heading = "Limits")]
     timeout: Duration,
 
-    /// Requests on one connection, after which it is closed; 0: any number. A connection that carries uploads is never closed for this
+    /// Requests on one connection, after which it is closed; 0: any number. A connection that
+    /// carries uploads is never closed for this
     #[arg(
         long = "keepalive-requests",
         value_name = "NUMBER",
@@ -263,8 +276,8 @@ pub struct Options {
     )]
     keepalive_requests: u32,
 
-    /// Age of a connection after which it is closed behind an answer; seconds; 0: any. A connection that carries uploads is never closed
-    /// for this
+    /// Age of a connection after which it is closed behind an answer; seconds; 0: any. A connection
+    /// that carries uploads is never closed for this
     #[arg(long = "keepalive-time", value_name = "SECONDS", value_parser = seconds, default_value = "3600", help_heading = "Limits")]
     keepalive_time: Duration,
 
@@ -278,8 +291,9 @@ pub struct Options {
         help_heading = "Limits")]
     body_timeout: Duration,
 
-    /// Slowest upload, in bytes per second, or with k, M; 0: any, since live text tracks and metadata send next to nothing for hours.
-    /// body-timeout bounds each pause, maxp and maxc the connections that slow clients can hold
+    /// Slowest upload, in bytes per second, or with k, M; 0: any, since live text tracks and
+    /// metadata send next to nothing for hours. body-timeout bounds each pause, maxp and maxc the
+    /// connections that slow clients can hold
     #[arg(long = "body-rate", value_name = "SIZE", value_parser = size, default_value = "0", help_heading = "Limits")]
     body_rate: u64,
 
@@ -302,13 +316,14 @@ pub struct Options {
         default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Limits")]
     close: bool,
 
-    /// Files, and pieces of files, up to so many bytes are sent together with their head; or with k, M
+    /// Files, and pieces of files, up to so many bytes are sent together with their head; or with
+    /// k, M
     #[arg(long = "block_size", value_name = "SIZE", value_parser = size, default_value = "10000",
         help_heading = "Running")]
     block_size: u64,
 
-    /// Tell requests of these methods on standard error, as they begin and end: a list, or * for all; REC: files that are written;
-    /// with - in front: not the ends of requests
+    /// Tell requests of these methods on standard error, as they begin and end: a list, or * for
+    /// all; REC: files that are written; with - in front: not the ends of requests
     #[arg(long, value_name = "METHODS", value_parser = ReqLog::parse, allow_hyphen_values = true, help_heading = "Running")]
     reqlog: Option<ReqLog>,
 
@@ -331,11 +346,13 @@ pub struct Options {
     )]
     access_log_format: LogForm,
 
-    /// Answer /metrics (for Prometheus), /healthz and /readyz at this address and port, e.g. 127.0.0.1:9090; port 0: any free one
+    /// Answer /metrics (for Prometheus), /healthz and /readyz at this address and port, e.g.
+    /// 127.0.0.1:9090; port 0: any free one
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Running")]
     admin: Option<SocketAddr>,
 
-    /// End when the last client is gone; with --hmode push, when all that is in a directory was uploaded
+    /// End when the last client is gone; with --hmode push, when all that is in a directory was
+    /// uploaded
     #[arg(long, value_name = "BOOL", value_parser = boolean, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false", action = ArgAction::Set, help_heading = "Running")]
     quit: bool,
@@ -344,13 +361,13 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", help_heading = "Running")]
     grace: Duration,
 
-    /// TOML file of options, one NAME = VALUE a line. SIGHUP reads it anew: what concerns requests changes then; a warning
-    /// names each other option that has changed, and needs a restart
+    /// TOML file of options, one NAME = VALUE a line. SIGHUP reads it anew: what concerns requests
+    /// changes then; a warning names each other option that has changed, and needs a restart
     #[arg(long, value_name = "FILE", help_heading = "Running")]
     config: Option<PathBuf>,
 
-    /// Form of the log on standard error; RUST_LOG filters it, e.g. RUST_LOG=debug. With json, all that is said is a JSON object a line
-    /// there, and what is shown at the start is one, too
+    /// Form of the log on standard error; RUST_LOG filters it, e.g. RUST_LOG=debug. With json, all
+    /// that is said is a JSON object a line there, and what is shown at the start is one, too
     #[arg(
         long = "log-format",
         value_name = "FORM",
@@ -474,8 +491,8 @@ enum Form {
 }
 
 impl Options {
-    /// Reads a command line, the program's name first, the variables, and the file that one of them names. Of these, the earlier goes
-    /// before the later. `version` is what `--version` shows.
+    /// Reads a command line, the program's name first, the variables, and the file that one of them
+    /// names. Of these, the earlier goes before the later. `version` is what `--version` shows.
     ///
     /// # Errors
     /// What is wrong with them; or what `--help` and `--version` show, which is no error to
@@ -592,8 +609,8 @@ impl Options {
         self.given.is_empty()
     }
 
-    /// These options as they are after others were read in their place while the server runs: what it cannot change is as it was. And
-    /// the names of what it cannot change and what was changed.
+    /// These options as they are after others were read in their place while the server runs: what
+    /// it cannot change is as it was. And the names of what it cannot change and what was changed.
     #[must_use]
     pub fn renewed(&self, new: Self) -> (Self, Vec<String>) {
         let names = self.given.keys().chain(new.given.keys());

@@ -53,7 +53,8 @@ While the command runs, other users of this machine can see the passwords among 
 ")
 }
 
-/// Does what the words behind `creds` say. The exit status is 0; 1 if it could not be done, 2 if the words are wrong.
+/// Does what the words behind `creds` say. The exit status is 0; 1 if it could not be done, 2 if
+/// the words are wrong.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {
     let done = match words::parse(words) {
         Ok(Line::Help) => Ok(Told { shown: help(), note: None }),

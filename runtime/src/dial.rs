@@ -38,7 +38,8 @@ pub(crate) enum NoConnection {
     Unreachable(SocketAddr, io::Error),
 }
 
-/// Connects to a host: a name, or an address, in brackets perhaps. Its addresses are tried in the order of the system, the kinds (IPv6, IPv4) by turns.
+/// Connects to a host: a name, or an address, in brackets perhaps. Its addresses are tried in the
+/// order of the system, the kinds (IPv6, IPv4) by turns.
 ///
 /// # Errors
 /// None of them answers.

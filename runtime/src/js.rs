@@ -1,8 +1,10 @@
-//! JavaScript: the option `js`. A script sets `httpout.on_request`, which is called with each request.
+//! JavaScript: the option `js`. A script sets `httpout.on_request`, which is called with each
+//! request.
 //!
-//! The engine (QuickJS) runs on a thread of its own, and everything goes through its queue: a script that loops holds up requests that wait
-//! for a verdict, and nothing else. Each call has a time, the engine a limit of memory and of stack; one that is out of memory is
-//! replaced by a fresh one.
+//! The engine (QuickJS) runs on a thread of its own, and everything goes through its queue: a
+//! script that loops holds up requests that wait for a verdict, and nothing else. Each call has a
+//! time, the engine a limit of memory and of stack; one that is out of memory is replaced by a
+//! fresh one.
 
 mod engine;
 mod module;
@@ -30,7 +32,8 @@ use crate::{
 pub struct JsOptions {
     /// The script, or module.
     pub file: PathBuf,
-    /// Longest that it may compute at one go: for a request, a callback or a timer. While it loads, ten times that.
+    /// Longest that it may compute at one go: for a request, a callback or a timer. While it loads,
+    /// ten times that.
     pub time: Duration,
     /// Most memory of the engine, in bytes.
     pub memory: usize,

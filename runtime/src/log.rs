@@ -15,11 +15,13 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::record::{LogFormat, escape, record};
 
-/// Begins to log, for the whole process and for good. `RUST_LOG` says what; without it, all but details.
+/// Begins to log, for the whole process and for good. `RUST_LOG` says what; without it, all but
+/// details.
 pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = logger(format, filter, io::stderr);
-    // Only an embedding program could have set one before, and then it is that program's to say where events go.
+    // Only an embedding program could have set one before, and then it is that program's to say
+    // where events go.
     let _ = dispatcher::set_global_default(log);
     let with_backtrace = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -72,9 +74,10 @@ pub(crate) fn complain(format: LogFormat, problem: &str) {
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// Takes an event a call, and writes it so that what a peer sent cannot begin a line or steer a terminal: a control
-/// character becomes `\u000d`, which JSON reads too. It is done here because the formatter does it for messages only,
-/// and only for some characters. There are no colours, for they could not be told from a peer's.
+/// Takes an event a call, and writes it so that what a peer sent cannot begin a line or steer a
+/// terminal: a control character becomes `\u000d`, which JSON reads too. It is done here because
+/// the formatter does it for messages only, and only for some characters. There are no colours, for
+/// they could not be told from a peer's.
 struct Escaped<W>(W);
 
 impl<W: Write> Write for Escaped<W> {

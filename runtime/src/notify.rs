@@ -1,4 +1,5 @@
-//! What systemd, or whoever else set `NOTIFY_SOCKET`, is told of the server's state (`sd_notify(3)`). Without the variable, nothing.
+//! What systemd, or whoever else set `NOTIFY_SOCKET`, is told of the server's state
+//! (`sd_notify(3)`). Without the variable, nothing.
 
 use sd_notify::NotifyState;
 

@@ -28,10 +28,11 @@ const MOST_PASSES: u32 = 100;
 /// Most rounds that a stored bcrypt hash may ask for, as a power of two.
 const MOST_COST: u32 = 18;
 
-/// True if this is the password. Without a credential, because there is no such user, it takes as long as with one of our own: the time
-/// does not tell which users there are.
+/// True if this is the password. Without a credential, because there is no such user, it takes as
+/// long as with one of our own: the time does not tell which users there are.
 ///
-/// A credential that cannot be checked, or only at an excessive price, is logged and matches no password.
+/// A credential that cannot be checked, or only at an excessive price, is logged and matches no
+/// password.
 pub(crate) fn verify(credential: Option<&Credential>, password: &Secret) -> bool {
     let password = password.reveal().as_bytes();
     match credential {

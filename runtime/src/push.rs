@@ -1,5 +1,5 @@
-//! Push mode: what is uploaded to another server, and the library's [`Uploader`]. Decisions are made by
-//! [`httpout_proto::push`]; here are its sockets and files.
+//! Push mode: what is uploaded to another server, and the library's [`Uploader`]. Decisions are
+//! made by [`httpout_proto::push`]; here are its sockets and files.
 
 #[cfg(feature = "cli")]
 mod bar;

@@ -15,8 +15,8 @@ use httpout_proto::{
 /// Larger files are refused: they are something else.
 const LARGEST: u64 = 1 << 20;
 
-/// Takes the rule files out of a list of read directories: what is left of it, and their sections, whose directories are made
-/// absolute, by the file's own directory, and free of symbolic links.
+/// Takes the rule files out of a list of read directories: what is left of it, and their sections,
+/// whose directories are made absolute, by the file's own directory, and free of symbolic links.
 ///
 /// # Errors
 /// The first fault: which file, which line, what to do.
@@ -70,7 +70,8 @@ fn read_rules(file: &Path) -> Result<Vec<Rule>, ConfigError> {
     rules.into_iter().map(place).collect()
 }
 
-/// Where a directory would be that does not exist: absolute, without symbolic links as far as there is something.
+/// Where a directory would be that does not exist: absolute, without symbolic links as far as there
+/// is something.
 fn would_be(dir: &Path) -> PathBuf {
     let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let known =

@@ -1,4 +1,5 @@
-//! The acceptor, and the life of a server from its first connection to its last. Written once for every runtime.
+//! The acceptor, and the life of a server from its first connection to its last. Written once for
+//! every runtime.
 
 use std::{
     future::Future,
@@ -195,8 +196,8 @@ impl Server {
 }
 
 impl Handle {
-    /// Takes no more connections; requests under way are answered. Returns at once: the server's `serve` resolves when the last
-    /// connection is closed.
+    /// Takes no more connections; requests under way are answered. Returns at once: the server's
+    /// `serve` resolves when the last connection is closed.
     pub fn shut_down(&self) {
         self.0.shut_down();
     }
@@ -206,8 +207,9 @@ impl Handle {
         self.0.abort();
     }
 
-    /// Serves by other options, and by the TLS files as they are now, from now on, to connections that are open too, from their next request on. What concerns the
-    /// sockets of open connections (limits, deadlines) stays as it was for these.
+    /// Serves by other options, and by the TLS files as they are now, from now on, to connections
+    /// that are open too, from their next request on. What concerns the sockets of open connections
+    /// (limits, deadlines) stays as it was for these.
     ///
     /// # Errors
     /// An option that cannot be obeyed; then nothing is changed.
@@ -224,7 +226,8 @@ impl Handle {
         self.0.renew(config)
     }
 
-    /// Runs a part that the server cannot do without, on this thread. If it ends, the server's `serve` resolves with an error.
+    /// Runs a part that the server cannot do without, on this thread. If it ends, the server's
+    /// `serve` resolves with an error.
     #[cfg(any(feature = "cli", test))]
     pub(crate) fn rely_on(&self, part: &str, work: impl FnOnce()) {
         let alarm = &self.0.alarm;
@@ -270,8 +273,9 @@ impl Handle {
     }
 }
 
-/// Reads an input until it is over or the server is shut down. Its resource is there from now on: it is announced here, and not
-/// only by the future, so that whoever is accepted after that finds it.
+/// Reads an input until it is over or the server is shut down. Its resource is there from now on:
+/// it is announced here, and not only by the future, so that whoever is accepted after that finds
+/// it.
 pub fn feed<A: Acceptor>(shared: Arc<Shared>, input: Input) -> impl Future<Output = ()> {
     let announced = input::announce(&shared, &input);
     let alarm = shared.alarm.clone();

@@ -14,8 +14,8 @@ use signal_hook::{
 
 use crate::{alarm, notify, push::Stop, serve::Handle};
 
-/// Obeys SIGHUP, SIGINT and SIGTERM. The handlers are installed before anything is read or bound: a signal that comes
-/// during the start is remembered and obeyed when the start is over.
+/// Obeys SIGHUP, SIGINT and SIGTERM. The handlers are installed before anything is read or bound: a
+/// signal that comes during the start is remembered and obeyed when the start is over.
 pub(crate) struct Obeyed(Arc<Mutex<State>>);
 
 #[derive(Default)]

@@ -80,8 +80,9 @@ impl<W: Waiter> Verifier<W> {
         Ok(Self { gate: Arc::default(), secret, check, counts: Arc::default() })
     }
 
-    /// Asks whether this is the user's password. Without a credential (there is no such user) it is found wrong, as late as
-    /// otherwise. Never blocks. `None`: the waiter will be told; otherwise it is not.
+    /// Asks whether this is the user's password. Without a credential (there is no such user) it is
+    /// found wrong, as late as otherwise. Never blocks. `None`: the waiter will be told; otherwise
+    /// it is not.
     pub(crate) fn ask(
         &self,
         peer: IpAddr,

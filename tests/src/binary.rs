@@ -1,4 +1,5 @@
-//! Finding the two programs: built once, by the cargo and in the target directory and profile of the tests themselves.
+//! Finding the two programs: built once, by the cargo and in the target directory and profile of
+//! the tests themselves.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ impl Kind {
     }
 }
 
-/// The path of a binary. `HTTPOUT_BIN_DIR` names a directory of ready ones; else they are built, once in a process.
+/// The path of a binary. `HTTPOUT_BIN_DIR` names a directory of ready ones; else they are built,
+/// once in a process.
 pub fn binary(kind: Kind) -> PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     let dir = DIR.get_or_init(|| env::var_os("HTTPOUT_BIN_DIR").map_or_else(build, PathBuf::from));

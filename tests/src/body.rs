@@ -33,7 +33,8 @@ pub enum Piece {
 }
 
 impl Framing {
-    /// Takes the next piece from the front of `buffer`; `None` asks for more bytes. Returns it with the bytes used.
+    /// Takes the next piece from the front of `buffer`; `None` asks for more bytes. Returns it with
+    /// the bytes used.
     pub(crate) fn take(&mut self, buffer: &[u8]) -> Option<(Piece, usize)> {
         match *self {
             Self::Done => Some((Piece::End, 0)),

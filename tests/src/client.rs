@@ -106,7 +106,8 @@ impl Client {
         self.stream.set_read_timeout(Some(longest)).expect("read timeout");
     }
 
-    /// Keeps little in the kernel for a reader that does not read, so that the server meets its slowness soon.
+    /// Keeps little in the kernel for a reader that does not read, so that the server meets its
+    /// slowness soon.
     pub fn small_window(&self) {
         set_socket_recv_buffer_size(&self.stream, 16 * 1024).expect("SO_RCVBUF");
     }
@@ -180,7 +181,8 @@ impl Client {
         self.head(request.method())
     }
 
-    /// Sends the head of an upload with `Expect: 100-continue`, and waits for the `100`: from here on it is in progress.
+    /// Sends the head of an upload with `Expect: 100-continue`, and waits for the `100`: from here
+    /// on it is in progress.
     #[track_caller]
     pub fn begin_upload(&mut self, request: Request) {
         self.send(request.expect().bytes());
@@ -288,7 +290,8 @@ impl Client {
         end.map_or(Ok(()), Err).map(|()| content.clone()).map_err(|end| (content, end))
     }
 
-    /// Reads the rest of the body without keeping it; returns its length, and how the connection ended if it did.
+    /// Reads the rest of the body without keeping it; returns its length, and how the connection
+    /// ended if it did.
     #[track_caller]
     pub fn count(&mut self) -> (u64, Option<End>) {
         self.count_up_to(u64::MAX)
@@ -371,7 +374,8 @@ impl Client {
     fn raw_head(&mut self) -> Result<Head, End> {
         loop {
             if let Some(at) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
-                // With the CR of the last line's end, as the other lines have it once they are split at LF.
+                // With the CR of the last line's end, as the other lines have it once they are
+                // split at LF.
                 let head = Head::parse(&self.buffer[..=at]);
                 self.buffer.drain(..at + 4);
                 return Ok(head);

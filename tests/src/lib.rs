@@ -1,10 +1,11 @@
 //! A harness that starts the two httpout binaries and talks to them byte by byte.
 //!
-//! The tests stand in `tests/*.rs`, one file a subject, one function a promise. Each runs against both binaries: a test
-//! file lists its functions in [`both!`], and `cargo test` shows `tokio::NAME` and `smol::NAME`.
+//! The tests stand in `tests/*.rs`, one file a subject, one function a promise. Each runs against
+//! both binaries: a test file lists its functions in [`both!`], and `cargo test` shows
+//! `tokio::NAME` and `smol::NAME`.
 //!
-//! Nothing here sleeps to give somebody time. A test waits for an event (bytes, a close, the end of a process), and each wait
-//! ends after [`PATIENCE`] with a message that says what did not come.
+//! Nothing here sleeps to give somebody time. A test waits for an event (bytes, a close, the end of
+//! a process), and each wait ends after [`PATIENCE`] with a message that says what did not come.
 
 pub mod authority;
 mod binary;
@@ -44,9 +45,11 @@ pub use tool::{Background, Ran, Traced, run};
 pub use tree::{Mounted, Tree};
 pub use wait::{PATIENCE, until, until_within};
 
-/// Makes one `#[test]` for each binary out of functions that take a [`Kind`]: `both! { first, second }`.
+/// Makes one `#[test]` for each binary out of functions that take a [`Kind`]: `both! { first,
+/// second }`.
 ///
-/// The functions stay ordinary ones, so a function that is forgotten here is reported by the compiler as never used.
+/// The functions stay ordinary ones, so a function that is forgotten here is reported by the
+/// compiler as never used.
 #[macro_export]
 macro_rules! both {
     ($($name:ident),+ $(,)?) => {

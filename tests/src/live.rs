@@ -134,7 +134,8 @@ pub fn media_path(name: &str) -> String {
     format!("{}/../proto/tests/media/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Takes the metadata out of a stream with `icy-metaint`: the stream, and the metadata as text, where there was any.
+/// Takes the metadata out of a stream with `icy-metaint`: the stream, and the metadata as text,
+/// where there was any.
 #[track_caller]
 pub fn without_icy(interval: usize, mut bytes: &[u8]) -> (Vec<u8>, Vec<String>) {
     let (mut stream, mut told) = (Vec::new(), Vec::new());

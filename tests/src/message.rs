@@ -1,4 +1,5 @@
-//! Reading response heads strictly: what is not well-formed, or breaks a rule that holds for every response, fails the test.
+//! Reading response heads strictly: what is not well-formed, or breaks a rule that holds for every
+//! response, fails the test.
 
 use std::ops::Deref;
 

@@ -1,10 +1,12 @@
 //! The pages of the documentation, taken apart into their code blocks.
 //!
-//! The info string of a block begins with its language. Words behind it say how the block is tested:
+//! The info string of a block begins with its language. Words behind it say how the block is
+//! tested:
 //!
 //! * `sh`: bash runs it to its end; it must end with status 0
-//! * `sh server`: each line that is not a comment is a command. Commands other than httpout run to their end. httpout is
-//!   started, must print its URL, and serves until the next such command, or the end of the page
+//! * `sh server`: each line that is not a comment is a command. Commands other than httpout run to
+//!   their end. httpout is started, must print its URL, and serves until the next such command, or
+//!   the end of the page
 //! * `sh background`: it runs beside the rest of the page, and must not fail
 //! * `sh eventually`: it is repeated until it ends with status 0
 //! * `LANGUAGE file=NAME`: the block is written to this file; a later block of the page uses it

@@ -4,7 +4,8 @@ use rustix::process::Signal;
 
 use crate::{Client, Kind, Request, Response, Server, Tree, until};
 
-/// Four users in GPAC's own form; the password of NAME is `NAME-secret`. `bob` is in `staff`, `carol` in `encoders`.
+/// Four users in GPAC's own form; the password of NAME is `NAME-secret`. `bob` is in `staff`,
+/// `carol` in `encoders`.
 pub const USERS: &str = "\
 [alice]
 password=1a8a9cc8859183f50ce2bedd59544f9e21415203b796c4c2098740b4769a7c9b
@@ -24,7 +25,8 @@ staff=bob
 encoders=carol
 ";
 
-/// A server whose read directory is the rule file `rules.ini` of a temporary tree, with [`USERS`] in `users.cfg`.
+/// A server whose read directory is the rule file `rules.ini` of a temporary tree, with [`USERS`]
+/// in `users.cfg`.
 #[derive(Debug)]
 pub struct Ruled {
     /// The server.

@@ -1,4 +1,5 @@
-//! The TLS side of a test's connection. A client speaks TLS to the addresses whose server's banner says `https://`.
+//! The TLS side of a test's connection. A client speaks TLS to the addresses whose server's banner
+//! says `https://`.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
@@ -90,7 +91,8 @@ pub(crate) fn flush(tls: &mut ClientConnection, stream: &mut TcpStream) -> io::R
     Ok(())
 }
 
-/// Waits for content; 0 bytes are the end, announced by the server. `UnexpectedEof`: it was not announced.
+/// Waits for content; 0 bytes are the end, announced by the server. `UnexpectedEof`: it was not
+/// announced.
 pub(crate) fn receive(
     tls: &mut ClientConnection,
     stream: &mut TcpStream,

@@ -45,7 +45,8 @@ impl Server {
         Self::run(Self::command(kind, args))
     }
 
-    /// A command line, to be changed before it is run. What the tests' own environment says of options is left out.
+    /// A command line, to be changed before it is run. What the tests' own environment says of
+    /// options is left out.
     pub fn command(kind: Kind, args: &[&str]) -> Command {
         let mut command = Command::new(binary(kind));
         command.args(args);
@@ -60,7 +61,8 @@ impl Server {
         command
     }
 
-    /// Runs a command that becomes a server, and waits for the server's banner. Its standard input is empty.
+    /// Runs a command that becomes a server, and waits for the server's banner. Its standard input
+    /// is empty.
     #[track_caller]
     pub fn run(command: Command) -> Self {
         Self::run_reading(command, Stdio::null())
@@ -84,7 +86,8 @@ impl Server {
         (server, input)
     }
 
-    /// As [`start`](Self::start), with the server's standard output, which the banner is not written to.
+    /// As [`start`](Self::start), with the server's standard output, which the banner is not
+    /// written to.
     #[track_caller]
     pub fn pouring(kind: Kind, args: &[&str]) -> (Self, ChildStdout) {
         let own = ["--port", "auto", "--ifce", "127.0.0.1"];
@@ -176,8 +179,9 @@ impl Server {
         self.client().ask(request)
     }
 
-    /// Sends raw bytes that must be refused with this status: exactly one answer, which announces the close, then the close in order;
-    /// what is sent behind the refused request is never read as one.
+    /// Sends raw bytes that must be refused with this status: exactly one answer, which announces
+    /// the close, then the close in order; what is sent behind the refused request is never read as
+    /// one.
     #[track_caller]
     pub fn refuses(&self, raw: impl AsRef<[u8]>, status: u16) -> Response {
         let mut client = self.client();
@@ -306,7 +310,8 @@ impl Server {
         let table = fs::read_to_string("/proc/net/tcp").expect("the kernel's table of connections");
         let is_open = |line: &&str| {
             let columns: Vec<_> = line.split_whitespace().collect();
-            // The local address, the state (0A listens), and the socket file, which is 0 once the process has closed it.
+            // The local address, the state (0A listens), and the socket file, which is 0 once the
+            // process has closed it.
             matches!(columns[..], [_, at, _, state, _, _, _, _, _, file, ..] if at == local && state != "0A" && file != "0")
         };
         table.lines().filter(is_open).count()

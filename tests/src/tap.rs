@@ -1,8 +1,9 @@
 //! A tap between a real client and the server: passes all bytes on, and keeps what the client sent.
 //!
-//! Encoders do not wait for answers, and use several connections, so what reaches the server first is a matter of chance: a DELETE may overtake
-//! the upload that it is for. The tap takes this chance away: it passes a new connection on only when the server has answered
-//! all that was sent before it.
+//! Encoders do not wait for answers, and use several connections, so what reaches the server first
+//! is a matter of chance: a DELETE may overtake the upload that it is for. The tap takes this
+//! chance away: it passes a new connection on only when the server has answered all that was sent
+//! before it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -60,7 +61,8 @@ impl Tap {
             let mut waiting = None;
             while let Some(connections) = shared.upgrade() {
                 let mut connections = connections.lock().unwrap_or_else(PoisonError::into_inner);
-                // First whom to let in, then what the others have sent: so all of that was sent before.
+                // First whom to let in, then what the others have sent: so all of that was sent
+                // before.
                 waiting = waiting.or_else(|| listener.accept().ok());
                 let moved =
                     connections.iter_mut().map(Connection::pass).filter(|moved| *moved).count();
@@ -92,7 +94,8 @@ impl Tap {
         format!("http://{}{path}", self.address)
     }
 
-    /// All requests of all connections, in the order of the connections, once everything has been answered.
+    /// All requests of all connections, in the order of the connections, once everything has been
+    /// answered.
     #[track_caller]
     pub fn pushed(&self) -> Vec<Pushed> {
         crate::until("all connections through the tap end", || {
@@ -139,7 +142,8 @@ impl Connection {
             moved = true;
             self.client_ended = bytes.is_empty();
             self.sent.extend_from_slice(&bytes);
-            // A client that resets has still sent all that came before: the server gets it, then an end in order.
+            // A client that resets has still sent all that came before: the server gets it, then an
+            // end in order.
             if bytes.is_empty() || write_all(&mut self.server, &bytes).is_err() {
                 let _ = self.server.shutdown(Shutdown::Write);
             }

@@ -36,7 +36,8 @@ impl Ran {
     }
 }
 
-/// Runs a program to its end with `input` on its standard input. A program that is not installed fails the test.
+/// Runs a program to its end with `input` on its standard input. A program that is not installed
+/// fails the test.
 #[track_caller]
 pub fn run(program: &str, args: &[&str], input: &[u8]) -> Ran {
     let mut command = Command::new(program);
@@ -124,7 +125,8 @@ pub struct Traced {
 }
 
 impl Traced {
-    /// Attaches to a process; returns when every thread of it is watched. `args` choose the calls (`-e trace=…`, `-e inject=…`).
+    /// Attaches to a process; returns when every thread of it is watched. `args` choose the calls
+    /// (`-e trace=…`, `-e inject=…`).
     #[track_caller]
     pub fn attach(pid: Pid, args: &[&str]) -> Self {
         Self::attach_thread(pid, &[&["-f"], args].concat())

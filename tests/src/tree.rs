@@ -142,7 +142,8 @@ impl Mounted {
         Self::over(at, "tmpfs", &format!("size={kib}k"))
     }
 
-    /// Mounts a ramfs over the directory `at`: its files' times are those of the last clock tick, on any kernel.
+    /// Mounts a ramfs over the directory `at`: its files' times are those of the last clock tick,
+    /// on any kernel.
     pub fn ramfs(at: &Path) -> Self {
         Self::over(at, "ramfs", "")
     }
@@ -156,8 +157,8 @@ impl Mounted {
         Self { at: at.to_owned(), image: None }
     }
 
-    /// Mounts an empty FAT file system, which ignores case, over the directory `at`: by the kernel where it has one, else
-    /// by `fusefat`, which numbers a directory anew for each of its names.
+    /// Mounts an empty FAT file system, which ignores case, over the directory `at`: by the kernel
+    /// where it has one, else by `fusefat`, which numbers a directory anew for each of its names.
     pub fn fat(at: &Path) -> Self {
         fs::create_dir_all(at).expect("the mount point can be made");
         let image = Tree::new();

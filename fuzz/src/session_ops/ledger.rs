@@ -1,5 +1,5 @@
-//! What a runtime would hold for a session: effects under way, open files, uploads, followings. Notes what the session asks for,
-//! and objects to what makes no sense.
+//! What a runtime would hold for a session: effects under way, open files, uploads, followings.
+//! Notes what the session asks for, and objects to what makes no sense.
 
 use httpout_proto::effect::{
     AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
@@ -87,8 +87,8 @@ impl File {
 }
 
 impl Ledger {
-    /// The session asks for something. `window` is the most that one write may hold. Returns the content of a file that is to
-    /// stand under its name.
+    /// The session asks for something. `window` is the most that one write may hold. Returns the
+    /// content of a file that is to stand under its name.
     pub(super) fn run(&mut self, effect: Effect, window: u64) -> Option<Vec<u8>> {
         if touches(&effect) {
             assert_ne!(self.let_in, Some(false), "without a right: {effect:?}");
@@ -151,7 +151,8 @@ impl Ledger {
             }
             Effect::Live(_, LiveEffect::Unfollow { op }) => {
                 self.followings.retain(|(other, ..)| *other != op);
-                // Nobody waits for an upload any more; the answer to one that does not wait comes in any case.
+                // Nobody waits for an upload any more; the answer to one that does not wait comes
+                // in any case.
                 let waits = |asked: &Asked| matches!(asked, Asked::Follow { wait: true, .. });
                 self.pending.retain(|(other, asked)| *other != op || !waits(asked));
                 self.settled.push(op);

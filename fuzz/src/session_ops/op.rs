@@ -5,7 +5,8 @@ use bytes::Bytes;
 
 use super::templates::TEMPLATES;
 
-/// One thing that happens to a session. Numbers that choose among things are taken modulo how many there are.
+/// One thing that happens to a session. Numbers that choose among things are taken modulo how many
+/// there are.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     /// Bytes are received, in two pieces if they are cut.
@@ -45,8 +46,8 @@ pub(super) enum Over {
 }
 
 impl Op {
-    /// Takes the next one, and whether the session is polled after it. Everything is taken from the front, byte by
-    /// byte, so that inputs can also be written by hand.
+    /// Takes the next one, and whether the session is polled after it. Everything is taken from the
+    /// front, byte by byte, so that inputs can also be written by hand.
     pub(super) fn next(input: &mut Unstructured<'_>) -> Result<(Self, bool)> {
         let code: u8 = input.arbitrary()?;
         let byte = |input: &mut Unstructured<'_>| input.arbitrary::<u8>().map(usize::from);
@@ -86,7 +87,8 @@ impl Op {
             b'l' => Self::LateGrowth { which: byte(input)? },
             b'X' => Self::ShutDown,
             b'W' => Self::Deadline,
-            // Whatever else it is, it is an answer or a short write: those are what sessions mostly wait for.
+            // Whatever else it is, it is an answer or a short write: those are what sessions mostly
+            // wait for.
             other if other % 2 == 0 => Self::Answer { which: 0, how: other / 2 % 8, value: other },
             other => Self::Sent { most: other.into() },
         };

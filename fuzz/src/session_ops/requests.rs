@@ -1,4 +1,5 @@
-//! Reads the stream of requests in its own simple way, to know how many answers there may be, and what the uploads hold.
+//! Reads the stream of requests in its own simple way, to know how many answers there may be, and
+//! what the uploads hold.
 
 /// What was received, as far as it is understood.
 #[derive(Debug, Default)]

@@ -1,4 +1,5 @@
-//! Reads what a session says: it has to be HTTP/1.1, with right framing, one answer to each request.
+//! Reads what a session says: it has to be HTTP/1.1, with right framing, one answer to each
+//! request.
 
 use super::requests::Requests;
 
@@ -23,7 +24,8 @@ enum State {
         left: u64,
         last: bool,
     },
-    /// To a HEAD request; if that was refused without being understood, there is a body of this length.
+    /// To a HEAD request; if that was refused without being understood, there is a body of this
+    /// length.
     MaybeBody {
         left: u64,
         all: u64,
@@ -192,7 +194,8 @@ impl Responses {
         };
         assert!(field("date").is_some());
         let last = field("connection") == Some("close");
-        // A request that is not understood, or never came to its end, has an answer too: it is the last one.
+        // A request that is not understood, or never came to its end, has an answer too: it is the
+        // last one.
         assert!(requests.count() > index || last && status >= 400, "an answer to nothing");
         let length = field("content-length").map(|length| length.parse().expect("a length"));
         let coding = field("transfer-encoding");

@@ -46,7 +46,8 @@ pub(super) const TEMPLATES: [&str; 58] = [
     "GET /a HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\nIf-Range: \"3-6-d307fc3ba880003\"\r\n\r\n",
     "PUT /a HTTP/1.1\r\nHost: a\r\nIf-Match: \"3-6-d307fc3ba880003\"\r\nContent-Length: 5\r\n\r\nhello",
     "DELETE /a HTTP/1.1\r\nHost: a\r\nIf-None-Match: \"3-6-d307fc3ba880003\"\r\n\r\n",
-    // For who knows a password, lists directories, takes what is compressed, or operates the server.
+    // For who knows a password, lists directories, takes what is compressed, or operates the
+    // server.
     "GET /l/a.mp4 HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWxpY2U6eA==\r\n\r\n",
     "HEAD /l/a HTTP/1.1\r\nHost: a\r\nAuthorization: Basic Ym9iOnk=\r\n\r\n",
     "GET /l/a HTTP/1.1\r\nHost: a\r\nAuthorization: Basic !\r\n\r\n",

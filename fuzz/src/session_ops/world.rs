@@ -163,8 +163,8 @@ impl World {
                     assert!(self.closed.is_none(), "it was over, and asks for {effect:?}");
                     let window = self.site.config().limits.upload_window;
                     if let Some(content) = self.ledger.run(effect, window) {
-                        // Answers are in order, so it is the first request that has none; where there are no answers any more, a
-                        // later one.
+                        // Answers are in order, so it is the first request that has none; where
+                        // there are no answers any more, a later one.
                         let first = self.responses.count();
                         let last = if self.silent { self.requests.count() } else { first + 1 };
                         let mut bodies = (first..last).map(|index| self.requests.body(index));
@@ -219,14 +219,16 @@ impl World {
         if self.responses.end_with_the_connection() && !self.ledger.completed {
             assert!(closed.reset, "a body that was cut short looks whole");
         }
-        // If the peer did nothing wrong it got what was promised, unless the upload it followed was given up.
+        // If the peer did nothing wrong it got what was promised, unless the upload it followed was
+        // given up.
         if closed.why.is_none() && !self.ledger.gave_up {
             assert!(self.responses.are_whole(), "an answer was cut short: {:?}", self.responses);
             assert!(!self.overloaded || self.responses.count() == 1);
         }
     }
 
-    /// From now on all goes well, or the peer is `stalled` and takes nothing more: in both cases the session comes to its end.
+    /// From now on all goes well, or the peer is `stalled` and takes nothing more: in both cases
+    /// the session comes to its end.
     pub(super) fn finish(mut self, stalled: bool) {
         for round in 0..MOST_ROUNDS {
             self.drain();

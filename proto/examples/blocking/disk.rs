@@ -21,7 +21,8 @@ use httpout_proto::{
 /// The directories of a site.
 pub(crate) struct Disk {
     roots: Vec<PathBuf>,
-    /// Held by whoever changes what stands under a name, so that what was checked still holds when it is changed.
+    /// Held by whoever changes what stands under a name, so that what was checked still holds when
+    /// it is changed.
     changes: Mutex<()>,
 }
 
@@ -74,8 +75,8 @@ impl Disk {
         self.remove_empty(part);
     }
 
-    /// Removes the directories that held `path` and hold nothing else. (An upload that failed should leave those alone
-    /// that were there before it; this forgets which.)
+    /// Removes the directories that held `path` and hold nothing else. (An upload that failed
+    /// should leave those alone that were there before it; this forgets which.)
     fn remove_empty(&self, path: &Path) {
         let roots = &self.roots;
         for dir in path.ancestors().skip(1).take_while(|dir| !roots.iter().any(|root| root == dir))
@@ -96,8 +97,8 @@ impl Disk {
         let _alone = self.alone();
         let before = checked(target, *expect)?;
         if let Some((patches, create)) = patches {
-            // The runs are read into memory, so that a copy of the target can take their place in the part file.
-            // `copy_file_range` and a second file would serve large ones better.
+            // The runs are read into memory, so that a copy of the target can take their place in
+            // the part file. `copy_file_range` and a second file would serve large ones better.
             if before.is_none() && !create {
                 return Err(io::Error::other(FsError::NotFound));
             }

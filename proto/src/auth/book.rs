@@ -1,4 +1,5 @@
-//! A `users.cfg` as something to edit. What an edit does not concern stays as it is: comments, other keys, the order.
+//! A `users.cfg` as something to edit. What an edit does not concern stays as it is: comments,
+//! other keys, the order.
 
 use std::{collections::BTreeSet, fmt, ops::Range};
 
@@ -38,8 +39,8 @@ enum What {
 }
 
 impl Book {
-    /// Reads the file. Hashes and names are not looked at, so that what [`Users::parse`](super::Users::parse) refuses of them can be
-    /// mended.
+    /// Reads the file. Hashes and names are not looked at, so that what
+    /// [`Users::parse`](super::Users::parse) refuses of them can be mended.
     ///
     /// # Errors
     /// It is htpasswd's, or the first line that is not to be understood.

@@ -1,8 +1,9 @@
 //! Which password checks are made, when, and what is remembered of them.
 //!
-//! A check costs tens of milliseconds and megabytes, on purpose: guessing shall be dear. Without a gate the server would pay that
-//! price for each request of a player or encoder, and for each guess of an attacker. So a success is remembered while it is used, equal
-//! questions share one check, one check runs at a time, peers take turns, and a peer that keeps guessing is refused unheard.
+//! A check costs tens of milliseconds and megabytes, on purpose: guessing shall be dear. Without a
+//! gate the server would pay that price for each request of a player or encoder, and for each guess
+//! of an attacker. So a success is remembered while it is used, equal questions share one check,
+//! one check runs at a time, peers take turns, and a peer that keeps guessing is refused unheard.
 
 #[cfg(test)]
 mod tests;
@@ -14,8 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a success is remembered, from the end of its check, or from its last use by the peer that it was checked for. It never
-/// becomes wrong: another credential would be another question.
+/// How long a success is remembered, from the end of its check, or from its last use by the peer
+/// that it was checked for. It never becomes wrong: another credential would be another question.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// Most successes remembered.
 const MOST_REMEMBERED: usize = 4096;
@@ -34,19 +35,23 @@ const MOST_COUNTED: usize = 4096;
 /// When to come back if the queue is full.
 const QUEUE_RETRY: Duration = Duration::from_secs(1);
 
-/// Stands between requests with passwords and the checks of them. A runtime keeps one behind a lock.
+/// Stands between requests with passwords and the checks of them. A runtime keeps one behind a
+/// lock.
 ///
-/// `K` tells questions apart: a keyed digest of user, password and credential, so that a changed credential is a new question. `J`
-/// is what the runtime needs to run a check, `W` what it needs to tell one who waits for the result.
+/// `K` tells questions apart: a keyed digest of user, password and credential, so that a changed
+/// credential is a new question. `J` is what the runtime needs to run a check, `W` what it needs to
+/// tell a connection the result.
 ///
-/// At most one check runs at a time; more wait in the queues of their peers, which take turns: a flood of one peer delays others by one
-/// check. The queues are bounded: 8 checks of a peer, 256 in all. Those who wait for the same check are not: each is a connection, and
-/// the server bounds those.
+/// At most one check runs at a time; more wait in the queues of their peers, which take turns: a
+/// flood of one peer delays others by one check. The queues are bounded: 8 checks of a peer, 256 in
+/// all. Those who wait for the same check are not: each is a connection, and the server bounds
+/// those.
 ///
-/// After 10 wrong passwords a peer is refused until a minute after the first of them. Checks that it has in the queue by then are still
-/// run, so it has at most 18 guesses. Meanwhile it is answered from memory only what was checked for itself: an encoder goes on although
-/// a neighbour guesses, but what others have proven cannot be found out by fast guesses that cost no check. The same holds while the
-/// peer's queue is full.
+/// After 10 wrong passwords a peer is refused until a minute after the first of them. Checks that
+/// it has in the queue by then are still run, so it has at most 18 guesses. Meanwhile it is
+/// answered from memory only what was checked for itself: an encoder goes on although a neighbour
+/// guesses, but what others have proven cannot be found out by fast guesses that cost no check. The
+/// same holds while the peer's queue is full.
 #[derive(Debug)]
 pub struct Gate<K, J, W> {
     /// Successes, and their keys in the order in which they are to be forgotten.
@@ -66,7 +71,8 @@ pub struct Gate<K, J, W> {
 /// What becomes of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked<J, W> {
-    /// The password is right: it was checked, or used by the peer it was checked for, less than a minute ago.
+    /// The password is right: it was checked, or used by the peer it was checked for, less than a
+    /// minute ago.
     Right,
     /// Run this check now, then call [`Gate::finish`]. The waiter is kept until then.
     Check(J),
@@ -74,7 +80,7 @@ pub enum Asked<J, W> {
     Queued,
     /// Not checked: too many checks are waiting, or too many passwords of this peer were wrong.
     TooMany {
-        /// Who asked.
+        /// The peer that asked.
         waiter: W,
         /// When asking again makes sense; never zero.
         retry: Duration,
@@ -90,14 +96,14 @@ pub struct Finished<K, J, W> {
     pub next: Option<(K, J)>,
 }
 
-/// A peer as limits count it: an IPv4 address, or an IPv6 network of 64 bits, since a host may take any address of its
-/// network.
+/// A peer as limits count it: an IPv4 address, or an IPv6 network of 64 bits, since a host may take
+/// any address of its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer(IpAddr);
 
 #[derive(Debug)]
 struct Check<J, W> {
-    /// Who asked first: a wrong password counts against it alone.
+    /// The peer that asked first: a wrong password counts against it alone.
     peer: Peer,
     /// `None`: it runs.
     job: Option<J>,
@@ -107,7 +113,7 @@ struct Check<J, W> {
 #[derive(Debug)]
 struct Right {
     until: Instant,
-    /// Who asked first.
+    /// The peer that asked first.
     peer: Peer,
 }
 
@@ -133,7 +139,8 @@ impl<K, J, W> Default for Gate<K, J, W> {
 }
 
 impl<K: Clone + Eq + Hash, J, W> Gate<K, J, W> {
-    /// Asks whether a password is right. The job is dropped where no new check is needed, the waiter where the answer is known.
+    /// Asks whether a password is right. The job is dropped where no new check is needed, the
+    /// waiter where the answer is known.
     ///
     /// `now` is never earlier than in a call before.
     pub fn ask(&mut self, now: Instant, peer: IpAddr, key: K, job: J, waiter: W) -> Asked<J, W> {
@@ -178,7 +185,8 @@ impl<K: Clone + Eq + Hash, J, W> Gate<K, J, W> {
 
     /// A check is done. Nothing comes of a key whose check does not run.
     ///
-    /// A right password does not reset the count of the peer's wrong ones: else who has one account could guess those of others.
+    /// A right password does not reset the count of the peer's wrong ones: else who has one account
+    /// could guess those of others.
     pub fn finish(&mut self, now: Instant, key: &K, right: bool) -> Finished<K, J, W> {
         let runs = self.checks.get(key).is_some_and(|check| check.job.is_none());
         let Some(check) = runs.then(|| self.checks.remove(key)).flatten() else {

@@ -62,7 +62,8 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 /// Reads a file.
 ///
 /// # Errors
-/// A line that is nothing known, a key outside of any section, a section or a key of a section twice.
+/// A line that is nothing known, a key outside of any section, a section or a key of a section
+/// twice.
 pub(super) fn parse(text: &str) -> Result<Vec<Section<'_>>, Fault> {
     let mut sections: Vec<Section<'_>> = Vec::new();
     for (line, text) in lines(text) {

@@ -1,6 +1,7 @@
-//! What somebody meant who misspelled a word.
+//! The word that is nearest to a misspelled one.
 
-/// The known word that is nearest, if one is near: by the number of letters to be added, dropped, changed or swapped.
+/// The known word that is nearest, if one is near: by the number of letters to be added, dropped,
+/// changed or swapped.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = 1 + word.chars().count() / 4;
     known

@@ -1,4 +1,4 @@
-//! Rule files: which directory is mounted where, and who may read and write it.
+//! Rule files: which directory is mounted where, and which users may read and write it.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -11,17 +11,17 @@ use crate::fs::RelPath;
 
 /// Stands for everybody, those without a name too.
 const ALL: &str = "$ALL";
-/// Stands for nobody.
+/// The word for no user.
 const NONE: &str = "$NONE";
 /// The keys of a section. `mcast` is for GPAC's RTSP server.
 const KEYS: [&str; 7] = ["name", "ru", "rg", "wu", "wg", "filters", "mcast"];
 
-/// Who may.
+/// The users that a rule admits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
     /// All, without a name too.
     Everybody,
-    /// Each of these users, and the members of each of these groups. None of either: nobody.
+    /// These users, and the members of these groups. If both are empty, no user.
     Members {
         /// Users.
         users: BTreeSet<String>,
@@ -52,9 +52,9 @@ pub struct Rule {
     /// Where it is mounted below `/`. `None`: at `/`, or, below another section's directory, where
     /// that leads to.
     pub name: Option<RelPath>,
-    /// Who may read: everybody, where the file does not say.
+    /// The users that may read; all, if the file does not say.
     pub read: Who,
-    /// Who may write: nobody, where the file does not say.
+    /// The users that may write; none, if the file does not say.
     pub write: Who,
     /// The file it comes from, for messages; empty as it is read.
     pub file: PathBuf,
@@ -63,12 +63,12 @@ pub struct Rule {
 }
 
 impl Who {
-    /// Nobody may.
+    /// Admits no user.
     pub fn nobody() -> Self {
         Self::Members { users: BTreeSet::new(), groups: BTreeSet::new() }
     }
 
-    /// True if nobody may, whoever that is.
+    /// True if no user is admitted.
     pub fn is_nobody(&self) -> bool {
         matches!(self, Self::Members { users, groups } if users.is_empty() && groups.is_empty())
     }

@@ -1,4 +1,5 @@
-//! Rule files and users files, written from what they shall mean, against a model that asks the meaning alone.
+//! Rule files and users files, written from what they shall mean, against a model that asks the
+//! meaning alone.
 
 use std::fmt::Write as _;
 
@@ -133,7 +134,8 @@ impl Sketch {
     }
 }
 
-/// Nothing said: `otherwise`. Else one passes who is meant by either list; one without a name is asked for it if any name could help.
+/// Nothing said: `otherwise`. Else one passes who is meant by either list; one without a name is
+/// asked for it if any name could help.
 fn model(
     (users, groups): &(List, List),
     otherwise: Verdict,

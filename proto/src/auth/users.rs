@@ -89,7 +89,8 @@ impl Users {
         self.groups.keys().map(String::as_str)
     }
 
-    /// What the user's password is checked against. `None`: there is no such user, or one that has no password yet.
+    /// What the user's password is checked against. `None`: there is no such user, or one that has
+    /// no password yet.
     pub fn credential(&self, user: &str) -> Option<&Credential> {
         self.credentials.get(user)?.as_ref()
     }

@@ -25,9 +25,9 @@ pub struct Delivery {
     pub media_type: Option<String>,
     /// Announced length of the body in bytes.
     pub len: Option<u64>,
-    /// Who sends it.
+    /// The client that sends it.
     pub client: Client,
-    /// Who was let in by name, where rules ask for one.
+    /// The user, if rules ask for one.
     pub user: Option<Arc<str>>,
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct About {
     pub(crate) client: Client,
     /// It comes from a page, which its `Origin` field tells.
     pub(crate) cross_origin: bool,
-    /// Who was let in by name: whose password was right, or certificate.
+    /// The user, proven by password or certificate.
     pub(crate) user: Option<Arc<str>>,
     /// By what name a hook knows it, if one was asked.
     pub(crate) hook: Option<OpId>,
@@ -34,7 +34,7 @@ pub(crate) struct About {
     pub(crate) throttled: bool,
     /// The peer sends no more; it may be gone.
     pub(crate) half_closed: bool,
-    /// Somebody whom the rules let write there may have uploaded what is read.
+    /// The file that is read may be an upload: rules let users write there.
     pub(crate) uploadable: bool,
     /// The server is going down: nothing is waited for that may not come.
     pub(crate) stopping: bool,

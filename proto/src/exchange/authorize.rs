@@ -144,7 +144,7 @@ impl Authorization {
         }
         let fields = self.request.as_ref().map(|request| &request.head.fields)?;
         match basic::credentials(fields) {
-            // Credentials go before the certificate: who sends some wants to be somebody else.
+            // Credentials go before the certificate: the client wants to be another user.
             Ok(None) => match cx.about.client.user.clone() {
                 Some(user) => return self.decide(rule, user, cx),
                 None => return self.refuse(Refusal::Unidentified),
@@ -160,7 +160,7 @@ impl Authorization {
         None
     }
 
-    /// May this user, who is who it claims to be?
+    /// Decides for a user whose identity is proven.
     fn decide(
         &mut self,
         rule: Option<usize>,

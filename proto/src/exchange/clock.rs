@@ -1,14 +1,15 @@
-//! The clock for players, under `/.httpout/time`: what `urn:mpeg:dash:utc:http-iso:2014` and `…http-xsdate:2014` ask for (ISO/IEC
-//! 23009-1 §5.8.4.11). Both forms have milliseconds: a player that keeps to a live edge gains from them, and `Date.parse` and
-//! XML Schema read them.
+//! The clock for players, under `/.httpout/time`: what `urn:mpeg:dash:utc:http-iso:2014` and
+//! `…http-xsdate:2014` ask for (ISO/IEC 23009-1 §5.8.4.11). Both forms have milliseconds: a player
+//! that keeps to a live edge gains from them, and `Date.parse` and XML Schema read them.
 //!
-//! dash.js sends a GET for either scheme, wants status 200 and nothing else, and gives the whole body to `Date.parse`. Numbers are
-//! no dates to it: the URL in a manifest must ask for `iso` or `xsdate`.
+//! dash.js sends a GET for either scheme, wants status 200 and nothing else, and gives the whole
+//! body to `Date.parse`. Numbers are no dates to it: the URL in a manifest must ask for `iso` or
+//! `xsdate`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The body of the answer: `iso` or `xsdate` in the query: `2026-11-23T02:12:34.123Z`; else with `ms`: milliseconds since 1970;
-/// else seconds.
+/// The body of the answer: `iso` or `xsdate` in the query: `2026-11-23T02:12:34.123Z`; else with
+/// `ms`: milliseconds since 1970; else seconds.
 pub fn answer(query: Option<&str>, now: SystemTime) -> String {
     let has = |name: &str| {
         let pairs = query.unwrap_or_default().split('&');

@@ -1,5 +1,5 @@
 //! A directory's listing, for people and for programs: written in pieces, so that a large directory
-//! holds up nobody.
+//! delays no other client.
 
 mod escape;
 mod html;

@@ -100,7 +100,7 @@ fn has_no_preflight(request: &RequestHead) -> bool {
     request.method == Method::Post && fields.get("content-type").is_none_or(is_simple)
 }
 
-/// True for a CORS request of a page to a server that knows nobody: the page gains nothing by its
+/// True for a CORS request of a page to a server without users: the page gains nothing by its
 /// visitor.
 fn is_plain_cors(fields: &HeaderList, cx: &ExchangeContext<'_>) -> bool {
     let config = &cx.site.config;

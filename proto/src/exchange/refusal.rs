@@ -7,7 +7,7 @@ use crate::{hook::Rights, http::Status};
 /// Why a request may not, as its peer is told.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// It may not, whoever asks; or not this user.
+    /// No user may, or not this one.
     Denied(Status, Cow<'static, str>),
     /// No name was given.
     Unidentified,

@@ -281,7 +281,7 @@ impl Server {
         }
     }
 
-    /// Of the body of this answer, no more than so many bytes may go out before this is said anew.
+    /// Of the body of this answer, at most so many bytes may go out until the next call.
     pub fn set_send_limit(&mut self, id: ExchangeId, bytes: u64) {
         if self.current.id == id && matches!(self.writing, Writing::Live { .. } | Writing::Flushing)
         {

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use crate::http::{HeaderList, Part, Queue, ResponseHead, Status};
 
 /// ```text
-///            request read          head queued             all queued        all sent
-///   Idle ------------------> Due ----------------> Live ---------------> Flushing --+--> Idle
-///                             \_______ whole answer ______________________^          |
-///                                                                                    +--> Lingering --> Closed
+///       request read       head queued         all queued          all sent
+///   Idle ---------> Due ---------------> Live -----------> Flushing ---+--> Idle
+///                     \____ whole answer ____________________^          |
+///                                                                       +--> Lingering --> Closed
 /// ```
 #[derive(Debug)]
 pub(crate) enum Writing {

@@ -22,7 +22,7 @@ const WAIT: Duration = Duration::from_secs(12);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(u64);
 
-/// How a [`Broadcast`] treats those who listen.
+/// How a [`Broadcast`] treats its listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BroadcastOptions {
     /// How far a listener may be behind, in bytes (`max_async_buf`). The packet that it is to be
@@ -230,7 +230,7 @@ impl<W> Broadcast<W> {
         self.options.hold && !self.had_listener
     }
 
-    /// Nothing more will come. Calls `tell` for those who wait.
+    /// The stream ends. Calls `tell` for the listeners that wait.
     pub fn end(&mut self, complete: bool, mut tell: impl FnMut(W)) {
         self.over.get_or_insert(complete);
         self.listeners.values_mut().for_each(|listener| listener.tell(&mut tell));
@@ -238,7 +238,7 @@ impl<W> Broadcast<W> {
 
     // ---- the listeners ----
 
-    /// Somebody listens from now on.
+    /// A listener joins.
     pub fn join(&mut self) -> ListenerId {
         self.next_id += 1;
         let id = ListenerId(self.next_id);
@@ -304,7 +304,7 @@ impl<W> Broadcast<W> {
         lags
     }
 
-    /// Somebody listens no longer.
+    /// A listener leaves.
     pub fn leave(&mut self, id: ListenerId) {
         self.listeners.remove(&id);
     }
@@ -319,7 +319,7 @@ impl<W> Broadcast<W> {
         self.dropped
     }
 
-    /// Forgets what nobody needs any more: what is further back than anybody may be.
+    /// Drops the packets that lie further back than any listener may be.
     fn trim(&mut self) {
         let Self { options: BroadcastOptions { max_async_buf, burst, .. }, .. } = *self;
         let most = if self.listeners.is_empty() { burst } else { burst.max(max_async_buf) };

@@ -21,7 +21,7 @@ pub enum FileEvent {
     Created,
     /// It was written to, or cut.
     Modified,
-    /// Who wrote to it has closed it.
+    /// The writer has closed it.
     Closed,
     /// It bears this name no longer. Equal numbers mean the same file.
     MovedAway(u32),
@@ -31,7 +31,7 @@ pub enum FileEvent {
     Removed,
     /// It is there: it was before anybody looked.
     FoundFirst,
-    /// It is there, and it is not known since when, nor whether somebody writes to it.
+    /// It is there. Since when, and whether a process writes to it, is unknown.
     Found,
 }
 
@@ -43,7 +43,7 @@ pub enum DirectoryAction {
     Begin {
         /// Its path.
         path: RelPath,
-        /// Nobody writes to it.
+        /// No process writes to it.
         whole: bool,
         /// It was there before: it may be served already.
         found: bool,
@@ -53,7 +53,7 @@ pub enum DirectoryAction {
     Copy {
         /// Its path.
         path: RelPath,
-        /// Nobody writes to it.
+        /// No process writes to it.
         last: bool,
         /// Changes when somebody writes to it; 0 where nobody has since it was begun. Else, before
         /// the last of it is said to be all, what was served is to be compared with what is there.
@@ -99,7 +99,7 @@ pub struct Directory {
     later: VecDeque<RelPath>,
     /// Files that may be over without a word.
     quiet: Vec<RelPath>,
-    /// The last file that was moved while somebody wrote to it.
+    /// The last file that was moved while a process wrote to it.
     moved: Option<u32>,
     /// Files that were not found again since this count was raised are gone.
     look: u64,
@@ -122,7 +122,7 @@ struct File {
     length: u64,
     /// Writes since it was begun.
     writes: u64,
-    /// It was looked at again, and nobody had written to it since.
+    /// It was looked at again, and is unchanged since.
     rested: bool,
     queued: Queued,
     look: u64,
@@ -130,7 +130,7 @@ struct File {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writer {
-    /// There is one, who is going to close it.
+    /// There is a writer, which is going to close it.
     Open,
     /// Unknown; if it has not grown by this time, there is none.
     Unknown(Option<Instant>),
@@ -142,7 +142,7 @@ enum Served {
     Not,
     Begun,
     Whole,
-    /// It cannot be; not to be tried again before it is written anew.
+    /// It cannot be; not to be tried again before it is written again.
     Refused,
 }
 
@@ -172,7 +172,7 @@ impl Directory {
         let file = self.files.entry(path.clone()).or_insert_with(|| File::new(look));
         file.look = look;
         match event {
-            // By who is going to write to it, or as a link to what was written before.
+            // By its writer, or as a link to a file that was written before.
             FileEvent::Created => file.begin_anew(Writer::Unknown(None)),
             FileEvent::MovedHere(cookie) => {
                 let open = moved == Some(cookie);
@@ -257,12 +257,12 @@ impl Directory {
             Copied::Changed => file.stale = true,
             Copied::All(length) => {
                 file.more = false;
-                // Who writes it anew has cut it, perhaps, and that was not told yet.
+                // A writer that writes it again may have cut it, which was not told yet.
                 if length == 0 && file.writer == Writer::Closed && file.stands && !file.rested {
                     file.writer = Writer::Unknown(Some(now + QUIET));
                     self.quiet.push(path.clone());
                 }
-                // What is empty was opened by somebody who has nothing to write yet.
+                // An empty file was opened by a writer that has nothing to write yet.
                 if let Writer::Unknown(until) = &mut file.writer
                     && length > 0
                     && (until.is_none() || length > file.length)
@@ -479,7 +479,7 @@ impl File {
         }
         let wanted = self.more && self.served != Served::Refused && is_published(path);
         self.rested = false;
-        // Who writes to it may already have written what is going to be served first.
+        // The writer may already have written what is served first.
         self.writes = u64::from(!closed);
         wanted.then(|| DirectoryAction::Begin {
             path: path.clone(),

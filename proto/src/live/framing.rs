@@ -3,7 +3,7 @@
 //!
 //! A packet is what the format cannot do without as a whole: one audio frame, a run of TS packets,
 //! `moof` with `mdat`, an Ogg page, a block of WebM. It is given as soon as it is complete, so
-//! packets can be small: whoever sends them may send several together.
+//! packets can be small: a sender may send several together.
 
 //!
 //! ```

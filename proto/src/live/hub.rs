@@ -1,4 +1,4 @@
-//! Which uploads are in progress, how far they are, and who follows them.
+//! Which uploads are in progress, how far they are, and which readers follow them.
 
 use std::{collections::HashMap, hash::Hash};
 
@@ -36,7 +36,7 @@ pub enum GrowthState {
 #[derive(Debug)]
 pub struct Hub<K, F, W> {
     feeds: HashMap<FeedId, Feed<K, F, W>>,
-    /// The uploads to one target, the latest last, and who waits for one to begin.
+    /// The uploads to one target, the latest last, and the readers that wait for one to begin.
     targets: HashMap<K, Target<W>>,
     next: u64,
 }
@@ -152,13 +152,13 @@ impl<K: Clone + Eq + Hash, F: Clone, W: Clone + PartialEq> Hub<K, F, W> {
         self.feeds.get(&id).map(|feed| &feed.key)
     }
 
-    /// Number of uploads in progress, and of those who follow them.
+    /// Number of uploads in progress, and of their readers.
     pub fn counts(&self) -> (usize, usize) {
         let followers = self.feeds.values().map(|feed| feed.followers.len()).sum();
         (self.feeds.len(), followers)
     }
 
-    /// True if nothing is in progress: nobody needs to look.
+    /// True if nothing is in progress.
     pub fn is_empty(&self) -> bool {
         self.feeds.is_empty()
     }

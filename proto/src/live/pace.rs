@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// A larger step forward is a gap in the stream, and is not waited for.
 const GAP: Duration = Duration::from_secs(10);
 
-/// Keeps media time and real time together. A step back, or forward by more than 10 s, begins anew.
+/// Keeps media time and real time together. A step back, or forward by more than 10 s, starts over.
 #[derive(Debug, Default)]
 pub struct Pace {
     /// Some media time, and when it was due.
@@ -20,8 +20,8 @@ impl Pace {
         Self::default()
     }
 
-    /// When a packet of the media time `time` is to be sent; without a time at once. It may be in the past, where
-    /// sending falls behind: then it catches up.
+    /// When a packet of the media time `time` is to be sent; without a time at once. It may be in
+    /// the past, where sending falls behind: then it catches up.
     pub fn due(&mut self, time: Option<Duration>, now: Instant) -> Instant {
         let Some(time) = time else { return now };
         let step = time.checked_sub(self.before);

@@ -62,7 +62,7 @@ impl fmt::Debug for Text {
     }
 }
 
-/// What a live resource says of itself. Shared by all who listen.
+/// The description of a live resource. Shared by all its listeners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     /// `Content-Type`.
@@ -217,7 +217,7 @@ fn is_resource_field(name: &str) -> bool {
 pub struct LiveOptions {
     /// What concerns the listeners.
     pub broadcast: BroadcastOptions,
-    /// Serve what is over again, from its beginning, to who asks for it (`reopen`).
+    /// Serve an input that is over again, from its beginning, on request (`reopen`).
     pub reopen: bool,
 }
 

@@ -52,7 +52,8 @@ pub fn most_on_disk(max_cache_segs: i32) -> Option<usize> {
 ///
 /// * manifests, by their extension; one exception, `vtt` with a number, is a segment of subtitles
 /// * what bears no number (that of the extension does not count)
-/// * what a player needs first: the extensions `init` and `header`, and names with one of these words (no letter behind it)
+/// * what a player needs first: the extensions `init` and `header`, and names with one of these
+///   words (no letter behind it)
 pub fn quality(name: &str) -> Option<String> {
     let extension = extension(name).unwrap_or_default();
     let is_subtitles = extension.eq_ignore_ascii_case("vtt");

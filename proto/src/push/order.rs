@@ -17,7 +17,8 @@ pub enum Class {
     Removal,
 }
 
-/// The jobs of one origin, in the order in which they came. A resource is never the subject of two at once. At least one connection is kept for jobs that do not grow.
+/// The jobs of one origin, in the order in which they came. A resource is never the subject of two
+/// at once. At least one connection is kept for jobs that do not grow.
 #[derive(Debug)]
 pub struct Order {
     /// Most jobs at once.
@@ -52,7 +53,8 @@ impl Order {
         self.waiting.push_back(Entry { id, path: path.into(), class, number });
     }
 
-    /// The job for this resource that waits and was added first: it need not be done, if there is a newer one.
+    /// The job for this resource that waits and was added first: it need not be done, if there is a
+    /// newer one.
     pub fn take_waiting(&mut self, path: &str) -> Option<JobId> {
         self.paths.get(path)?;
         let before = self.waiting.iter().position(|entry| entry.path == path)?;

@@ -1,4 +1,4 @@
-//! What is asked of the server: heads, framing, and what may be said to whom.
+//! What is asked of the server: heads, framing, and which server gets which credentials.
 
 use super::{Current, JobKind, Push, PushOptions, RangeField, Stage, Upload, Why};
 use crate::{

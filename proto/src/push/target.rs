@@ -27,7 +27,7 @@ const URL: &AsciiSet = &CONTROLS
 /// What a file's name cannot hold in a path.
 const NAME: &AsciiSet = &URL.add(b'%').add(b'?').add(b'#').add(b'[').add(b']');
 
-/// A scheme, a host and a port: where to dial, and whom to trust with a password.
+/// A scheme, a host and a port: the server to dial, and to trust with a password.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     tls: bool,

@@ -17,7 +17,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Who somebody claims to be, and the password that is to prove it.
+/// The user name and password of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basic {
     /// The name; may be empty.

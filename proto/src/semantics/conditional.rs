@@ -82,7 +82,7 @@ pub fn is_conditional(fields: &HeaderList) -> bool {
 pub fn evaluate(fields: &HeaderList, safe: bool, current: Option<&Validators>) -> Verdict {
     let modified = current.and_then(|current| current.modified);
     let dates = |name| date(fields, name).zip(modified);
-    // Who read a file compressed writes the same file.
+    // A client that read the file compressed writes the same file.
     let (strongly, weakly): (Same, Same) =
         if safe { (strongly, weakly) } else { (strongly_plain, weakly_plain) };
     if fields.get("if-match").is_some() {

@@ -2,7 +2,8 @@
 
 use crate::http::parse_digits;
 
-/// A last position no smaller than this stands for "as far as it will go" (RFC 8673 §2.1): 2^53 - 1.
+/// A last position no smaller than this stands for "as far as it will go" (RFC 8673 §2.1): 2^53 -
+/// 1.
 pub const VERY_LARGE: u64 = 9_007_199_254_740_991;
 
 /// Bytes `start..end` of a representation, half-open.

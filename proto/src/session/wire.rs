@@ -140,7 +140,7 @@ impl Wire {
         }
     }
 
-    /// Of the response's body, no more than so many bytes may go out before this is said anew.
+    /// Of the response's body, at most so many bytes may go out until the next call.
     pub(super) fn set_send_limit(&mut self, id: ExchangeId, bytes: u64) {
         match self {
             Self::Http1(http1) => http1.set_send_limit(id, bytes),

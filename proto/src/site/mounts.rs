@@ -1,4 +1,4 @@
-//! Which path of a URL means which directory, and who may do what there.
+//! Which path of a URL means which directory, and which users have which rights there.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -87,7 +87,7 @@ impl Mounts {
                         format!("{}: the section has neither a directory nor a name", rule.place());
                     return error(problem, "make the directory, or give the section a name");
                 }
-                // It says who may enter a part of a directory that is mounted by another section.
+                // It holds the rights of a part of a directory that another section mounts.
                 None if all.is_part(index) => continue,
                 None => RelPath::root(),
             };
@@ -154,7 +154,7 @@ impl Mounts {
         self.write.into_iter().chain(writable)
     }
 
-    /// The rules that let somebody write.
+    /// The rules that let a user write.
     fn written(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| !rule.write.is_nobody())
     }
@@ -180,7 +180,7 @@ impl Mounts {
         }) || self.written().any(|rule| dir.starts_with(&rule.dir))
     }
 
-    /// True if somebody may upload to this place where rules say who may. `rule`: the one of its
+    /// True if rules let a user upload to this place. `rule`: the one of its
     /// real path.
     pub(crate) fn takes_uploads(&self, place: &Place, rule: Option<usize>) -> bool {
         match rule.and_then(|rule| self.rules.get(rule)) {
@@ -267,7 +267,7 @@ impl Mounts {
         self.rules.iter().position(|rule| real.starts_with(&rule.dir))
     }
 
-    /// Who may do that by this rule. Where there is none, all may.
+    /// The users that this rule admits. Without a rule, all.
     pub(crate) fn who(&self, action: Action, rule: Option<usize>) -> &Who {
         rule.and_then(|rule| self.rules.get(rule)).map_or(EVERYBODY, |rule| rule.who(action))
     }

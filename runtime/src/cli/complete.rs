@@ -11,7 +11,8 @@ pub(super) fn script(shell: Shell, command: Command, program: &str) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, program, &mut script);
     if shell == Shell::Bash {
-        // Of a name with a hyphen, clap writes the tasks' labels in one way and looks for them in another.
+        // Of a name with a hyphen, clap writes the tasks' labels in one way and looks for them in
+        // another.
         let (written, sought) = (program.replace('-', "__subcmd__"), program.replace('-', "__"));
         script = String::from_utf8_lossy(&script).replace(&written, &sought).into_bytes();
     }

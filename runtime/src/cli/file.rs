@@ -37,8 +37,8 @@ pub(super) struct Setting {
 /// Reads a file of options.
 ///
 /// # Errors
-/// A file that cannot be read or is not TOML, a table, an unknown key, a key given twice, a value of a wrong type. Whether a value is
-/// right is not looked at.
+/// A file that cannot be read or is not TOML, a table, an unknown key, a key given twice, a value
+/// of a wrong type. Whether a value is right is not looked at.
 pub(super) fn read(path: &Path, command: &Command) -> Result<Vec<Setting>, Error> {
     let bytes = fs::read(path).map_err(|error| {
         let problem = format!("{}: cannot be read: {error}", path.display());

@@ -27,10 +27,12 @@ pub(super) struct Mode {
 pub(super) enum HMode {
     /// Serve, store and broadcast
     Default,
-    /// Upload each input (-i) to the URL of its -o; those of a directory as they grow, and what is removed from it is removed there
+    /// Upload each input (-i) to the URL of its -o; those of a directory as they grow, and what is
+    /// removed from it is removed there
     Push,
-    /// Hand each upload on, to where -o says: DIR/ stores it under its path; - is standard output, one upload after the other; exec:COMMAND
-    /// is started for each, with the body on its standard input. Nothing is served
+    /// Hand each upload on, to where -o says: DIR/ stores it under its path; - is standard output,
+    /// one upload after the other; exec:COMMAND is started for each, with the body on its standard
+    /// input. Nothing is served
     Source,
 }
 

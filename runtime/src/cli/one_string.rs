@@ -122,8 +122,8 @@ impl Parser<'_> {
         Ok((Some(self.valued(name, value)?), rest))
     }
 
-    /// Where the value of an option ends: at a colon with an option behind it. A colon inside of a value is one that
-    /// has something behind it that cannot be an option.
+    /// Where the value of an option ends: at a colon with an option behind it. A colon inside of a
+    /// value is one that has something behind it that cannot be an option.
     fn value<'t>(&self, arg: &Arg, text: &'t [u8]) -> Result<(&'t [u8], &'t [u8]), String> {
         let mut from = 0;
         while let Some(at) = text[from..].iter().position(|&b| b == b':').map(|at| at + from) {
@@ -143,8 +143,8 @@ impl Parser<'_> {
         Ok((text, b""))
     }
 
-    /// Where a URL ends: at `:gpac`, else at a colon with an option behind it. In a query, a colon is
-    /// usual: there, a word is refused only if it is nearly an option.
+    /// Where a URL ends: at `:gpac`, else at a colon with an option behind it. In a query, a colon
+    /// is usual: there, a word is refused only if it is nearly an option.
     fn url<'t>(&self, text: &'t [u8]) -> Result<(&'t [u8], &'t [u8]), String> {
         let root = position(text, b"://").map_or(0, |at| at + 3);
         let mut from = root + authority(&text[root..]);
@@ -351,7 +351,8 @@ fn after_end(text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// What is behind the colon at `end`. Of a double colon, one is left, which quotes the option behind it.
+/// What is behind the colon at `end`. Of a double colon, one is left, which quotes the option
+/// behind it.
 fn after_colon(text: &[u8], end: usize) -> &[u8] {
     text.get(end + 1..).unwrap_or_default()
 }

@@ -21,8 +21,8 @@ pub struct Place<'o> {
 }
 
 impl Options {
-    /// The places to listen, each once. With a certificate, all are for HTTPS; but where one is named for it, by `tls-port` or a
-    /// destination of that scheme, the others are for plain HTTP.
+    /// The places to listen, each once. With a certificate, all are for HTTPS; but where one is
+    /// named for it, by `tls-port` or a destination of that scheme, the others are for plain HTTP.
     pub fn places(&self) -> Vec<Place<'_>> {
         let is_https = |scheme: &Scheme| matches!(scheme, Scheme::Https);
         let has_own = self.tls_port.is_some() || self.urls().any(|dst| is_https(&dst.scheme));

@@ -10,7 +10,8 @@ use super::values::{some_seconds, some_size};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "JavaScript")]
 pub(super) struct Script {
-    /// Script that is asked about each request: it sets httpout.on_request to a function. SIGHUP reads it anew
+    /// Script that is asked about each request: it sets httpout.on_request to a function. SIGHUP
+    /// reads it anew
     #[arg(long, value_name = "FILE")]
     pub(super) js: Option<PathBuf>,
 

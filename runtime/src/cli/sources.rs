@@ -1,5 +1,6 @@
-//! Where options come from besides the command line: variables, and a file. A flag goes before a variable, a variable
-//! before the file, the file before the default. All of it follows from clap's table of options.
+//! Where options come from besides the command line: variables, and a file. A flag goes before a
+//! variable, a variable before the file, the file before the default. All of it follows from clap's
+//! table of options.
 
 #[cfg(test)]
 mod tests;
@@ -28,17 +29,19 @@ pub(super) const PREFIX: &str = "HTTPOUT_";
 /// What is to be told of the sources.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources {
-    /// By option, for those that are not from the command line: the variable, or the file, line and key.
+    /// By option, for those that are not from the command line: the variable, or the file, line and
+    /// key.
     origins: BTreeMap<String, String>,
     /// Variables that look like options and are none.
     pub(super) warnings: Vec<String>,
 }
 
-/// Parses flags, which [`words::expand`] has rewritten, together with the variables, and with the file that one of them
-/// names.
+/// Parses flags, which [`words::expand`] has rewritten, together with the variables, and with the
+/// file that one of them names.
 ///
 /// # Errors
-/// Clap's, with its source first where that is not the command line; a file that cannot be read or has an unknown key.
+/// Clap's, with its source first where that is not the command line; a file that cannot be read or
+/// has an unknown key.
 pub(super) fn parse(
     flags: Vec<OsString>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,

@@ -46,7 +46,8 @@ impl Task {
     }
 }
 
-/// What the program prints that is asked for nothing: a command that works without rights, and where to read on.
+/// What the program prints that is asked for nothing: a command that works without rights, and
+/// where to read on.
 pub fn usage(program: &OsStr, version: &str) -> String {
     let program = name(program);
     format!(

@@ -624,7 +624,8 @@ fn a_push_says_what_goes_where() {
 
 #[test]
 fn what_means_nothing_in_a_mode_is_told_and_left_aside() {
-    // By mode: what it is given by, what is not used in it beside what is for uploads to others, and what is.
+    // By mode: what it is given by, what is not used in it beside what is for uploads to others,
+    // and what is.
     let server =
         ["dlist", "wdir", "maxc", "port", "tls-port", "zmax", "access-log", "admin", "js", "users"];
     let sending = ["hold", "reopen", "prop", "ext", "rt", "burst", "max_async_buf", "ice"];

@@ -1,5 +1,5 @@
-//! Which options mean something in which mode. One that means nothing is told of and left aside, as GPAC does; so a command line
-//! can be carried from one mode to another.
+//! Which options mean something in which mode. One that means nothing is told of and left aside, as
+//! GPAC does; so a command line can be carried from one mode to another.
 
 use super::{Options, mode::HMode};
 
@@ -68,7 +68,8 @@ const USED: &[(u8, &[&str])] = &[
             "max_cache_segs",
         ],
     ),
-    // A source takes the rights of a rule file, which stands in rdirs; of directories, it tells apart.
+    // A source takes the rights of a rule file, which stands in rdirs; of directories, it tells
+    // apart.
     (SERVES, &["rdirs"]),
     (STORES | PUSH, &["cte"]),
     (INPUTS | PUSH, &["mime"]),

@@ -11,8 +11,8 @@ use clap::{Arg, Command, Error, error::ErrorKind};
 
 use super::{one_string, values::boolean};
 
-/// Rewrites all arguments behind the program's name to `--name=value`, `--name` and `-n`. An option that is unknown is left, to
-/// be refused by clap, which tells the nearest name.
+/// Rewrites all arguments behind the program's name to `--name=value`, `--name` and `-n`. An option
+/// that is unknown is left, to be refused by clap, which tells the nearest name.
 pub(super) fn expand(
     args: impl IntoIterator<Item = OsString>,
     command: &mut Command,
@@ -39,7 +39,8 @@ pub(super) fn expand(
         };
         match (found, value) {
             (None, _) => {
-                // The words behind it may be its values: only the unknown name shall be complained of.
+                // The words behind it may be its values: only the unknown name shall be complained
+                // of.
                 out.push(arg);
                 out.extend(args);
                 break;

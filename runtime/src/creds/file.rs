@@ -13,8 +13,9 @@ use rustix::fs::{FlockOperation, flock};
 
 const NAME: &str = "users.cfg";
 
-/// Where the users are if no option says: `$HTTPOUT_USERS`, or `users.cfg` in the directory of configuration that systemd gives
-/// (`$CONFIGURATION_DIRECTORY`), in `$XDG_CONFIG_HOME/httpout` or in `$HOME/.config/httpout`. `None`: none of these is set.
+/// Where the users are if no option says: `$HTTPOUT_USERS`, or `users.cfg` in the directory of
+/// configuration that systemd gives (`$CONFIGURATION_DIRECTORY`), in `$XDG_CONFIG_HOME/httpout` or
+/// in `$HOME/.config/httpout`. `None`: none of these is set.
 pub(crate) fn default_users_file() -> Option<PathBuf> {
     users_file(|name| env::var_os(name))
 }
@@ -26,12 +27,14 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Waits until nobody else changes the file. Makes its directory, for the owner alone, if it is not there.
+    /// Waits until nobody else changes the file. Makes its directory, for the owner alone, if it is
+    /// not there.
     pub(super) fn new(file: &Path) -> io::Result<Self> {
         let directory = directory(file);
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let directory = File::open(directory)?;
-        // Where a file system knows no locks, there is one administrator at a time or none of this helps.
+        // Where a file system knows no locks, there is one administrator at a time or none of this
+        // helps.
         let _ = flock(&directory, FlockOperation::LockExclusive);
         Ok(Self { _directory: directory })
     }
@@ -45,8 +48,8 @@ pub(super) fn load(file: &Path) -> io::Result<String> {
     }
 }
 
-/// Replaces the file as a whole: whoever reads it sees the old one or the new one. Its owner, group and permissions stay; a new one
-/// is for the owner alone.
+/// Replaces the file as a whole: whoever reads it sees the old one or the new one. Its owner, group
+/// and permissions stay; a new one is for the owner alone.
 pub(super) fn save(file: &Path, text: &str) -> io::Result<()> {
     let file = follow(file)?;
     let directory = directory(&file);

@@ -9,7 +9,8 @@ pub(super) const LEAST: usize = 8;
 /// Most bytes of a password.
 pub(super) const MOST: usize = 768;
 
-/// Asks for a user's new password: twice at a terminal, without showing it; else it is the next line of standard input.
+/// Asks for a user's new password: twice at a terminal, without showing it; else it is the next
+/// line of standard input.
 pub(super) fn ask(user: &str) -> Result<Secret, String> {
     let password = if io::stdin().is_terminal() {
         let prompt = |text: String| {

@@ -1,9 +1,10 @@
-//! One directory under several names: where a file system ignores case or knows short names, and where a directory is
-//! mounted twice. Rules speak of directories, so a request must find the rule of a directory by each of its names.
+//! One directory under several names: where a file system ignores case or knows short names, and
+//! where a directory is mounted twice. Rules speak of directories, so a request must find the rule
+//! of a directory by each of its names.
 //!
-//! A directory is recognised by its device and inode. Some file systems (many of FUSE, some network mounts) number the
-//! same directory anew for each name; there the names themselves are compared without case, and the listing of the
-//! directory above says whether both names exist.
+//! A directory is recognised by its device and inode. Some file systems (many of FUSE, some network
+//! mounts) number the same directory anew for each name; there the names themselves are compared
+//! without case, and the listing of the directory above says whether both names exist.
 
 use std::{
     cell::OnceCell,
@@ -72,11 +73,12 @@ impl RuledDirs {
         self.spell(Path::new("/"), top, |path| statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).ok())
     }
 
-    /// The real path `real`, which lies below `top`, as the rules spell it: where a part of it is a directory that a
-    /// rule speaks of by another name, that name takes its place. `look` looks at what lies below `top`. The names in
-    /// directories are read where they alone can tell.
+    /// The real path `real`, which lies below `top`, as the rules spell it: where a part of it is a
+    /// directory that a rule speaks of by another name, that name takes its place. `look` looks at
+    /// what lies below `top`. The names in directories are read where they alone can tell.
     ///
-    /// The deepest such directory counts, as does the deepest rule for a path that is spelled as the rules spell it.
+    /// The deepest such directory counts, as does the deepest rule for a path that is spelled as
+    /// the rules spell it.
     pub(super) fn spell(
         &self,
         top: &Path,
@@ -113,7 +115,8 @@ impl RuledDirs {
         look: impl Fn(&Path) -> Option<Stat>,
         is_alias: impl Fn(&Path, &Path) -> bool,
     ) -> Option<PathBuf> {
-        // Read afresh for each request: something may be mounted over a directory of a rule at any time.
+        // Read afresh for each request: something may be mounted over a directory of a rule at any
+        // time.
         let identities = OnceCell::new();
         let of_rules =
             || identities.get_or_init(|| self.dirs.iter().map(|dir| identity(&dir.path)).collect());
@@ -159,9 +162,9 @@ fn fold(name: &OsStr) -> String {
     name.to_string_lossy().trim_end_matches(['.', ' ']).to_lowercase()
 }
 
-/// True if two paths that differ in case alone are of one directory, as far as names can tell: where they differ, one
-/// of both names leads there without being in the directory. Where neither exists, they count as one: the file system
-/// may ignore case.
+/// True if two paths that differ in case alone are of one directory, as far as names can tell:
+/// where they differ, one of both names leads there without being in the directory. Where neither
+/// exists, they count as one: the file system may ignore case.
 fn is_alias(a: &Path, b: &Path) -> bool {
     let (mut way_a, mut way_b) = (PathBuf::new(), PathBuf::new());
     let mut parts = a.components().zip(b.components());

@@ -28,7 +28,8 @@ pub(super) fn write_all_at<B: AsRef<[u8]>>(
             *slice = IoSlice::new(bytes.as_ref());
         }
         let mut rest = &mut slices[..group.len()];
-        // Drops empty ones too: the kernel takes nothing of them, which would look like a full device.
+        // Drops empty ones too: the kernel takes nothing of them, which would look like a full
+        // device.
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
             match pwritev(file, rest, at) {
@@ -45,7 +46,8 @@ pub(super) fn write_all_at<B: AsRef<[u8]>>(
     Ok(())
 }
 
-/// Copies the first `len` bytes of `from` into the empty file `to`, shared where the file system can.
+/// Copies the first `len` bytes of `from` into the empty file `to`, shared where the file system
+/// can.
 pub(super) fn copy_whole(from: &OwnedFd, to: &OwnedFd, len: u64) -> Result<(), FsError> {
     if len == 0 || sys::clone_file(from, to).is_ok() {
         return Ok(());
@@ -66,7 +68,8 @@ pub(super) fn copy_run(
         let most = usize::try_from(end - from_at).unwrap_or(usize::MAX).min(1 << 30);
         match sys::copy_some(from, &mut from_at, to, &mut to_at, most) {
             Err(Errno::INTR) => {}
-            // Whatever the kernel has against it: if the fault is real, it shows again when copying by hand.
+            // Whatever the kernel has against it: if the fault is real, it shows again when copying
+            // by hand.
             Ok(0) | Err(_) => return copy_by_hand(from, from_at, to, to_at, end),
             Ok(_) => {}
         }

@@ -24,7 +24,8 @@ use super::{
     sys::LOOK,
 };
 
-/// Entries that may be in memory at a time, over all listings: each takes its name and about 60 bytes.
+/// Entries that may be in memory at a time, over all listings: each takes its name and about 60
+/// bytes.
 const MOST: usize = 1_000_000;
 /// How many are reserved at a time.
 const STEP: usize = 1_000;

@@ -69,7 +69,8 @@ impl Roots {
     /// upload.
     ///
     /// # Errors
-    /// - [`FsError::IsDirectory`], [`FsError::NotRegular`], [`FsError::Outside`]: the target is such a thing
+    /// - [`FsError::IsDirectory`], [`FsError::NotRegular`], [`FsError::Outside`]: the target is
+    ///   such a thing
     /// - [`FsError::NotRegular`], [`FsError::Outside`]: something on the way there is
     /// - [`FsError::Full`]: no room for so many bytes
     /// - what else the system says

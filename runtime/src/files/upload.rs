@@ -30,7 +30,8 @@ impl Roots {
     /// Makes a part file for `place`, the directories that lead there, and room for `len` bytes.
     ///
     /// # Errors
-    /// - [`FsError::IsDirectory`], [`FsError::NotRegular`], [`FsError::Outside`]: the target is such a thing
+    /// - [`FsError::IsDirectory`], [`FsError::NotRegular`], [`FsError::Outside`]: the target is
+    ///   such a thing
     /// - [`FsError::NotRegular`], [`FsError::Outside`]: something on the way there is
     /// - [`FsError::Full`], [`FsError::MemoryFull`]: no room for `len` bytes
     /// - what else the system says

@@ -419,7 +419,8 @@ fn describe(error: &CaughtError<'_>) -> String {
             let (name, message) =
                 (name.unwrap_or_default(), exception.message().unwrap_or_default());
             let stack = exception.stack().unwrap_or_default();
-            // A line, as each event of the log is. The prelude's functions say nothing to the script's author.
+            // A line, as each event of the log is. The prelude's functions say nothing to the
+            // script's author.
             let places = stack.lines().map(str::trim);
             let places = places.filter(|place| !place.is_empty() && !place.contains("(httpout:"));
             places.fold(format!("{name}: {message}"), |text, place| text + "; " + place)

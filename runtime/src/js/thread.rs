@@ -24,7 +24,8 @@ const MOST_OLD: usize = 4;
 /// What reaches the engine.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A request, by the number that it has from now on; and where it is noted that its end need not be told.
+    /// A request, by the number that it has from now on; and where it is noted that its end need
+    /// not be told.
     Ask(u64, Request, Arc<AtomicBool>),
     /// More of its answer's body is wanted.
     Read(u64, Reply<Piece>),

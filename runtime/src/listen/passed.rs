@@ -6,8 +6,9 @@ use httpout_proto::ConfigError;
 use listenfd::ListenFd;
 use rustix::net::sockopt;
 
-/// The listening sockets that the environment tells of (`LISTEN_FDS`); none if it does not. They do not block. To be called once, before
-/// there are threads: the variables are taken out of the environment, so that no child takes them for its own.
+/// The listening sockets that the environment tells of (`LISTEN_FDS`); none if it does not. They do
+/// not block. To be called once, before there are threads: the variables are taken out of the
+/// environment, so that no child takes them for its own.
 ///
 /// # Errors
 /// A descriptor that is no listening TCP socket.

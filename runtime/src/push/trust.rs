@@ -18,7 +18,8 @@ use crate::{
 pub(super) struct Trust(Option<ClientSetup>);
 
 impl Trust {
-    /// For uploads beneath this origin. What the options name is read where TLS is not needed, too: a server may redirect to it.
+    /// For uploads beneath this origin. What the options name is read where TLS is not needed, too:
+    /// a server may redirect to it.
     ///
     /// # Errors
     /// A file that is broken.

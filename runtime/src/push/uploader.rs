@@ -21,8 +21,8 @@ use crate::dial::Dialler;
 /// Files up to so many bytes are sent together with their head.
 const BLOCK: usize = 10_000;
 
-/// Uploads to another server. A clone is the same one. When the last is dropped, what was begun goes on, and its connections are closed
-/// behind it.
+/// Uploads to another server. A clone is the same one. When the last is dropped, what was begun
+/// goes on, and its connections are closed behind it.
 #[derive(Clone, Debug)]
 pub struct Uploader(Arc<Owner>);
 
@@ -57,7 +57,8 @@ impl Default for UploadOptions {
 }
 
 impl Uploader {
-    /// Uploads beneath this URL, `http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH`. `spawn` runs a task for each connection.
+    /// Uploads beneath this URL, `http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH`. `spawn` runs a task
+    /// for each connection.
     ///
     /// # Errors
     /// A URL or an option that cannot be obeyed.
@@ -79,7 +80,8 @@ impl Uploader {
         Ok(Self(Arc::new(Owner { crew, base })))
     }
 
-    /// Uploads a file to the resource of this name beneath the URL, and waits until the server has it. Dropped before that, it is called off.
+    /// Uploads a file to the resource of this name beneath the URL, and waits until the server has
+    /// it. Dropped before that, it is called off.
     ///
     /// # Errors
     /// It was not stored, and why.
@@ -99,7 +101,8 @@ impl Uploader {
         }
     }
 
-    /// Begins to upload what is going to be written, of whatever length, to the resource of this name.
+    /// Begins to upload what is going to be written, of whatever length, to the resource of this
+    /// name.
     pub fn stream(&self, name: &str) -> Upload {
         let pipe = Arc::new(Pipe::default());
         let body = Body::Pipe(pipe.clone());
@@ -134,7 +137,8 @@ impl Drop for Owner {
     }
 }
 
-/// An upload that is written by the program. Dropped before its end, it is given up: the server drops what it has.
+/// An upload that is written by the program. Dropped before its end, it is given up: the server
+/// drops what it has.
 #[derive(Debug)]
 pub struct Upload {
     pipe: Arc<Pipe>,

@@ -55,7 +55,8 @@ impl Pipe {
     /// Writes all of it, one after the other.
     ///
     /// # Errors
-    /// What the system says; `BrokenPipe` if nobody reads any more, `ConnectionAborted` if that was not waited for.
+    /// What the system says; `BrokenPipe` if nobody reads any more, `ConnectionAborted` if that was
+    /// not waited for.
     pub(super) fn write_all(&self, data: &[Bytes]) -> io::Result<()> {
         let mut slices: Vec<_> = data.iter().map(|piece| IoSlice::new(piece)).collect();
         let mut rest = &mut slices[..];

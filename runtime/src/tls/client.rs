@@ -23,13 +23,15 @@ const ALPN: &[u8] = b"http/1.1";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrustOptions {
-    /// PEM file of the authorities that may vouch for servers (`ca`); without it, those of the system.
+    /// PEM file of the authorities that may vouch for servers (`ca`); without it, those of the
+    /// system.
     pub ca: Option<PathBuf>,
     /// Take any certificate (`insecure`).
     pub insecure: bool,
     /// PEM file of the client's own certificate (`cert`), for servers that ask for one.
     pub cert: Option<PathBuf>,
-    /// PEM file of its private key (`pkey`); without it, the key is looked for in the certificate's file.
+    /// PEM file of its private key (`pkey`); without it, the key is looked for in the certificate's
+    /// file.
     pub pkey: Option<PathBuf>,
 }
 
@@ -70,7 +72,8 @@ impl ClientSetup {
         Ok(Self(Arc::new(config)))
     }
 
-    /// The client's side of a new connection to this host, which must be named in the server's certificate.
+    /// The client's side of a new connection to this host, which must be named in the server's
+    /// certificate.
     ///
     /// # Errors
     /// A host that no certificate can name; or the system gives no random bytes.
@@ -83,7 +86,8 @@ impl ClientSetup {
 }
 
 impl TrustOptions {
-    /// The authorities of `ca`; or those of the system; or, where it has none, those that browsers know.
+    /// The authorities of `ca`; or those of the system; or, where it has none, those that browsers
+    /// know.
     fn roots(&self) -> Result<RootCertStore, ConfigError> {
         let mut roots = RootCertStore::empty();
         let Some(file) = &self.ca else {

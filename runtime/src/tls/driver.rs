@@ -1,4 +1,5 @@
-//! Either side of TLS on one connection, without I/O: what was received goes in, what is to be sent comes out.
+//! Either side of TLS on one connection, without I/O: what was received goes in, what is to be sent
+//! comes out.
 
 use std::{
     fmt,
@@ -14,7 +15,8 @@ use rustls_pki_types::{ServerName, UnixTime};
 
 use super::names;
 
-/// The first bytes of a burst go out in records of this size: a client reads the first of them while the last ones are still on their way.
+/// The first bytes of a burst go out in records of this size: a client reads the first of them
+/// while the last ones are still on their way.
 const QUICK_RECORD: usize = 4 << 10;
 /// How many bytes of a burst count as its first: less than TCP sends at once on a new connection.
 const QUICK: usize = 12 << 10;
@@ -53,7 +55,8 @@ pub struct Received {
 pub enum Fault {
     /// The peer does not speak TLS but, it seems, HTTP in the clear.
     Plain,
-    /// The peer breaks TLS, or is not who it has to be, or does not let this side in. There may be an alert to be sent.
+    /// The peer breaks TLS, or is not who it has to be, or does not let this side in. There may be
+    /// an alert to be sent.
     Tls(rustls::Error),
 }
 
@@ -92,7 +95,8 @@ impl Driver {
         !self.open
     }
 
-    /// On the server's side: whose certificate the client has shown, if it has a name that rules can name.
+    /// On the server's side: whose certificate the client has shown, if it has a name that rules
+    /// can name.
     pub fn client_name(&self) -> Option<String> {
         if self.is_client() {
             return None;
@@ -100,8 +104,9 @@ impl Driver {
         names::client_name(self.connection.peer_certificates()?.first()?)
     }
 
-    /// Bytes were received: up to 16 KiB during the handshake, else no more than there is room for content. Content that came with
-    /// the end of the handshake is given by the next call, for which `received` may be empty.
+    /// Bytes were received: up to 16 KiB during the handshake, else no more than there is room for
+    /// content. Content that came with the end of the handshake is given by the next call, for
+    /// which `received` may be empty.
     ///
     /// # Errors
     /// The connection cannot go on. What came before that is content.
@@ -144,7 +149,8 @@ impl Driver {
         Ok(taken)
     }
 
-    /// A resumed session brings the certificate that was verified when it began, which may have expired since.
+    /// A resumed session brings the certificate that was verified when it began, which may have
+    /// expired since.
     fn verify_resumed(&self) -> Result<(), rustls::Error> {
         let resumed = self.connection.handshake_kind() == Some(HandshakeKind::Resumed);
         match (self.connection.peer_certificates(), &self.verifier) {
@@ -191,8 +197,8 @@ impl Driver {
         self.sealed > 0
     }
 
-    /// Hands what is to be sent to `write`, which may take a part of it. Returns how many bytes of sealed content count as sent by this: the
-    /// last of them when all is.
+    /// Hands what is to be sent to `write`, which may take a part of it. Returns how many bytes of
+    /// sealed content count as sent by this: the last of them when all is.
     ///
     /// # Errors
     /// Those of `write`.
@@ -212,13 +218,15 @@ impl Driver {
         self.burst = 0;
     }
 
-    /// Nothing more is there to be received for now: gives memory back that a peer's large records took.
+    /// Nothing more is there to be received for now: gives memory back that a peer's large records
+    /// took.
     pub fn idle(&mut self) {
         // rustls does that where it begins to read, which may be much later.
         let _ = self.connection.read_tls(&mut Nothing);
     }
 
-    /// Says that no more is sent (close_notify). Without this, the end of the connection tells the peer that something is missing.
+    /// Says that no more is sent (close_notify). Without this, the end of the connection tells the
+    /// peer that something is missing.
     pub fn close(&mut self) {
         self.connection.send_close_notify();
     }

@@ -10,8 +10,9 @@ use x509_cert::{
 /// Longest name in bytes; X.520 allows 64 characters for a common name.
 const LONGEST: usize = 256;
 
-/// The name by which rules know a client: the common name, or else the first of the alternative names that is a text (a host, an e-mail
-/// address, a URI). `None`: it has neither, or one that no rule can name.
+/// The name by which rules know a client: the common name, or else the first of the alternative
+/// names that is a text (a host, an e-mail address, a URI). `None`: it has neither, or one that no
+/// rule can name.
 pub(super) fn client_name(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = Certificate::from_der(certificate).ok()?;
     let subject = certificate.tbs_certificate();

@@ -10,7 +10,8 @@ use httpout_proto::ConfigError;
 pub struct TlsOptions {
     /// PEM file of the server's certificate, the certificates that signed it behind it (`cert`).
     pub cert: Option<PathBuf>,
-    /// PEM file of its private key (`pkey`); without it, the key is looked for in the certificate's file.
+    /// PEM file of its private key (`pkey`); without it, the key is looked for in the certificate's
+    /// file.
     pub pkey: Option<PathBuf>,
     /// Make a certificate at the start, for development, instead of reading one (`self-signed`).
     pub self_signed: bool,

@@ -31,7 +31,8 @@ impl Pair {
     /// Reads both files; the key may stand in the certificate's.
     ///
     /// # Errors
-    /// A file that cannot be read or holds something else; a certificate that is not valid at `now`, or another key's.
+    /// A file that cannot be read or holds something else; a certificate that is not valid at
+    /// `now`, or another key's.
     pub(super) fn read(
         cert: &Path,
         pkey: Option<&Path>,

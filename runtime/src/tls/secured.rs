@@ -18,7 +18,8 @@ pub(crate) struct Secured(OnceLock<(TlsOptions, RwLock<Arc<Setup>>)>);
 pub(crate) struct Renewal(Option<Setup>);
 
 impl Secured {
-    /// Secures connections from now on that come in by [`ListenerKind::Secure`](crate::ListenerKind::Secure).
+    /// Secures connections from now on that come in by
+    /// [`ListenerKind::Secure`](crate::ListenerKind::Secure).
     pub(crate) fn set(&self, options: &TlsOptions) -> Result<(), ConfigError> {
         let setup = RwLock::new(Arc::new(Setup::new(options, None)?));
         self.0.set((options.clone(), setup)).map_err(|_| ConfigError {
@@ -28,7 +29,8 @@ impl Secured {
         })
     }
 
-    /// The server's side of a new connection; `None`: there is no TLS, or the system gives no random bytes.
+    /// The server's side of a new connection; `None`: there is no TLS, or the system gives no
+    /// random bytes.
     pub(crate) fn begin(&self) -> Option<Tls> {
         Some(Tls::new(self.setup()?.driver().ok()?))
     }

@@ -1,4 +1,5 @@
-//! What a session may ask of its runtime for rights, listings and compressed content; and that nothing is touched without a right.
+//! What a session may ask of its runtime for rights, listings and compressed content; and that
+//! nothing is touched without a right.
 
 use httpout_proto::effect::{
     AdminEffect, AuthEffect, ConnectionEffect, DeliveryEffect, FsEffect, HookEffect, LiveEffect,
@@ -15,7 +16,8 @@ use crate::{
 };
 
 impl World<'_> {
-    /// Checks an effect that looks after rights, lists or compresses, or that an operator asked for; false if it is of another kind.
+    /// Checks an effect that looks after rights, lists or compresses, or that an operator asked
+    /// for; false if it is of another kind.
     pub(crate) fn check_asks(&mut self, who: Who, effect: &Effect) -> Result<bool, String> {
         let wrong = |what: &str| Err(format!("[{}] {what}: {effect:?}", who.0));
         let right = self.right(who);
@@ -171,7 +173,8 @@ impl World<'_> {
         Some(rights.of(&asked.request, &conn.from))
     }
 
-    /// Whether the file of this name and length is to be sent compressed, as far as that depends on the file.
+    /// Whether the file of this name and length is to be sent compressed, as far as that depends on
+    /// the file.
     pub(crate) fn is_packable(zmax: u64, media_type: &str, len: usize) -> bool {
         (1..=zmax).contains(&(len as u64)) && media::is_text(media_type)
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// A source of decisions. The same source makes the same world.
 pub trait Choices {
-    /// A number less than `n`, which is at least 1. A source that has run dry answers 0 for ever: the calm choice.
+    /// A number less than `n`, which is at least 1. A source that has run dry answers 0 for ever:
+    /// the calm choice.
     fn below(&mut self, n: u64) -> u64;
 }
 

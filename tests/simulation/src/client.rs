@@ -1,4 +1,5 @@
-//! A client: sends its requests at its own pace, reads answers at its own pace, and may leave at any byte.
+//! A client: sends its requests at its own pace, reads answers at its own pace, and may leave at
+//! any byte.
 
 use std::{collections::VecDeque, time::Duration};
 

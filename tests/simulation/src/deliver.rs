@@ -1,6 +1,7 @@
-//! Uploads that are handed on, in a world of their own: a sender that is cut anywhere, and a consumer that takes its time, refuses and
-//! fails. What is given is a prefix of the body; told to be whole it is whole, once; what breaks is withdrawn; and the sender hears
-//! that it has arrived only if it has.
+//! Uploads that are handed on, in a world of their own: a sender that is cut anywhere, and a
+//! consumer that takes its time, refuses and fails. What is given is a prefix of the body; told to
+//! be whole it is whole, once; what breaks is withdrawn; and the sender hears that it has arrived
+//! only if it has.
 
 use std::{
     io,

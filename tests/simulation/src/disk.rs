@@ -115,7 +115,8 @@ impl Disk {
         }
     }
 
-    /// What a directory holds, in any order; `linked`: the links of a site with rules are there too.
+    /// What a directory holds, in any order; `linked`: the links of a site with rules are there
+    /// too.
     pub(crate) fn list(&self, path: &RelPath, linked: bool) -> Result<Entries, FsError> {
         let dir = path.as_str();
         if self.files.contains_key(dir) {
@@ -344,8 +345,8 @@ impl Disk {
         }
     }
 
-    /// The process ended without warning, and the next one has swept; after a loss of `power`, `keep` tells of each
-    /// name that was not flushed whether the newer state is there.
+    /// The process ended without warning, and the next one has swept; after a loss of `power`,
+    /// `keep` tells of each name that was not flushed whether the newer state is there.
     pub(crate) fn crash(&mut self, power: bool, mut keep: impl FnMut() -> bool) {
         self.parts.clear();
         if power {

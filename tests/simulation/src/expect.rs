@@ -74,7 +74,8 @@ impl Expected {
     }
 }
 
-/// The answer out of a finished file. `packed`: what came of it where it was to be compressed for this request.
+/// The answer out of a finished file. `packed`: what came of it where it was to be compressed for
+/// this request.
 pub(crate) fn of_file(
     request: &Request,
     file: &Version,
@@ -291,7 +292,8 @@ pub(crate) fn of_feed(request: &Request, feed: &Feed, rules: &Rules) -> Option<E
         (&[Ask::Closed(first, last)], Some(total)) if last >= VERY_LARGE && first < total => {
             to_end(first, total - 1, &total.to_string())
         }
-        // Where it is known to end with the last byte, it waits for the word that the upload was stored.
+        // Where it is known to end with the last byte, it waits for the word that the upload was
+        // stored.
         (&[Ask::Closed(first, last)], total) if total.is_none_or(|total| last + 1 < total) => {
             let of = total.map_or_else(|| "*".into(), |total| total.to_string());
             let part = content.get(first as usize..=last as usize)?.to_vec();

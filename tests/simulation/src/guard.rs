@@ -1,4 +1,5 @@
-//! What a runtime does for rights: says where a path leads, and has passwords checked, behind proto's own gate.
+//! What a runtime does for rights: says where a path leads, and has passwords checked, behind
+//! proto's own gate.
 
 use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 

@@ -1,5 +1,5 @@
-//! A hook: verdicts that come late, twice, or for a connection that is gone; answers of its own, uploads that it takes, answers
-//! that it slows down. In some worlds, each request waits for it.
+//! A hook: verdicts that come late, twice, or for a connection that is gone; answers of its own,
+//! uploads that it takes, answers that it slows down. In some worlds, each request waits for it.
 
 use std::time::Duration;
 
@@ -217,7 +217,8 @@ impl World<'_> {
         }
     }
 
-    /// What is wrong with an answer, where the hook had its part in it; `None`: that is for others to say.
+    /// What is wrong with an answer, where the hook had its part in it; `None`: that is for others
+    /// to say.
     pub(crate) fn judge_hook(
         &self,
         who: Who,

@@ -138,7 +138,8 @@ impl Conn {
         }
     }
 
-    /// The next message that may be delivered: any that is due, but those of one effect in their order.
+    /// The next message that may be delivered: any that is due, but those of one effect in their
+    /// order.
     pub(crate) fn due_mail(&self, now: Time, skip: usize) -> Option<usize> {
         let due = |mail: &&Mail| mail.at <= now;
         let op = self.mail.iter().filter(due).nth(skip)?.op;

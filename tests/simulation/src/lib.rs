@@ -1,12 +1,15 @@
-//! `httpout-proto` in a simulated world: a server, its disk, its network and its clients, all of them in memory and on a clock
-//! of their own, driven by nothing but [`Choices`]. One seed is one world, the same each time.
+//! `httpout-proto` in a simulated world: a server, its disk, its network and its clients, all of
+//! them in memory and on a clock of their own, driven by nothing but [`Choices`]. One seed is one
+//! world, the same each time.
 //!
-//! What happens: requests of every kind, cut into pieces at will, pipelined, malformed, given up at any byte; slow clients and
-//! stalled ones; effects that fail, or are answered late and in any order; resets, half closes, full disks, crashes with and
-//! without loss of power, a wall clock that is set, a server that is told to stop.
+//! What happens: requests of every kind, cut into pieces at will, pipelined, malformed, given up at
+//! any byte; slow clients and stalled ones; effects that fail, or are answered late and in any
+//! order; resets, half closes, full disks, crashes with and without loss of power, a wall clock
+//! that is set, a server that is told to stop.
 //!
-//! What must hold is checked after every step of a session (`invariants`), at every change of the disk and every answer that a
-//! client gets (`verdict`), and when nothing is left to happen. The first breach ends the world with an account of it.
+//! What must hold is checked after every step of a session (`invariants`), at every change of the
+//! disk and every answer that a client gets (`verdict`), and when nothing is left to happen. The
+//! first breach ends the world with an account of it.
 
 mod asks;
 mod choices;

@@ -1,4 +1,5 @@
-//! A connection between a client and the server: two pipes of bounded room, and the ways in which they end.
+//! A connection between a client and the server: two pipes of bounded room, and the ways in which
+//! they end.
 
 use std::collections::VecDeque;
 
@@ -92,7 +93,8 @@ impl Link {
         self.down.finish(End::Reset, 0);
     }
 
-    /// The client has closed its socket: what it sent arrives, what is sent to it is answered by a reset.
+    /// The client has closed its socket: what it sent arrives, what is sent to it is answered by a
+    /// reset.
     pub(crate) fn closed_by_client(&mut self) {
         self.up.finish(End::Fin, 0);
         self.down.finish(End::Reset, 0);

@@ -1,5 +1,6 @@
-//! A live resource in a world of its own: a source, which is a client or the server itself, and listeners that come, go, stall and fail. Each
-//! must get its tune-in data and then whole packets without a gap.
+//! A live resource in a world of its own: a source, which is a client or the server itself, and
+//! listeners that come, go, stall and fail. Each must get its tune-in data and then whole packets
+//! without a gap.
 
 use std::{
     io,

@@ -127,8 +127,8 @@ impl Model {
         Ok(())
     }
 
-    /// What a request for `path` may be answered with, that was sent after `from` and whose answer began before `to`.
-    /// `manifest`: what exists is shown whole while it is being replaced.
+    /// What a request for `path` may be answered with, that was sent after `from` and whose answer
+    /// began before `to`. `manifest`: what exists is shown whole while it is being replaced.
     pub(crate) fn seen(&self, path: &str, manifest: bool, from: Seq, to: Seq) -> Seen {
         let events = self.paths.get(path).map_or(&[][..], |timeline| &timeline.events);
         let mut seen = Seen::default();
@@ -136,8 +136,8 @@ impl Model {
         let mut growing: Vec<(Who, Rc<Feed>)> = Vec::new();
         let mut feeds: Vec<(Who, Rc<Feed>)> = Vec::new();
         let mut missing = false;
-        // The file is opened after the look for an upload, or after the upload's end: a file that was replaced before the
-        // first such moment is not shown any more.
+        // The file is opened after the look for an upload, or after the upload's end: a file that
+        // was replaced before the first such moment is not shown any more.
         let mut may_open = manifest;
         let mut show = |seen: &mut Seen, version: &Option<Rc<Version>>| {
             missing |= version.is_none();

@@ -1,6 +1,7 @@
-//! proto's client against proto's server, in a world of its own: uploads over connections that are refused, reset at any byte, stalled, or
-//! answered by somebody else; bodies that come late, that cannot be had twice, that fail; disks that are full or broken. What the client says is
-//! stored is stored, whole; what failed is told, and was tried as often as it may be; nothing hangs.
+//! proto's client against proto's server, in a world of its own: uploads over connections that are
+//! refused, reset at any byte, stalled, or answered by somebody else; bodies that come late, that
+//! cannot be had twice, that fail; disks that are full or broken. What the client says is stored is
+//! stored, whole; what failed is told, and was tried as often as it may be; nothing hangs.
 
 mod client;
 mod judge;

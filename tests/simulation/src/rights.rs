@@ -1,5 +1,5 @@
-//! Who may do what in a site with rules: drawn at random, written as a rule file for the server, and looked up here in the
-//! simplest way.
+//! Who may do what in a site with rules: drawn at random, written as a rule file for the server,
+//! and looked up here in the simplest way.
 
 use std::{
     collections::BTreeMap,
@@ -230,7 +230,8 @@ pub(crate) fn check(password: &str, credential: Option<&Credential>) -> bool {
     }
 }
 
-/// Where a path of a URL really leads, below the root; with `last`, the last segment is followed too.
+/// Where a path of a URL really leads, below the root; with `last`, the last segment is followed
+/// too.
 pub(crate) fn real(path: &str, last: bool) -> String {
     for (link, target) in LINKS {
         match path.strip_prefix(link) {

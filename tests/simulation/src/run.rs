@@ -27,7 +27,8 @@ pub fn run(choices: &mut impl Choices) -> Result<u64, String> {
     world.finish().map(|()| world.steps())
 }
 
-/// Runs the world of a seed; where something is wrong with it, tells what happened in it and how to see that again.
+/// Runs the world of a seed; where something is wrong with it, tells what happened in it and how to
+/// see that again.
 ///
 /// # Errors
 /// The account, and what should not have happened.

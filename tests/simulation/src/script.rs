@@ -142,7 +142,8 @@ fn with_login(mut request: Request, dice: &mut Dice<'_>, lore: &Lore) -> Request
     if lore.ruled {
         let guesses = dice.chance(lore.guesses);
         request.login = if guesses { Login::wrong(dice) } else { Login::draw(dice) };
-        // From outside, an answer of 400 does not show whether it knows that it is to a HEAD, and so has no body.
+        // From outside, an answer of 400 does not show whether it knows that it is to a HEAD, and
+        // so has no body.
         if request.is_head() && matches!(request.login, Login::Broken(_)) {
             request.login = Login::None;
         }

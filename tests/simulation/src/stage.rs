@@ -23,7 +23,8 @@ impl World<'_> {
         c
     }
 
-    /// Holds what the client sends of the request under way, and of later ones, at so many bytes; `None`: no longer.
+    /// Holds what the client sends of the request under way, and of later ones, at so many bytes;
+    /// `None`: no longer.
     pub fn leash(&mut self, c: usize, bytes: Option<usize>) {
         self.conns[c].client.manner.leash = bytes;
     }

@@ -383,7 +383,8 @@ impl World<'_> {
         if shortest.is_some_and(|shortest| self.now - before >= shortest) {
             return Ok(());
         }
-        // More of an unwanted body came than is dropped, or its coding is broken, which shows behind the answer.
+        // More of an unwanted body came than is dropped, or its coding is broken, which shows
+        // behind the answer.
         let dropped = |asked: &Asked| {
             let chunked = asked.wire.windows(8).any(|name| name == b"chunked\r");
             let broken = matches!(asked.request.coding, Coding::Broken(_));
@@ -392,7 +393,8 @@ impl World<'_> {
         if k.checked_sub(1).is_some_and(|before| dropped(&client.asked[before])) {
             return Ok(());
         }
-        // Of an upload that is given up, the head of the answer may be cut too; and where that takes a reset, answers before it.
+        // Of an upload that is given up, the head of the answer may be cut too; and where that
+        // takes a reset, answers before it.
         let gives_up = |asked: &Asked| {
             let seen = self.model.seen(&asked.request.place(), false, asked.from, u64::MAX);
             matches!(asked.request.what, What::Get { .. })
@@ -422,7 +424,8 @@ pub(crate) fn holds(condition: &Condition, state: Option<&Version>) -> bool {
     }
 }
 
-/// The media type that is told of a file: by its name, by the file that it was made from, or by its upload.
+/// The media type that is told of a file: by its name, by the file that it was made from, or by its
+/// upload.
 pub(crate) fn told(path: &str, given: Option<&str>, kept: Option<String>) -> String {
     let by_name = media::media_type(path).map(str::to_owned);
     let given = given.filter(|given| *given != "*/*").unwrap_or(media::UNKNOWN);

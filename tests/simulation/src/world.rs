@@ -99,8 +99,8 @@ enum Act {
 const MOST_STEPS: u64 = 400_000;
 
 impl<'c> World<'c> {
-    /// A server with this configuration, whose directories are those of the simulated disk. `choices` decides the order of
-    /// what happens.
+    /// A server with this configuration, whose directories are those of the simulated disk.
+    /// `choices` decides the order of what happens.
     ///
     /// # Panics
     /// If the configuration is refused.

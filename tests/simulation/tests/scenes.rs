@@ -11,7 +11,8 @@ use httpout_simulation::{Ask, Calm, Choices, Request, Seeded, World};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Plays a scene in order, and then in as many orders as there are seeds; it is to end with nothing left.
+/// Plays a scene in order, and then in as many orders as there are seeds; it is to end with nothing
+/// left.
 fn play(config: impl Fn(&mut Config), scene: impl Fn(&mut World<'_>) -> Result<(), String>) {
     let once = |choices: &mut dyn Choices, name: &str| {
         let mut settings = Config::default();
@@ -328,7 +329,8 @@ fn a_missing_file_is_waited_for() {
     );
 }
 
-/// The file that was waited for as an upload is open when the session learns that it stands on the disk, too.
+/// The file that was waited for as an upload is open when the session learns that it stands on the
+/// disk, too.
 #[test]
 fn an_upload_that_begins_when_it_is_waited_for_no_longer_is_closed() {
     let mut config = Config::default();

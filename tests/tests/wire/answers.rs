@@ -472,15 +472,17 @@ fn limits_body_timeout_bounds_a_pause_in_an_upload(kind: Kind) {
     assert_eq!(patient.read("a.bin").as_deref(), Some(&b"half whole"[..]));
 }
 
-/// Sends a piece of a chunked upload now and then, until the server takes no more or `over` says so.
+/// Sends a piece of a chunked upload now and then, until the server takes no more or `over` says
+/// so.
 fn trickle(mut stream: TcpStream, piece: &[u8], over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) && stream.write_all(&Request::chunk(piece)).is_ok() {
         thread::sleep(Duration::from_millis(300));
     }
 }
 
-/// Two uploads get the same piece now and then, so neither ever rests for as long as the body timeout. The second one is cut for
-/// its slowness; the first one began before it, and goes on to its end.
+/// Two uploads get the same piece now and then, so neither ever rests for as long as the body
+/// timeout. The second one is cut for its slowness; the first one began before it, and goes on to
+/// its end.
 #[track_caller]
 fn only_the_second_is_too_slow(kind: Kind, first: &[&str], second: &[&str], piece: &[u8]) {
     let sites =

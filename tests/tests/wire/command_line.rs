@@ -1,4 +1,5 @@
-//! The command line as people type it: a directory alone, GPAC's one-string form, options that another mode has.
+//! The command line as people type it: a directory alone, GPAC's one-string form, options that
+//! another mode has.
 
 use httpout_tests::{Asked, Exit, Kind, Scripted, Server, Site, Tree, both, get};
 

@@ -1,4 +1,5 @@
-//! Compressed texts (RFC 9110 §8.4, §12.5.3): which responses are compressed, and with which coding.
+//! Compressed texts (RFC 9110 §8.4, §12.5.3): which responses are compressed, and with which
+//! coding.
 
 use std::thread;
 

@@ -157,7 +157,8 @@ fn rfc9110_13_1_5_if_range_with_a_coded_tag_is_the_whole(kind: Kind) {
     };
     range(&tags[0]).is(206, &body[10..20]);
     for tag in &tags[1..] {
-        // Parts of two representations must not be joined; a part of the compressed one cannot be had.
+        // Parts of two representations must not be joined; a part of the compressed one cannot be
+        // had.
         let answer = range(tag);
         answer.status_is(200).field_is_absent("content-range");
         assert!(decoded(&answer) == body.as_bytes());
@@ -165,8 +166,8 @@ fn rfc9110_13_1_5_if_range_with_a_coded_tag_is_the_whole(kind: Kind) {
     }
 }
 
-/// Changes the file again and again, and asks at once each time: compressed or not, the answer is what is there, and a tag that was
-/// given for something else is never confirmed.
+/// Changes the file again and again, and asks at once each time: compressed or not, the answer is
+/// what is there, and a tag that was given for something else is never confirmed.
 #[track_caller]
 fn is_never_stale(site: &Site, times: usize, change: impl Fn(&str)) {
     let mut client = site.client();

@@ -1,4 +1,5 @@
-//! Options from variables and a file, the tasks besides serving, and what systemd passes and is told.
+//! Options from variables and a file, the tasks besides serving, and what systemd passes and is
+//! told.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;

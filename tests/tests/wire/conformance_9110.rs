@@ -37,7 +37,8 @@ fn site(kind: Kind) -> Site {
 }
 
 fn rfc9110_6_6_1_every_answer_has_a_date(kind: Kind) {
-    // That each final answer has a Date in the preferred format is checked wherever an answer is read; here is one of each kind.
+    // That each final answer has a Date in the preferred format is checked wherever an answer is
+    // read; here is one of each kind.
     let site = Site::with(kind, &["--maxs", "10"]);
     site.write("hello.txt", HELLO);
     site.tree.dir("www/dir");

@@ -1,4 +1,5 @@
-//! RFC 9110 §14, ranges of files that are complete, in the three forms of an answer to several ranges.
+//! RFC 9110 §14, ranges of files that are complete, in the three forms of an answer to several
+//! ranges.
 
 use std::os::unix::fs::FileExt;
 

@@ -1,4 +1,5 @@
-//! How connections end, and how they do not: signals, deadlines, counts, clients that close, refusals, and the server's end.
+//! How connections end, and how they do not: signals, deadlines, counts, clients that close,
+//! refusals, and the server's end.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -371,8 +372,8 @@ fn a_half_closed_client_gets_a_response_that_makes_progress(kind: Kind) {
     }
 }
 
-/// Reads an upload for longer than a half-closed client may be idle. False if the machine was so slow
-/// that the client was idle for that long, and was given up.
+/// Reads an upload for longer than a half-closed client may be idle. False if the machine was so
+/// slow that the client was idle for that long, and was given up.
 #[track_caller]
 fn is_read_while_half_closed(site: &Site) -> bool {
     let mut upload = site.client();

@@ -350,7 +350,8 @@ fn cors_never_allows_kept_credentials(kind: Kind) {
             preflight("/a.bin", "PUT", Some("authorization")),
         ] {
             let answer = site.ask(&request);
-            // To allow any origin the use of credentials that the browser keeps would give them away.
+            // To allow any origin the use of credentials that the browser keeps would give them
+            // away.
             answer.field_is("access-control-allow-origin", "*");
             answer.field_is_absent("access-control-allow-credentials");
         }

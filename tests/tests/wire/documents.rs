@@ -1,6 +1,8 @@
 //! The documentation agrees with the program, and holds together.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
 use httpout_proto::Limits;
 use httpout_tests::page::{How, Page, pages, repository};
@@ -210,6 +212,28 @@ fn each_file_that_a_page_names_is_there() {
             }
         }
     }
+}
+
+#[test]
+fn comments_are_readable() {
+    fn check(dir: &Path, checked: &mut usize) {
+        for entry in fs::read_dir(dir).expect("the sources are there") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if path.is_dir() && !matches!(name, "target" | "node_modules" | ".git") {
+                check(&path, checked);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                *checked += 1;
+                let text = fs::read_to_string(&path).expect("UTF-8");
+                let mut comments = text.lines().filter(|line| line.trim_start().starts_with("//"));
+                let long = comments.find(|line| line.chars().count() > 100);
+                assert_eq!(long, None, "{} has a comment beyond 100 columns", path.display());
+            }
+        }
+    }
+    let mut checked = 0;
+    check(&repository(), &mut checked);
+    assert!(checked > 300, "{checked} files");
 }
 
 #[test]

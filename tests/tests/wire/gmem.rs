@@ -209,7 +209,8 @@ fn gmem_waits_for_what_is_missing(kind: Kind) {
     let site = Memory::with(kind, &["--wait-missing", "600"]);
     let mut reader = site.client();
     reader.send(get("/live/next.m4s").bytes());
-    // It is answered after this one, on another connection: both bring the same upload, whichever comes first.
+    // It is answered after this one, on another connection: both bring the same upload, whichever
+    // comes first.
     let mut upload = site.client();
     upload.begin_upload(Request::new("PUT", "/live/next.m4s").chunked());
     upload.send_chunk("begun");
@@ -590,7 +591,8 @@ fn max_cache_segs_bounds_a_quality_on_disk_if_negative(kind: Kind) {
     client.ask(&put("/d/s-4.ts", "y").field("Range", "bytes=0-0")).status_is(200);
     client.ask(&put("/d/s-6.ts", "x")).status_is(201);
     left(&["s-3.ts", "s-4.ts", "s-6.ts"]);
-    // What the client or somebody else removes is no trouble; what somebody else replaces is not removed.
+    // What the client or somebody else removes is no trouble; what somebody else replaces is not
+    // removed.
     client.ask(&delete("/d/s-3.ts")).status_is(200);
     client.ask(&put("/d/s-7.ts", "x")).status_is(201);
     left(&["s-4.ts", "s-6.ts", "s-7.ts"]);
@@ -612,8 +614,8 @@ fn max_cache_segs_leaves_the_disk_alone_otherwise(kind: Kind) {
     }
 }
 
-/// Uploads a stream with a window of six segments, two qualities by two manifests, and removes a manifest in the end. `names` tells what
-/// is left.
+/// Uploads a stream with a window of six segments, two qualities by two manifests, and removes a
+/// manifest in the end. `names` tells what is left.
 #[track_caller]
 fn stream(server: &Server, names: impl Fn() -> Vec<String>) {
     let mut client = server.client();
@@ -634,7 +636,8 @@ fn stream(server: &Server, names: impl Fn() -> Vec<String>) {
         );
         client.ask(&put("/d/live.mpd", &mpd)).status_in(&[200, 201]);
     }
-    // The playlist names the last six, the MPD so many that six seconds are covered. The oldest of the playlist has just left it.
+    // The playlist names the last six, the MPD so many that six seconds are covered. The oldest of
+    // the playlist has just left it.
     let segments = |numbers: std::ops::RangeInclusive<u32>| {
         let chunks = (6..=9).map(|number| format!("c-{number}.m4s"));
         let own = numbers.map(|number| format!("v/s-{number}.ts"));

@@ -48,7 +48,8 @@ fn finish(upload: &mut Client) {
     upload.response("PUT").status_in(&[200, 201]);
 }
 
-/// Sends a request that the server has certainly seen when this returns: it came in one piece with one that has been answered.
+/// Sends a request that the server has certainly seen when this returns: it came in one piece with
+/// one that has been answered.
 #[track_caller]
 fn ask_and_wait(client: &mut Client, request: &Request) {
     client.send([Request::new("OPTIONS", "*").bytes(), request.bytes()].concat());

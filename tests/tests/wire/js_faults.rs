@@ -1,4 +1,5 @@
-//! Scripts that are wrong, broken or mad: a clear message or an error, never a hang, and the server lives on.
+//! Scripts that are wrong, broken or mad: a clear message or an error, never a hang, and the server
+//! lives on.
 
 use std::env;
 

@@ -44,7 +44,8 @@ fn site(kind: Kind, args: &[&str]) -> Site {
     site
 }
 
-/// Sends a head that is too large: the answer is 431, and the connection closes. What is beyond the limit may meet a reset.
+/// Sends a head that is too large: the answer is 431, and the connection closes. What is beyond the
+/// limit may meet a reset.
 #[track_caller]
 fn is_431(site: &Site, head: &[u8]) {
     let mut client = site.client();
@@ -179,7 +180,8 @@ fn limits_stalled_uploads_and_downloads_are_cut(kind: Kind) {
 }
 
 fn limits_a_trickled_upload_is_not_idle(kind: Kind) {
-    // An encoder that writes a little every now and then is alive: it takes longer than the timeout in all, never between two pieces.
+    // An encoder that writes a little every now and then is alive: it takes longer than the timeout
+    // in all, never between two pieces.
     let site = site(kind, &["--timeout", "2"]);
     let mut upload = site.client();
     upload.begin_upload(Request::new("PUT", "/a.bin").chunked());
@@ -377,7 +379,8 @@ fn limits_ten_thousand_requests_close_a_connection(kind: Kind) {
 
 fn limits_garbage_is_answered_once(kind: Kind) {
     let site = site(kind, &[]);
-    // A TLS hello, a binary protocol, an SMB probe, nothing but zeros, and lines that are no requests.
+    // A TLS hello, a binary protocol, an SMB probe, nothing but zeros, and lines that are no
+    // requests.
     let hello =
         [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], &[b'Z'; 200], b"\r\n\r\n"].concat();
     let zeros = vec![0; 4000];

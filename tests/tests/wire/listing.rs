@@ -327,7 +327,8 @@ fn a_listing_is_sorted_by_its_own_links(kind: Kind) {
     };
     assert_eq!(files(&first), ORDERS[0].1);
     for (column, ascending) in ORDERS {
-        // A column's head leads to the listing sorted by it, and from there to the other way round, and back.
+        // A column's head leads to the listing sorted by it, and from there to the other way round,
+        // and back.
         let mut page = html(&site, if column == "name" { "/?sort=size" } else { "/" });
         let mut expected = ascending.to_vec();
         for _ in 0..3 {
@@ -481,7 +482,8 @@ fn a_listing_ignores_ranges_and_unknown_queries(kind: Kind) {
     let whole = json(&site, "/");
     assert_eq!(entries(&site.ask(&as_json("/").field("Range", "bytes=0-9"))), whole);
     for query in ["?", "?sort=", "?sort=owner&order=up", "?&&=&sort", "?C=M;O=D", "?%zz=\"'<>"] {
-        // The last one holds characters that must be escaped, but a query is not the server's business.
+        // The last one holds characters that must be escaped, but a query is not the server's
+        // business.
         assert_eq!(json(&site, &format!("/{query}")), whole, "{query}");
     }
 }

@@ -1,4 +1,5 @@
-//! The wire suite: both binaries over loopback sockets, with nothing but Rust installed. One module for each subject.
+//! The wire suite: both binaries over loopback sockets, with nothing but Rust installed. One module
+//! for each subject.
 
 mod answers;
 mod command_line;

@@ -1,4 +1,5 @@
-//! Names and passwords: what is asked for, what is taken, how often it is checked, and what clients make of it.
+//! Names and passwords: what is asked for, what is taken, how often it is checked, and what clients
+//! make of it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::thread;
@@ -128,7 +129,8 @@ fn malformed_credentials_are_400(kind: Kind) {
     let longest = basic("alice:".to_owned() + &"x".repeat(20_000));
     site.ask(&get("/private/a.txt").field("Authorization", longest)).status_is(431);
     assert_eq!(site.checks(), [0, 0, 0], "what is malformed is checked");
-    // The scheme is written as one likes (RFC 9110 §11.1), and there may be more than one space behind it.
+    // The scheme is written as one likes (RFC 9110 §11.1), and there may be more than one space
+    // behind it.
     let token = basic("alice:alice-secret");
     let token = token.strip_prefix("Basic ").expect("it begins with the scheme");
     for scheme in ["basic ", "BASIC ", "Basic   "] {
@@ -168,7 +170,8 @@ fn a_wrong_password_is_answered_after_a_second(kind: Kind) {
 fn a_wrong_password_keeps_nobody_else_waiting(kind: Kind) {
     let site = site(kind);
     let mut client = site.client();
-    // A server that waits answers one request in that second, each time; one that does not may be slow now and then.
+    // A server that waits answers one request in that second, each time; one that does not may be
+    // slow now and then.
     let served_meanwhile = (0..5).any(|round| {
         let mut guesser = site.client();
         let began = Instant::now();
@@ -283,7 +286,8 @@ fn pipelined_requests_are_judged_one_by_one(kind: Kind) {
     assert!(!site.tree.has("www/private/b.txt"));
 }
 
-/// An address of this machine that others can reach it by, if it has one. Nothing is sent to find it.
+/// An address of this machine that others can reach it by, if it has one. Nothing is sent to find
+/// it.
 fn outward() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
@@ -379,7 +383,8 @@ fn users_made_with_creds(kind: Kind) {
     site.ask(&put("/staff/b.txt", "b").by("alice", "another-secret")).status_is(200);
 }
 
-/// bcrypt as crypt(3) computes it, in the two spellings that are about, and the SHA-1 that `htpasswd -s` writes.
+/// bcrypt as crypt(3) computes it, in the two spellings that are about, and the SHA-1 that
+/// `htpasswd -s` writes.
 const HTPASSWD: &str = "\
 # made long ago
 alice:$2b$05$abcdefghijklmnopqrstuuNKmzjZDVRx9ZJS0K0KwGym0eLsRc7uK

@@ -313,7 +313,8 @@ fn nothing_is_written_through_a_link_that_leads_out(kind: Kind) {
             assert!([403, 404].contains(&answer.status), "{request:?}: {answer:?}");
         }
     }
-    // A link in the last place may be refused, or itself be replaced or removed, but it is not followed.
+    // A link in the last place may be refused, or itself be replaced or removed, but it is not
+    // followed.
     let ranged = put("/link.txt", "evil").field("Range", "bytes=0-3");
     site.ask(&ranged).status_is(403);
     for path in ["/link.txt", "/new.txt"] {

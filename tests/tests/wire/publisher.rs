@@ -1,4 +1,5 @@
-//! What a program publishes that embeds the server: live resources, packet by packet, on either runtime.
+//! What a program publishes that embeds the server: live resources, packet by packet, on either
+//! runtime.
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -156,7 +157,8 @@ fn titles_change_while_it_plays(kind: Kind) {
     let answer = listener.begin(&get("/radio").field("Icy-MetaData", "1"));
     let interval: usize = answer.need("icy-metaint").parse().expect("a number");
     let mut got = Vec::new();
-    // Behind each interval stands the length of its metadata; a title is told once, in two units of 16 bytes.
+    // Behind each interval stands the length of its metadata; a title is told once, in two units of
+    // 16 bytes.
     for (title, metadata) in [("First", 33), ("First", 1), ("Second", 33)] {
         radio.set_title(title);
         wait(radio.write(vec![b'x'; interval], true)).expect("it is taken");

@@ -1,4 +1,5 @@
-//! What can go wrong with a push: each failure is one clear line, a retry where it helps, and the exit status.
+//! What can go wrong with a push: each failure is one clear line, a retry where it helps, and the
+//! exit status.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

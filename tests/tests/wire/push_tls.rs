@@ -67,7 +67,8 @@ fn a_certificate_for_another_name_is_refused(kind: Kind) {
 }
 
 fn an_expired_certificate_is_refused(kind: Kind) {
-    // Our server would not start with it: another authority of the same name has signed a good one instead.
+    // Our server would not start with it: another authority of the same name has signed a good one
+    // instead.
     let subject = Subject { days: [-1, 30], ..Subject::default() };
     let (server, tree, authority) = secured(kind, &subject, &[]);
     let expired = authority.issue(&Subject { days: [-30, -1], ..Subject::default() });

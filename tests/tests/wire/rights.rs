@@ -307,7 +307,8 @@ fn a_section_below_a_plain_read_directory_is_obeyed(kind: Kind) {
     let tree = tree();
     tree.write("rules.ini", "[www/private]\nname=mine\nru=alice\nwu=alice\n");
     tree.write("users.cfg", USERS);
-    // By whichever way a file is reached, it is the same file: also where the plain directory is named relatively.
+    // By whichever way a file is reached, it is the same file: also where the plain directory is
+    // named relatively.
     for www in [tree.arg("www"), "www".to_owned(), "./www/../www/.".to_owned()] {
         let dirs = format!("{www},rules.ini");
         let args =

@@ -1,4 +1,5 @@
-//! Rule files: what is refused at the start, what SIGHUP changes, and links that are swapped meanwhile.
+//! Rule files: what is refused at the start, what SIGHUP changes, and links that are swapped
+//! meanwhile.
 
 use std::fs;
 use std::path::Path;
@@ -250,7 +251,8 @@ fn sighup_reads_rules_and_users_anew(kind: Kind) {
     open.ask(&get("/private/secret.txt").of("bob")).status_is(403);
     open.ask(&get("/vod/a.txt")).status_is(404);
     open.ask(&get("/hello.txt")).is(200, "hello\n");
-    // What was remembered of a password that was taken away and comes back is no matter: it is right again.
+    // What was remembered of a password that was taken away and comes back is no matter: it is
+    // right again.
     site.tree.write("users.cfg", USERS);
     assert!(site.reload());
     open.ask(&get("/private/secret.txt").of("alice")).is(200, SECRET);
@@ -419,7 +421,8 @@ fn while_swapped(one: &Path, other: &Path, ask: impl FnOnce()) {
     });
 }
 
-/// A directory that everybody may use, with a directory in it that takes turns with a link into the private one.
+/// A directory that everybody may use, with a directory in it that takes turns with a link into the
+/// private one.
 fn swapped(kind: Kind) -> Ruled {
     let tree = tree();
     tree.write("www/open/dir/secret.txt", "harmless\n");

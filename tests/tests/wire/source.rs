@@ -1,4 +1,5 @@
-//! The server as a source (`--hmode source`): uploads that go to a directory, to standard output, to a command.
+//! The server as a source (`--hmode source`): uploads that go to a directory, to standard output,
+//! to a command.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -186,7 +187,8 @@ fn a_slow_reader_slows_the_sender(kind: Kind) {
     client.send(Request::new("PUT", "/a").announce(content.len() as u64).bytes());
     let mut writer = client.writer();
     writer.set_nonblocking(true).unwrap();
-    // Sends until nothing more is taken, and nothing is being taken any more: what the server read and did not write is bounded.
+    // Sends until nothing more is taken, and nothing is being taken any more: what the server read
+    // and did not write is bounded.
     let mut sent = 0;
     let mut stuck = 0;
     while stuck < 200 {

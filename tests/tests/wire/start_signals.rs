@@ -1,4 +1,5 @@
-//! Signals that come while the process starts: none kills it, and each is obeyed when the start is over.
+//! Signals that come while the process starts: none kills it, and each is obeyed when the start is
+//! over.
 
 use std::fs::{self, File, OpenOptions};
 

@@ -77,7 +77,8 @@ impl Mutual {
         self.connect(own).ask(&get(path))
     }
 
-    /// What the client is told instead of an answer. In TLS 1.3, it has finished the handshake by then.
+    /// What the client is told instead of an answer. In TLS 1.3, it has finished the handshake by
+    /// then.
     #[track_caller]
     fn refusal(&self, own: Option<&Issued>) -> [String; 2] {
         [&TLS12, &TLS13].map(|version| {

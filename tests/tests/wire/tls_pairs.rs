@@ -94,7 +94,8 @@ fn refused(kind: Kind, args: &[&str]) -> Exit {
 
 fn what_clients_would_refuse_is_refused_at_the_start(kind: Kind) {
     let tree = files();
-    // The certificate, the key, the option that is named, and what the line says; the file that is at fault comes first in it.
+    // The certificate, the key, the option that is named, and what the line says; the file that is
+    // at fault comes first in it.
     for (cert, key, option, says) in [
         ("nosuch", "good-key", "cert", "cannot be read"),
         ("good", "nosuch", "pkey", "cannot be read"),

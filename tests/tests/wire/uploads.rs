@@ -299,8 +299,9 @@ fn an_aborted_upload_leaves_no_directory(kind: Kind) {
 }
 
 fn uploads_sent_whole_survive_a_reset(kind: Kind) {
-    // An encoder that ends does not wait for its answers: with some of them unread, its close is a reset. What it sent before, the last
-    // manifest above all, has arrived all the same, and can still be read from the socket.
+    // An encoder that ends does not wait for its answers: with some of them unread, its close is a
+    // reset. What it sent before, the last manifest above all, has arrived all the same, and can
+    // still be read from the socket.
     let site = Site::new(kind);
     let uploads: Vec<_> = (0..20)
         .flat_map(|i| Request::new("PUT", &format!("/{i}.m4s")).chunks(&[b"whole"]).bytes())

@@ -1,4 +1,5 @@
-//! Uploads with `Content-Encoding`: the coding is taken off, and what is stored and served is the content.
+//! Uploads with `Content-Encoding`: the coding is taken off, and what is stored and served is the
+//! content.
 
 use std::io::Write as _;
 

@@ -1,5 +1,5 @@
-//! PUT and POST whose body is handed on to somebody instead of being stored: to whoever takes it,
-//! or to the hook that says so. Who takes it slowly slows its sender down.
+//! PUT and POST whose body is handed on instead of being stored: to the embedding program, or to
+//! the hook that asks for it. A slow consumer slows the client down.
 
 use std::time::Instant;
 
@@ -52,7 +52,7 @@ pub(crate) struct Deliver {
 
 #[derive(Debug)]
 enum State {
-    /// Will somebody take it?
+    /// A consumer is to take it.
     Offering { until: Instant },
     /// The body comes in; `giving` holds what is being given.
     Receiving { giving: Option<Giving> },
@@ -79,7 +79,7 @@ impl Deliver {
     ) -> Option<Box<dyn Handler>> {
         let len = match request.body {
             BodySize::Empty => {
-                // Who sends no length may yet send a body, which must not be read as requests.
+                // A body may follow even without a length, and must not be read as requests.
                 refuse_last(cx, Status::LENGTH_REQUIRED, &PeerError::LengthRequired.to_string());
                 return None;
             }
@@ -170,7 +170,7 @@ impl Deliver {
                 deliver.state = State::Over;
                 refuse(cx, Status::CONTENT_TOO_LARGE, &too_large(most));
             }
-            // Who sends no length may yet send a body, which must not be read as requests.
+            // A body may follow even without a length, and must not be read as requests.
             (BodySize::Empty, _) if request.method == Method::Put || request.expect_continue => {
                 deliver.state = State::Over;
                 refuse_last(cx, Status::LENGTH_REQUIRED, &PeerError::LengthRequired.to_string());

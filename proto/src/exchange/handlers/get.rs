@@ -36,7 +36,8 @@ use crate::{
 ///                 ^                  |
 ///                 +--(upload over)---+
 ///
-///  Before an answer, where the name does not tell the media type: Describing; where it is to be compressed: Encoding.
+///  Before an answer, where the name does not tell the media type: Describing;
+///  where it is to be compressed: Encoding.
 /// ```
 #[derive(Debug)]
 pub(crate) struct Get {
@@ -435,7 +436,7 @@ impl Handler for Get {
             },
             &State::Describing { op, then } if op == done => {
                 let kept = match result {
-                    // Whoever can write the file can give it any.
+                    // A process that can write the file can give it any.
                     Ok(Done::MediaType(kept)) => {
                         kept.filter(|kept| media::is_media_type(kept.as_bytes()))
                     }

@@ -188,7 +188,7 @@ impl Handler for IcecastSource {
                     );
                 }
                 cx.reply(Reply::TakeRest);
-                // Who waits for 100 gets that with the grant; others wait for 200 before they send.
+                // A client that waits for 100 gets it with the grant; others wait for 200.
                 if !self.answers_late {
                     cx.reply(Reply::Endless(head(cx.site, Status::OK)));
                 }

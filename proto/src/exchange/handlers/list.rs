@@ -1,4 +1,4 @@
-//! GET and HEAD of a directory: its listing, in pieces, so that a large one holds up nobody.
+//! GET and HEAD of a directory: its listing, in pieces, so that a large one delays no other client.
 
 use std::path::Path;
 

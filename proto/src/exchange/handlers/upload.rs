@@ -90,7 +90,7 @@ impl Upload {
     ) -> Option<Self> {
         let announced = match request.body {
             BodySize::Empty => {
-                // Who sends no length may yet send a body, which must not be read as requests.
+                // A body may follow even without a length, and must not be read as requests.
                 refuse_last(cx, Status::LENGTH_REQUIRED, &PeerError::LengthRequired.to_string());
                 return None;
             }

@@ -1,6 +1,7 @@
 //! Names as text of a page: no name can end an element, or change how the text around it is read.
 
-/// Text within an element or a quoted attribute. What is not seen but turns, hides or breaks text is shown as U+FFFD.
+/// Text within an element or a quoted attribute. What is not seen but turns, hides or breaks text
+/// is shown as U+FFFD.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
     let mut before = None;
@@ -25,7 +26,8 @@ fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Controls, what sets the direction of text (UAX #9), separators of lines, tags, and what else has no shape.
+/// Controls, what sets the direction of text (UAX #9), separators of lines, tags, and what else has
+/// no shape.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,

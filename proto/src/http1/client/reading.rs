@@ -25,7 +25,7 @@ impl Client {
             return self.step_without_data();
         };
         match &mut self.reading {
-            // Nobody asked; mostly the 408 of a server that closes a kept connection.
+            // No request is open: mostly the 408 of a server that closes a kept connection.
             Reading::Resting => self.cut(None),
             Reading::Head(reader) => {
                 self.heard = true;

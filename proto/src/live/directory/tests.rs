@@ -263,7 +263,8 @@ fn what_is_written_again_is_a_new_version() {
     world.run();
     assert_eq!(world.served[&path("a.m3u8")], b"two");
     world.take();
-    // Cut while it is begun; then something at its beginning is written over when its end is reached.
+    // Cut while it is begun; then something at its beginning is written over when its end is
+    // reached.
     world.create("b");
     world.append("b", b"123");
     world.run();

@@ -17,14 +17,16 @@ pub enum Format {
     Fmp4,
     /// Ogg (RFC 3533): a page is a packet.
     Ogg,
-    /// WebM and Matroska (RFC 9559): a block is a packet, the first one with the head of its Cluster.
+    /// WebM and Matroska (RFC 9559): a block is a packet, the first one with the head of its
+    /// Cluster.
     WebM,
     /// Anything else: what comes at once is a packet, up to 64 KiB.
     Raw,
 }
 
 impl Format {
-    /// The format of a media type; parameters and case do not matter. `None` for a type that is none of these.
+    /// The format of a media type; parameters and case do not matter. `None` for a type that is
+    /// none of these.
     pub fn from_media_type(media_type: &str) -> Option<Self> {
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         Some(match essence.to_ascii_lowercase().as_str() {
@@ -70,7 +72,8 @@ impl Format {
         }
     }
 
-    /// The format that a stream with this beginning has, if it shows. 4 KiB are enough for all but a large ID3 tag.
+    /// The format that a stream with this beginning has, if it shows. 4 KiB are enough for all but
+    /// a large ID3 tag.
     pub fn sniff(data: &[u8]) -> Option<Self> {
         if data.starts_with(b"OggS") {
             return Some(Self::Ogg);

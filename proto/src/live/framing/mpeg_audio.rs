@@ -21,7 +21,8 @@ const RATES_2: [[u16; 15]; 2] = [
     [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
 ];
 
-/// ISO 11172-3 §2.4.1.3. Frames of the free format do not tell their length: they are not understood.
+/// ISO 11172-3 §2.4.1.3. Frames of the free format do not tell their length: they are not
+/// understood.
 fn head(data: &[u8]) -> Option<Head> {
     let &[0xFF, b, c, d] = data else { return None };
     if b & 0xE0 != 0xE0 {

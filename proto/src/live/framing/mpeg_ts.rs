@@ -2,8 +2,10 @@
 //! datagram), cut
 //!
 //! * before and behind the tables (PAT and PMT),
-//! * before a random-access point, so that a client joins right at it, with the latest tables as tune-in data,
-//! * behind a TS packet with stuffing, which ends a PES packet: so the end of a picture does not wait for the next one.
+//! * before a random-access point, so that a client joins right at it, with the latest tables as
+//!   tune-in data,
+//! * behind a TS packet with stuffing, which ends a PES packet: so the end of a picture does not
+//!   wait for the next one.
 
 use bytes::Bytes;
 

@@ -1,5 +1,5 @@
-//! The tables of a transport stream that a client needs first: the PAT and the PMTs, with the TS packets that carry
-//! them.
+//! The tables of a transport stream that a client needs first: the PAT and the PMTs, with the TS
+//! packets that carry them.
 
 use bytes::Bytes;
 

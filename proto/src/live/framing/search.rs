@@ -29,8 +29,8 @@ impl Search {
         Self { done: 1, found: true }
     }
 
-    /// Goes on until `probe` says that a frame begins at the front of `data`, which is `None`. Anything else is the
-    /// step to do before.
+    /// Goes on until `probe` says that a frame begins at the front of `data`, which is `None`.
+    /// Anything else is the step to do before.
     pub(super) fn run(
         &mut self,
         data: &[u8],

@@ -136,7 +136,7 @@ impl WebM {
             ebml::TRACKS => self.video = ebml::video_track(content),
             _ => {}
         }
-        // Places in the file mean nothing to who joins later.
+        // Places in the file mean nothing to a listener that joins later.
         let needed = !matches!(element.id, ebml::SEEK_HEAD | ebml::CUES);
         if let Some(header) = self.header.as_mut().filter(|_| needed) {
             if header.len() + end > LARGEST {

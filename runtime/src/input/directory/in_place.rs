@@ -3,9 +3,11 @@
 //! Nothing is copied but manifests: of one that is rewritten, readers get the last whole version
 //! (see [`Held`](crate::held::Held)). Some things are not promised that a copy into another
 //! directory gives:
-//! - Between the moment that a file is made, or first rewritten, and the moment that the kernel's word of it is read (well below a
-//!   millisecond on a machine that is not overloaded), a request gets what is on the disk.
-//! - Of a manifest that is rewritten within that time after it was closed, half may be taken for the last whole version.
+//! - Between the moment that a file is made, or first rewritten, and the moment that the kernel's
+//!   word of it is read (well below a millisecond on a machine that is not overloaded), a request
+//!   gets what is on the disk.
+//! - Of a manifest that is rewritten within that time after it was closed, half may be taken for
+//!   the last whole version.
 //! - Who follows a file that its writer goes back in has got what was there before.
 
 use std::{

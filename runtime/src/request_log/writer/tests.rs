@@ -218,7 +218,8 @@ fn a_full_disk_is_told_of_once() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// A disk that is full now and then: what is left of a line is a line for itself, and all that are not whole are counted.
+    /// A disk that is full now and then: what is left of a line is a line for itself, and all that
+    /// are not whole are counted.
     #[test]
     fn no_line_is_torn_into_another(script in vec((0..20_usize, 0..40_usize), 1..30)) {
         let (room, out) = (Arc::new(Mutex::new(0)), Bytes::default());

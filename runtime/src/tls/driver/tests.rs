@@ -64,7 +64,8 @@ impl Pair {
         said
     }
 
-    /// The client gets what the server has to send, up to so many bytes at a time; how much counted as sent each time, and the content.
+    /// The client gets what the server has to send, up to so many bytes at a time; how much counted
+    /// as sent each time, and the content.
     fn answer(&mut self, most: usize) -> (Vec<u64>, Vec<u8>) {
         let (mut counts, mut content) = (Vec::new(), Vec::new());
         while self.driver.wants_write() {
@@ -215,7 +216,8 @@ impl ClientCertVerifier for Later {
     }
 }
 
-/// The settings of a server that asks for certificates, which expire in an hour, and of a client that has one.
+/// The settings of a server that asks for certificates, which expire in an hour, and of a client
+/// that has one.
 fn mutual(
     version: &'static SupportedProtocolVersion,
 ) -> (Arc<ServerConfig>, Arc<Later>, ClientConfig) {
@@ -370,7 +372,8 @@ proptest! {
         let at = at.index(said.len());
         said[at] ^= flip;
         let mut room = vec![0; 4000];
-        // A length that grew makes it wait for more; the version in a record's head means nothing; all else breaks it.
+        // A length that grew makes it wait for more; the version in a record's head means nothing;
+        // all else breaks it.
         if let Ok(received) = pair.driver.receive(&said, &mut room) {
             prop_assert!(received.len == 0 || room[..received.len] == content[..]);
         }

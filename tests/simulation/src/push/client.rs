@@ -1,4 +1,5 @@
-//! The runtime of the client: dials, reads its inputs, and moves bytes between the machine and its socket.
+//! The runtime of the client: dials, reads its inputs, and moves bytes between the machine and its
+//! socket.
 
 use std::{io, time::Duration};
 

@@ -67,7 +67,8 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What keeps a job from being done, if not bad luck alone? There are fewer faults in a world than tries.
+    /// What keeps a job from being done, if not bad luck alone? There are fewer faults in a world
+    /// than tries.
     fn must_succeed(&self, index: usize) -> bool {
         let task = &self.tasks[index];
         let given_up = !self.config.keep_input && !self.calm;
@@ -110,7 +111,8 @@ impl World<'_> {
     }
 }
 
-/// The requests in what was sent, which begin where their heads do. No body holds what looks like a head.
+/// The requests in what was sent, which begin where their heads do. No body holds what looks like a
+/// head.
 fn requests(mut sent: &[u8]) -> Vec<&[u8]> {
     const MARK: &[u8] = b" HTTP/1.1\r\nHost: sim\r\n";
     let mut requests = Vec::new();

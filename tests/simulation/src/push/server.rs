@@ -1,4 +1,5 @@
-//! The other end of a connection: a session with its disk, or somebody who says what no session would.
+//! The other end of a connection: a session with its disk, or somebody who says what no session
+//! would.
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +40,8 @@ pub(super) struct Conn {
 
 enum Who {
     Server(Box<Session>),
-    /// Answers so once it has so many bytes, then closes, or `stays` and reads on without another word.
+    /// Answers so once it has so many bytes, then closes, or `stays` and reads on without another
+    /// word.
     Other {
         stays: bool,
         after: usize,

@@ -1,5 +1,5 @@
-//! A real browser: pages of another origin that fetch and upload, and the listing as it is shown. Chromium runs without a window;
-//! each page tells on the console what it found.
+//! A real browser: pages of another origin that fetch and upload, and the listing as it is shown.
+//! Chromium runs without a window; each page tells on the console what it found.
 
 use httpout_tests::{Browser, Kind, PAGE, RESULT, Request, Server, Site, Tree, both, until_within};
 use serde_json::{Value, json};
@@ -14,7 +14,8 @@ both! {
     browser_follows_the_links_of_a_listing,
 }
 
-/// A page that runs `script`, the body of an asynchronous function, and tells what it returns, in ASCII.
+/// A page that runs `script`, the body of an asynchronous function, and tells what it returns, in
+/// ASCII.
 fn page(script: &str) -> String {
     format!(
         "<!doctype html>\n<meta charset=\"utf-8\">\n<body>\n<script>\n\
@@ -203,8 +204,8 @@ const NAMES: &[&str] = &[
     "seg-9.m4s",
 ];
 
-/// A server that lists files of these names, a directory, and a page that looks at the listing in a frame: only one of the same
-/// origin may.
+/// A server that lists files of these names, a directory, and a page that looks at the listing in a
+/// frame: only one of the same origin may.
 #[track_caller]
 fn listed(kind: Kind, script: &str) -> (Site, String) {
     let site = Site::with(kind, &["--dlist"]);

@@ -1,4 +1,5 @@
-//! Real players in a real browser: dash.js and hls.js play, on a page of another origin, what ffmpeg pushes at that moment.
+//! Real players in a real browser: dash.js and hls.js play, on a page of another origin, what
+//! ffmpeg pushes at that moment.
 //!
 //! Each plays for `HTTPOUT_PLAY_SECONDS` (12). What latency it had is shown with `--nocapture`.
 

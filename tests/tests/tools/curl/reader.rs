@@ -1,7 +1,8 @@
-//! A reader that runs every code block of a page, in order, in an empty directory. See [`page`](httpout_tests::page).
+//! A reader that runs every code block of a page, in order, in an empty directory. See
+//! [`page`](httpout_tests::page).
 //!
-//! What differs from a reader at a terminal: the ports are free ones, the server is waited for, and `./x run` is the program
-//! that is built already.
+//! What differs from a reader at a terminal: the ports are free ones, the server is waited for, and
+//! `./x run` is the program that is built already.
 
 use std::fs::{self, File};
 use std::net::TcpListener;

@@ -1,4 +1,5 @@
-//! Real clients: curl, and ffmpeg as encoder and as player. What they push is tapped on the way, and must be what is served.
+//! Real clients: curl, and ffmpeg as encoder and as player. What they push is tapped on the way,
+//! and must be what is served.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -184,7 +185,8 @@ fn curl_offers_http2_in_vain(kind: Kind) {
     assert_eq!(curl_says(format, &["--http2", "-T", &site.tree.arg("file.bin"), &url]), "201 1.1");
     assert_eq!(curl_says(format, &["--http2", &url]), "200 1.1");
     assert_eq!(site.read("a.bin"), Some(content(100_000)));
-    // One that begins with HTTP/2 is told off, not left waiting. Over TLS, curl offers HTTP/1.1 all the same.
+    // One that begins with HTTP/2 is told off, not left waiting. Over TLS, curl offers HTTP/1.1 all
+    // the same.
     let ran = curl(&["--http2-prior-knowledge", &url.replace("https:", "http:")], b"");
     assert!(ran.code.is_some_and(|code| code != 0 && code != 28), "{ran:?}");
 }
@@ -202,7 +204,8 @@ fn curl_meets_refusals(kind: Kind) {
     assert_eq!(code(&["-X", "PATCH", "-d", "x", &url("/none")]), "415");
 }
 
-/// What an encoder sent and what the server has of it: each file's last whole content, unless deleted after it.
+/// What an encoder sent and what the server has of it: each file's last whole content, unless
+/// deleted after it.
 struct Sent {
     uploads: BTreeMap<String, Vec<Vec<u8>>>,
     cut: Vec<String>,
@@ -224,7 +227,8 @@ fn sent(pushed: Vec<Pushed>) -> Sent {
     sent
 }
 
-/// Everything that was pushed whole is there as it was pushed, what was deleted is gone, and nothing else is there.
+/// Everything that was pushed whole is there as it was pushed, what was deleted is gone, and
+/// nothing else is there.
 #[track_caller]
 fn all_is_there(site: &Site, sent: &Sent) {
     site.no_parts_left();
@@ -342,7 +346,8 @@ fn frames(url: &str) -> usize {
         .unwrap_or_default()
 }
 
-/// Reads a growing resource to its end; whether its first bytes came before it had its name on the disk, and all of it.
+/// Reads a growing resource to its end; whether its first bytes came before it had its name on the
+/// disk, and all of it.
 #[track_caller]
 fn read_growing(site: &Site, reader: &mut Client, path: &str) -> (bool, Vec<u8>) {
     reader.send(get(path).bytes());

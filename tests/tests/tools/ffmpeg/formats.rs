@@ -1,4 +1,5 @@
-//! Live inputs in each format, made by ffmpeg and sent as they play: what listeners get decodes, also that of those who come late.
+//! Live inputs in each format, made by ffmpeg and sent as they play: what listeners get decodes,
+//! also that of those who come late.
 
 use std::thread;
 
@@ -73,7 +74,8 @@ fn tracks(stream: &[u8]) -> Vec<String> {
     found.lines().take_while(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// Sends a file as it plays, to one who is there from the beginning, to one who comes when a third of it is sent, and to curl.
+/// Sends a file as it plays, to one who is there from the beginning, to one who comes when a third
+/// of it is sent, and to curl.
 #[track_caller]
 fn check(
     kind: Kind,

@@ -1,4 +1,5 @@
-//! Live framing before ffmpeg: what a client gets that joins late must decode, from the first frame on.
+//! Live framing before ffmpeg: what a client gets that joins late must decode, from the first frame
+//! on.
 
 use std::{fs, path::Path};
 
@@ -36,8 +37,8 @@ fn decoded(demuxer: &str, stream: &[u8]) -> [usize; 2] {
     ["0,", "1,"].map(|track| lines.lines().filter(|line| line.starts_with(track)).count())
 }
 
-/// A stream of `proto/tests/media`, joined in several places. Between two of them there are `frames` of the first
-/// track at least.
+/// A stream of `proto/tests/media`, joined in several places. Between two of them there are
+/// `frames` of the first track at least.
 #[track_caller]
 fn check(name: &str, demuxer: &str, joins: usize, tracks: usize) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto/tests/media").join(name);

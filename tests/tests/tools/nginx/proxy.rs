@@ -1,4 +1,5 @@
-//! nginx as a reverse proxy in front, as operators put it there: no buffering, connections to the server kept.
+//! nginx as a reverse proxy in front, as operators put it there: no buffering, connections to the
+//! server kept.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -36,7 +37,8 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// Starts nginx in front of a server. Below `/http10/` it speaks HTTP/1.0 to it, as nginx does by default.
+    /// Starts nginx in front of a server. Below `/http10/` it speaks HTTP/1.0 to it, as nginx does
+    /// by default.
     #[track_caller]
     fn before(server: &Server) -> Self {
         Self::before_address(server.address())
@@ -389,7 +391,8 @@ fn proxy_keeps_its_connections(kind: Kind) {
 }
 
 fn proxy_is_not_harmed_by_errors(kind: Kind) {
-    // The server closes a connection after some errors in a row; through a proxy they may be those of many clients.
+    // The server closes a connection after some errors in a row; through a proxy they may be those
+    // of many clients.
     let site = Site::new(kind);
     let proxy = Proxy::before(&site.server);
     site.write("a.bin", "a");

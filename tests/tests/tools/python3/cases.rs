@@ -1,4 +1,5 @@
-//! The raw cases of `tests/cases`: one request a line with the responses that the RFCs allow, sent by their own runner.
+//! The raw cases of `tests/cases`: one request a line with the responses that the RFCs allow, sent
+//! by their own runner.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,8 @@ use httpout_tests::{Kind, Server, Tree, both, run};
 
 both! { raw_cases, raw_cases_over_a_plain_directory }
 
-/// Cases that take what lies outside of `/up/` for read-only, which it is not where the write directory is the whole root.
+/// Cases that take what lies outside of `/up/` for read-only, which it is not where the write
+/// directory is the whole root.
 const NEED_RULES: [&str; 5] = ["METH-08", "EXP-06", "PATH-46", "PATH-50", "PATH-57"];
 
 /// They may write into `up/` and nowhere else.

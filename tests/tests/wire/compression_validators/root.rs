@@ -8,7 +8,8 @@ both! { a_file_changed_within_a_clock_tick_is_never_answered_as_it_was }
 
 fn a_file_changed_within_a_clock_tick_is_never_answered_as_it_was(kind: Kind) {
     let tree = Tree::new();
-    // Where a time of modification stands still for some milliseconds, neither it nor the length tells of the change.
+    // Where a time of modification stands still for some milliseconds, neither it nor the length
+    // tells of the change.
     let _mounted = Mounted::ramfs(&tree.path("www"));
     let site = Site::over(tree, kind, &[]);
     let mut client = site.client();

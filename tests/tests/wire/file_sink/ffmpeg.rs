@@ -12,7 +12,8 @@ both! { ffmpeg_writes_hls_under_temporary_names, ffmpeg_writes_hls_in_place, ffm
 const VIDEO: &str = "-nostdin -v error -f lavfi -i testsrc=s=160x120:r=25 -t 12 -c:v libx264 -preset ultrafast \
     -tune zerolatency -g 25 -b:v 200k";
 
-/// Lets ffmpeg write into the directory, while the manifest is asked for again and again; `check` judges each.
+/// Lets ffmpeg write into the directory, while the manifest is asked for again and again; `check`
+/// judges each.
 #[track_caller]
 fn ffmpeg(sink: &Sink, words: &str, name: &str, check: impl Fn(&str) -> bool) {
     let in_place = words.contains("-temp_file");

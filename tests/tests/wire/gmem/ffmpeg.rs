@@ -21,8 +21,9 @@ fn ffmpeg(words: &str, last: &str) {
     run("ffmpeg", &args.collect::<Vec<_>>(), b"").ok();
 }
 
-/// What is left of a stream in a directory: all but the segments, and how many of those, once nothing is being uploaded. The encoder
-/// ends without waiting for its answers, so its very last uploads may be cut.
+/// What is left of a stream in a directory: all but the segments, and how many of those, once
+/// nothing is being uploaded. The encoder ends without waiting for its answers, so its very last
+/// uploads may be cut.
 #[track_caller]
 fn left(site: &Memory, dir: &str, extension: &str) -> (Vec<String>, usize) {
     until("no upload is in progress", || {

@@ -24,7 +24,8 @@ fn gmem_works_without_the_disk(kind: Kind) {
     let disk: Vec<_> = seen
         .iter()
         .filter(|line| line.contains('(') && !made(line))
-        // How much memory and how many processors there are is asked for anew by the pool's threads.
+        // How much memory and how many processors there are is asked for anew by the pool's
+        // threads.
         .filter(|line| !line.contains("\"/sys/") && !line.contains("\"/proc/"))
         .collect();
     assert!(disk.is_empty(), "{disk:#?}");

@@ -89,7 +89,8 @@ fn ffmpeg_sends_as_old_icecast(kind: Kind) {
         let path = format!("/live.{format}");
         let url = format!("icecast://source:pw@{}{path}", server.address());
         let own = ["-f", format, "-content_type", media_type, "-legacy_icecast", "1"];
-        // In real time: it does not wait for answers, and so its end is a reset, which takes with it what is not yet read.
+        // In real time: it does not wait for answers, and so its end is a reset, which takes with
+        // it what is not yet read.
         let sends = ffmpeg(&["-re"], file, &[&own[..], &TOLD].concat(), &url);
         let (mut listener, answer) = first_listener(&server, &path);
         is_told(&answer, media_type);

@@ -1,4 +1,5 @@
-//! What libshout sends, on which GStreamer, ezstream and MPD are built; and what else source clients of Icecast send.
+//! What libshout sends, on which GStreamer, ezstream and MPD are built; and what else source
+//! clients of Icecast send.
 
 use httpout_tests::post;
 

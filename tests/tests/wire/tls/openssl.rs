@@ -53,7 +53,8 @@ fn the_first_records_are_small_and_later_ones_full(kind: Kind) {
     let request = b"GET /a.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let args = ["s_client", "-connect", &address, "-tls1_2", "-ign_eof", "-msg"];
     let said = run("openssl", &args, request).ok();
-    // Records are told as "<<< ..., RecordHeader [length 0005]" with their bytes behind: 17 03 03, and the length.
+    // Records are told as "<<< ..., RecordHeader [length 0005]" with their bytes behind: 17 03 03,
+    // and the length.
     let lengths: Vec<usize> = said
         .lines()
         .filter_map(|line| line.trim().strip_prefix("17 03 03 "))

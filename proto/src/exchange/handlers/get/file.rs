@@ -30,8 +30,8 @@ impl Get {
         };
         let coded = self.validators(meta, cx).coded(coding);
         let verdict = conditional::evaluate(&self.request.fields, true, Some(&coded));
-        // Who has it compressed need not wait for it to be compressed again. Anything else depends
-        // on whether it gets smaller.
+        // A client that has the compressed file need not wait for a compression. Anything else
+        // depends on whether it gets smaller.
         if verdict == Verdict::NotModified {
             return self.answer_unmet(verdict, meta, &coded, cx);
         }
@@ -58,7 +58,7 @@ impl Get {
             Verdict::NotModified => {
                 return self.answer_unmet(Verdict::NotModified, meta, &coded, cx);
             }
-            // Who insists on the file as it is gets that.
+            // A client that insists on the uncompressed file gets it.
             Verdict::Failed => return self.answer_plain(file, meta, cx),
         }
         let head = described(cx.site, Status::OK, &coded)
