@@ -1,5 +1,5 @@
-//! Push mode: one upload after another to one origin, over a connection that is kept, and made anew
-//! when it is lost.
+//! Push mode: one upload after another to one origin, over a connection that is kept, and made
+//! again when it is lost.
 #![doc = include_str!("push.md")]
 
 mod job;

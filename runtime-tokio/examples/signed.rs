@@ -2,7 +2,7 @@
 //! as ever.
 //!
 //!     cargo run -p httpout-tokio --example signed -- DIR
-//!     curl -O 'http://127.0.0.1:PORT/film.mp4?expires=…&token=…'   # a line it prints for each file
+//!     curl -O 'http://127.0.0.1:PORT/film.mp4?expires=…&token=…'   # one for each file
 
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 

@@ -131,7 +131,7 @@ pub struct Options {
 
     /// Certificate of the server (with --hmode push: of the client), a PEM file, behind it those
     /// that signed it: HTTPS is served instead of HTTP, or beside it with tls-port. SIGHUP reads it
-    /// anew
+    /// again
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     cert: Option<PathBuf>,
 
@@ -327,7 +327,7 @@ pub struct Options {
     #[arg(long, value_name = "METHODS", value_parser = ReqLog::parse, allow_hyphen_values = true, help_heading = "Running")]
     reqlog: Option<ReqLog>,
 
-    /// Log all requests to this file, or with - to standard output. SIGHUP opens it anew
+    /// Log all requests to this file, or with - to standard output. SIGHUP opens it again
     #[arg(
         long = "access-log",
         value_name = "FILE",
@@ -361,7 +361,7 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", help_heading = "Running")]
     grace: Duration,
 
-    /// TOML file of options, one NAME = VALUE a line. SIGHUP reads it anew: what concerns requests
+    /// TOML file of options, one NAME = VALUE a line. SIGHUP reads it again: what concerns requests
     /// changes then; a warning names each other option that has changed, and needs a restart
     #[arg(long, value_name = "FILE", help_heading = "Running")]
     config: Option<PathBuf>,
@@ -401,7 +401,7 @@ pub struct Options {
     sources: sources::Sources,
 }
 
-/// Options that SIGHUP reads anew, where they are in the file; each stands in [`Config`].
+/// Options that SIGHUP reads again, where they are in the file; each stands in [`Config`].
 const RENEWED: [&str; 33] = [
     "rdirs",
     "wdir",

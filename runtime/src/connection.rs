@@ -85,7 +85,7 @@ pub struct Connection<T> {
     former: Vec<Arc<SiteState>>,
     mailbox: Arc<Mailbox>,
     exchanges: Exchanges,
-    /// When the timer rings. Not set anew for each deadline: one that rings early is a poll for
+    /// When the timer rings. Not set again for each deadline: one that rings early is a poll for
     /// nothing.
     timer: Option<Instant>,
     /// A cold span is on its way into the page cache.

@@ -111,7 +111,7 @@ fn execute(
     } else {
         None
     };
-    // Who begins anew need not be able to read what is there.
+    // A file that is replaced whole need not be readable.
     let anew = words.first() == Some(&Word::Reset);
     let text =
         if anew { String::new() } else { file::load(file).map_err(|e| failed("read", e))? };

@@ -28,7 +28,7 @@ pub(crate) fn is_closing(socket: BorrowedFd<'_>) -> bool {
 pub(crate) enum How {
     /// When the runtime says that it is ready; else the task is woken then.
     WhenReady,
-    /// At once, by a system call. `Pending` is only what the call says, and wakes nobody.
+    /// At once, by a system call. `Pending` is only what the call says, and wakes no task.
     AtOnce,
 }
 

@@ -160,7 +160,7 @@ fn refuse(error: &clap::Error, format: LogFormat) -> ExitCode {
         log::complain(format, &plain(error));
         return ExitCode::from(2);
     }
-    // Nobody is left to be told if this fails.
+    // If this fails, there is no way to report it.
     let _ = error.print();
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
@@ -223,7 +223,7 @@ fn start(
     read: impl Fn() -> Result<Options, clap::Error> + Send + Sync + 'static,
     signals: &Obeyed,
 ) -> io::Result<()> {
-    // Before anybody is told that the server is there: who waits for that may send a signal next.
+    // Before the server is announced: a process that waits for that may send a signal next.
     let (handle, started) = (bound.handle(), options.clone());
     let renew = move || reload(&handle, &started, &read);
     signals.serve(&bound.handle(), options.grace(), renew);

@@ -73,7 +73,7 @@ pub struct Roots {
     roots: Vec<Base>,
     /// How the site calls them.
     ids: Vec<RootId>,
-    /// Directories that stay although they are empty: somebody gave them a name or rights.
+    /// Directories that stay although they are empty: an option or a rule names them.
     kept: HashSet<PathBuf>,
     ruled: RuledDirs,
     lasting: Arc<Lasting>,

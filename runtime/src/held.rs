@@ -1,5 +1,5 @@
-//! Manifests that somebody rewrites where they are served: their last whole versions, which readers
-//! get instead of what is on the disk.
+//! Manifests that another process rewrites where they are served: their last whole versions, which
+//! readers get instead of what is on the disk.
 
 use std::{
     collections::HashMap,
@@ -59,7 +59,7 @@ impl Held {
         self.count.store(files.len(), Ordering::SeqCst);
     }
 
-    /// What stands for a file that was opened. `follows`: who asks has seen that it grows.
+    /// What stands for a file that was opened. `follows`: the reader has seen that it grows.
     ///
     /// # Errors
     /// [`FsError::NotFound`]: it was never whole, and can be followed instead.

@@ -46,7 +46,7 @@ pub trait Hook: fmt::Debug + Send + Sync + 'static {
     /// of it is asked.
     fn ask(&self, request: Request) -> Option<Box<dyn Service>>;
 
-    /// The server's options are read anew.
+    /// The server's options are read again.
     ///
     /// # Errors
     /// What cannot be had; then everything stays as it was.
@@ -64,7 +64,7 @@ pub trait Service: fmt::Debug + Send {
     }
 
     /// A piece of the request's body, where the verdict was [`Verdict::take`]. The next one comes
-    /// when this one is answered, so who is slow slows the sender. A reply that is dropped ends the
+    /// when this one is answered, so a slow hook slows the sender. A reply that is dropped ends the
     /// request with 500.
     fn write(&mut self, data: Vec<Bytes>, reply: Reply<Taken>) {
         let _ = data;
@@ -132,7 +132,7 @@ impl Request {
         }
     }
 
-    /// Nobody can decide it now: 503.
+    /// It cannot be decided now: 503.
     pub fn postpone(self) {
         self.reply.fail(FsError::Exhausted);
     }
@@ -158,7 +158,7 @@ impl Facts {
         self.question.url()
     }
 
-    /// Who asks.
+    /// The user of the request.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }

@@ -155,7 +155,7 @@ impl Input {
                 Source::Directory(_) | Source::File(_) | Source::Stdin => {}
             }
             if found.is_some_and(|found| found.is_file()) && !self.rt {
-                // It would be read at once, and everybody be left behind.
+                // It would be read at once, and every listener be left behind.
                 self.options.broadcast.blockio = true;
             }
         }

@@ -101,7 +101,7 @@ impl Hook for JsHook {
 struct JsService {
     id: u64,
     queue: Sender<Event>,
-    /// The script has no part in what follows; or nobody waits any more.
+    /// The script has no part in what follows, or the client is gone.
     over: Arc<AtomicBool>,
 }
 

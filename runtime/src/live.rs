@@ -1,4 +1,4 @@
-//! The live resources of a server, and who listens to them.
+//! The live resources of a server, and their listeners.
 
 use std::{
     collections::HashMap,
@@ -37,7 +37,7 @@ pub(crate) struct Channels {
 #[derive(Debug)]
 struct Slot {
     channel: Arc<Channel>,
-    /// What was here is over; who asks for it waits until it begins again.
+    /// The resource is over; a listener waits until it begins again.
     over: bool,
 }
 
@@ -101,7 +101,7 @@ impl Channels {
         {
             let mut channels = lock(&self.channels);
             channels.remove(path);
-            // Whoever may send could make any number of them.
+            // A client that may send could make any number of them.
             let over = || channels.values().filter(|slot| slot.over).count();
             if options.reopen && over() < MOST_OVER {
                 let description = channel.description().as_ref().clone();
@@ -143,7 +143,7 @@ impl Channels {
         found.is_some()
     }
 
-    /// Number of live resources, of those who listen, and of those who were dropped.
+    /// Number of live resources, of listeners, and of listeners that were dropped.
     pub(crate) fn counts(&self) -> (usize, usize, u64) {
         let channels = lock(&self.channels);
         let listeners = channels.values().map(|slot| lock(&slot.channel.broadcast).listeners());
@@ -240,7 +240,7 @@ impl Channel {
         lock(&self.broadcast).options().max_async_buf
     }
 
-    /// Sends this to all who listen.
+    /// Sends this to all listeners.
     pub(crate) fn push(&self, group: Group) {
         let mut waiters = Vec::new();
         let closed =

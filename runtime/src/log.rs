@@ -56,7 +56,7 @@ fn logger<W: Write + 'static>(
         .with_ansi(false)
         .with_target(false)
         .with_writer(move || Escaped(writer()))
-        // A standard error that nobody reads any more is no reason to panic.
+        // A standard error without a reader is no reason to panic.
         .log_internal_errors(false);
     match format {
         LogFormat::Text => log.finish().into(),
@@ -70,7 +70,7 @@ pub(crate) fn complain(format: LogFormat, problem: &str) {
         LogFormat::Text => format!("error: {problem}\n"),
         LogFormat::Json => record(Level::ERROR, problem, []),
     };
-    // Nobody is left to be told if this fails.
+    // If this fails, there is no way to report it.
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 

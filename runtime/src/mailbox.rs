@@ -97,7 +97,7 @@ pub(crate) struct Mailbox(Mutex<Inner>);
 struct Inner {
     messages: Vec<Message>,
     waker: Option<Waker>,
-    /// Nobody looks any more.
+    /// The connection is over.
     closed: bool,
 }
 
@@ -148,7 +148,7 @@ impl Mailbox {
         std::mem::take(&mut inner.messages)
     }
 
-    /// Nobody looks any more: others are told what they were to be told from here.
+    /// The connection is over: what was to be passed on from here is passed on.
     pub(crate) fn close(&self) {
         let messages = {
             let mut inner = self.lock();

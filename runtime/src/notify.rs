@@ -8,7 +8,7 @@ pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// The options are being read anew. [`ready`] must follow, whether that succeeds or not.
+/// The options are being read again. [`ready`] must follow, whether that succeeds or not.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),

@@ -71,7 +71,7 @@ fn hash_in_vain(password: &[u8]) {
     let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
     let hashed = own_argon2()
         .map(|argon2| argon2.hash_password_into(password, b"there is no user", &mut output));
-    // So that it is done although nobody needs it.
+    // So that it is done although no request needs it.
     black_box((hashed, output)).0.ok();
 }
 

@@ -17,7 +17,7 @@ use crate::{
 
 /// Publishes resources on a server; from [`Server::publisher`](crate::Server::publisher). Where the
 /// server has read directories, they are written to the first one and served while they grow (the
-/// file sink); else each packet goes to everybody who listens.
+/// file sink); else each packet goes to all listeners.
 ///
 /// The server needs [`Config::live`](crate::Config::live) for the one,
 /// [`Config::record`](crate::Config::record) for the other.
@@ -56,7 +56,7 @@ impl fmt::Display for PublishError {
 impl std::error::Error for PublishError {}
 
 /// A resource that is being published. [`end`](Self::end) it; dropped before, it is aborted: those
-/// who listen see their answers cut.
+/// that listen see their responses cut.
 #[derive(Debug)]
 pub struct Publication {
     to: To,

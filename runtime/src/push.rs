@@ -41,7 +41,7 @@ pub struct Plan {
     pub uploads: Vec<Sent>,
     /// How uploads are made.
     pub config: PushConfig,
-    /// Whom to trust, and what to show, over TLS.
+    /// Which servers to trust, and which certificate to show, over TLS.
     #[cfg(feature = "tls")]
     pub trust: TrustOptions,
     /// Files up to so many bytes are sent together with their head.
@@ -65,7 +65,7 @@ pub struct Sent {
     pub source: Source,
     /// Where it goes; of a directory, what its files are put beneath.
     pub target: Target,
-    /// Who uploads it.
+    /// The credentials of the upload.
     pub credentials: Option<Credentials>,
     /// The part of the resource that it is.
     pub range: Option<UploadRange>,

@@ -57,7 +57,7 @@ impl Logs {
         Ok(Self { access, format: options.format, reqlog, reqlog_format: options.reqlog_format })
     }
 
-    /// Opens the access log's file anew, which was renamed, say.
+    /// Opens the access log's file again, which was renamed, say.
     pub(crate) fn reopen(&self) {
         if let Some(access) = &self.access {
             access.reopen();

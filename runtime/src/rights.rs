@@ -113,7 +113,7 @@ pub(crate) fn read_users(
     Ok(users)
 }
 
-/// A rule may name who is yet to come; mostly it is a slip.
+/// A rule may name a user that is added later; mostly it is a slip.
 fn warn_of_unknown(who: &Who, users: &Users, file: &Path) {
     let file = file.display();
     if let Who::Members { users: named, groups } = who {

@@ -97,7 +97,7 @@ impl Server {
         self
     }
 
-    /// Reads these inputs, too, and sends each to who listens to its path.
+    /// Reads these inputs, too, and sends each to the listeners of its path.
     ///
     /// # Errors
     /// An input that is not there.
@@ -109,7 +109,7 @@ impl Server {
         Ok(self)
     }
 
-    /// Serves over TLS on these sockets. [`Handle::renew`] reads the files of the options anew.
+    /// Serves over TLS on these sockets. [`Handle::renew`] reads the files of the options again.
     ///
     /// # Errors
     /// A file that cannot be used; or it was called before.
@@ -235,7 +235,7 @@ impl Handle {
         alarm.raise(format!("{part} has ended"));
     }
 
-    /// Opens the access log's file anew, which was renamed, say.
+    /// Opens the access log's file again, which was renamed, say.
     pub fn reopen_logs(&self) {
         self.0.logs.reopen();
     }
@@ -274,8 +274,8 @@ impl Handle {
 }
 
 /// Reads an input until it is over or the server is shut down. Its resource is there from now on:
-/// it is announced here, and not only by the future, so that whoever is accepted after that finds
-/// it.
+/// it is announced here, and not only by the future, so that a connection that is accepted after
+/// that finds it.
 pub fn feed<A: Acceptor>(shared: Arc<Shared>, input: Input) -> impl Future<Output = ()> {
     let announced = input::announce(&shared, &input);
     let alarm = shared.alarm.clone();

@@ -40,7 +40,7 @@ use crate::{
 
 /// Larger blocks would be copied for nothing, and each thread has one.
 const LARGEST_BLOCK: usize = 1 << 20;
-/// How long a file that nobody asks for may be kept open, twice over.
+/// Half of the time that an unused file may be kept open.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// The state of a server, shared by its connections.
@@ -240,7 +240,7 @@ impl Shared {
         wait_for(&self.stop, || self.is_stopping()).await;
     }
 
-    /// Closes files that nobody asks for any more; until [`shut_down`](Self::shut_down).
+    /// Closes files that are not used any more; until [`shut_down`](Self::shut_down).
     pub(crate) async fn upkeep<S: Future<Output = ()>>(&self, sleep: impl Fn(Instant) -> S) {
         let sweeping = async {
             loop {
@@ -311,7 +311,7 @@ impl Shared {
         self.options.quit
     }
 
-    /// Nobody is connected: ends the server if that is wanted and nothing more is to come.
+    /// No client is connected: ends the server if that is wanted and nothing more is to come.
     fn quit(&self) {
         if self.options.quit && self.inputs.load(Ordering::SeqCst) == 0 {
             self.shut_down();

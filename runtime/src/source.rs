@@ -1,4 +1,4 @@
-//! The server as a source: uploads that are handed on instead of being stored, and who takes them.
+//! The server as a source: uploads that are handed on instead of being stored, and their consumer.
 
 mod command;
 mod directory;
@@ -75,13 +75,13 @@ pub(crate) trait Taking: fmt::Debug + Send {
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries {
     taker: OnceLock<Box<dyn Taker>>,
-    /// Uploads that somebody was to take and did not wait in vain for.
+    /// Uploads that were taken.
     begun: AtomicU64,
     delivered: AtomicU64,
 }
 
 impl Deliveries {
-    /// Who takes them; only the first one that is named does.
+    /// Sets the consumer; only the first one counts.
     pub(crate) fn set_taker(&self, taker: Box<dyn Taker>) -> Result<(), ConfigError> {
         self.taker.set(taker).map_err(|_| ConfigError {
             option: "dst",
@@ -140,7 +140,7 @@ struct Item {
 }
 
 impl Under {
-    /// Offers it to who takes uploads.
+    /// Offers it to the consumer.
     pub(crate) fn begin(
         id: OpId,
         delivery: Delivery,
@@ -244,7 +244,7 @@ impl Reply {
         self.tell(Ok(Done::Refused(Refusal::new(status, why))));
     }
 
-    /// Nobody waits for it any more.
+    /// The client waits for it no longer.
     pub(crate) fn forget(mut self) {
         self.to = None;
     }

@@ -1,4 +1,4 @@
-//! TLS: what a server proves itself with, whom a client trusts, and the TLS side of a connection.
+//! TLS: the certificate of a server, the trust of a client, and the TLS side of a connection.
 
 mod client;
 mod driver;

@@ -41,7 +41,7 @@ pub(crate) struct Counts {
     pub(crate) refused: AtomicU64,
 }
 
-/// Who waits for a check.
+/// A connection that waits for a check.
 pub(crate) trait Waiter: Send + 'static {
     /// The password was right or wrong. Called on a thread that may block, with no lock held.
     fn tell(self, right: bool);

@@ -66,7 +66,7 @@ impl Ruled {
         self.server.ask(request)
     }
 
-    /// Sends SIGHUP, and waits until the files were read anew, or refused; true if they were read.
+    /// Sends SIGHUP, and waits until the files were read again, or refused; true if they were read.
     #[track_caller]
     pub fn reload(&self) -> bool {
         let counts = || {

@@ -158,7 +158,7 @@ impl Mounted {
     }
 
     /// Mounts an empty FAT file system, which ignores case, over the directory `at`: by the kernel
-    /// where it has one, else by `fusefat`, which numbers a directory anew for each of its names.
+    /// where it has one, else by `fusefat`, which numbers a directory again for each of its names.
     pub fn fat(at: &Path) -> Self {
         fs::create_dir_all(at).expect("the mount point can be made");
         let image = Tree::new();

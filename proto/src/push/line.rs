@@ -1,5 +1,5 @@
-//! The connection of a [`Push`]: made when there is something to do, kept, and made anew when it is
-//! lost.
+//! The connection of a [`Push`]: made when there is something to do, kept, and made again when it
+//! is lost.
 
 use std::sync::Arc;
 

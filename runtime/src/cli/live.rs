@@ -17,7 +17,7 @@ use httpout_proto::{
 use super::values::{Destination, boolean, size};
 use crate::input::{Input, Source};
 
-/// What is read, and how it is sent to who listens.
+/// What is read, and how it is sent to listeners.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Live inputs")]
 pub(super) struct Live {

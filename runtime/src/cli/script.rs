@@ -11,7 +11,7 @@ use super::values::{some_seconds, some_size};
 #[command(next_help_heading = "JavaScript")]
 pub(super) struct Script {
     /// Script that is asked about each request: it sets httpout.on_request to a function. SIGHUP
-    /// reads it anew
+    /// reads it again
     #[arg(long, value_name = "FILE")]
     pub(super) js: Option<PathBuf>,
 

@@ -8,7 +8,7 @@ use super::{Options, mode::HMode};
 enum Mode {
     /// Serves files, and takes uploads.
     Files = 1,
-    /// Sends inputs to those who listen, beside that.
+    /// Sends inputs to listeners, beside that.
     Sink = 2,
     /// Writes inputs to files, beside that.
     FileSink = 4,

@@ -211,7 +211,7 @@ impl Driver<'_> {
         self.session.handle_done(op, result);
     }
 
-    /// Who is to be told of this effect.
+    /// The connection and effect, to be told of news.
     pub(super) fn follower(&self, op: OpId) -> Follower {
         Follower { mailbox: self.mailbox.clone(), op }
     }

@@ -27,8 +27,8 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Waits until nobody else changes the file. Makes its directory, for the owner alone, if it is
-    /// not there.
+    /// Waits until no other process changes the file. Makes its directory, for the owner alone, if
+    /// it is not there.
     pub(super) fn new(file: &Path) -> io::Result<Self> {
         let directory = directory(file);
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
@@ -48,7 +48,7 @@ pub(super) fn load(file: &Path) -> io::Result<String> {
     }
 }
 
-/// Replaces the file as a whole: whoever reads it sees the old one or the new one. Its owner, group
+/// Replaces the file as a whole: a reader sees the old one or the new one. Its owner, group
 /// and permissions stay; a new one is for the owner alone.
 pub(super) fn save(file: &Path, text: &str) -> io::Result<()> {
     let file = follow(file)?;

@@ -20,13 +20,13 @@ pub(super) enum Word {
     Reset,
     /// `NAME`: what is known of a user.
     User(String),
-    /// `+NAME`, `+NAME:k=v,…`: a new user, or new values for one who is there.
+    /// `+NAME`, `+NAME:k=v,…`: a new user, or new values for one that is there.
     SetUser { name: String, password: Option<Secret>, info: Vec<(String, String)> },
     /// `-NAME`.
     RemoveUser(String),
     /// `_NAME`, `_NAME:password=x`.
     SetPassword { name: String, password: Option<Secret> },
-    /// `@NAME`: who is in a group.
+    /// `@NAME`: the members of a group.
     Group(String),
     /// `@+NAME`, `@+NAME:u1,u2`: a new group, or new members for one that is there.
     SetGroup { group: String, members: Option<Vec<String>> },

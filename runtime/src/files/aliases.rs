@@ -3,7 +3,7 @@
 //! of a directory by each of its names.
 //!
 //! A directory is recognised by its device and inode. Some file systems (many of FUSE, some network
-//! mounts) number the same directory anew for each name; there the names themselves are compared
+//! mounts) number the same directory again for each name; there the names themselves are compared
 //! without case, and the listing of the directory above says whether both names exist.
 
 use std::{

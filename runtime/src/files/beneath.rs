@@ -39,7 +39,7 @@ pub(super) struct Links {
     pub(super) which: Symlinks,
 }
 
-/// Who sees to it that a path stays below its root; found out once, by trying.
+/// What keeps a path below its root; found out once, by trying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guard {
     /// The kernel, which also can open without waiting for a disk (`openat2`, Linux 5.12).

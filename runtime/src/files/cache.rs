@@ -54,7 +54,7 @@ struct Entry {
     used: bool,
 }
 
-/// What changes with any change of an inode: nobody can set the time of its last change.
+/// What changes with any change of an inode: no process can set the time of its last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {
     device: u64,

@@ -1,6 +1,6 @@
 //! Compressed texts, kept for the next request. One that is asked for while it is being made is
-//! made once. Each is known by the state of the inode it was made of, which nobody can set back;
-//! and one that may still change unnoticed is not kept.
+//! made once. Each is known by the state of the inode it was made of, which no process can set
+//! back; and one that may still change unnoticed is not kept.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -56,7 +56,7 @@ impl Inode {
 const COARSE: Duration = Duration::from_secs(3);
 const FINE: Duration = Duration::from_millis(30);
 
-/// What is kept, and who waits for what is being made: `W`.
+/// What is kept, and the waiters (`W`) for what is being made.
 #[derive(Debug)]
 pub(crate) struct Encoded<W>(Mutex<Slots<W>>);
 
@@ -124,7 +124,7 @@ impl<W> Encoded<W> {
         Wanted::Make(None)
     }
 
-    /// It is made, or could not be; who waited for it.
+    /// It is made, or could not be. Returns its waiters.
     pub(crate) fn made(&self, key: &Key, result: &Result<Bytes, FsError>) -> Vec<W> {
         let mut state = self.lock();
         let Some(Slot { of, content: Content::Making(waiters) }) = state.slots.remove(key) else {
@@ -280,7 +280,7 @@ mod tests {
         let root = Place { root: site.mounts().next().unwrap().1.unwrap(), path: RelPath::root() };
         let (encoded, key) = (Encoded::default(), key(&root, 0));
         assert!(matches!(encoded.want(&key, fresh, 1), Wanted::Make(None)));
-        // One who sees it otherwise does not wait for what the other makes.
+        // A reader that sees another state does not wait for it.
         assert!(matches!(encoded.want(&key, settled, 2), Wanted::Make(Some(2))));
         assert_eq!(encoded.made(&key, &Ok(Bytes::from_static(b"x"))), [1]);
         assert!(matches!(encoded.want(&key, settled, 3), Wanted::Make(None)));

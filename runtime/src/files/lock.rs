@@ -41,7 +41,7 @@ impl Locks {
 }
 
 impl Roots {
-    /// Whoever changes the entry `name` of `dir` holds this.
+    /// Held while the entry `name` of `dir` is changed.
     pub(super) fn lock(
         &self,
         dir: &OwnedFd,
@@ -70,7 +70,7 @@ impl LockedDir {
     /// so nothing slow is done under it.
     pub(super) fn lock(dir: &OwnedFd) -> std::result::Result<Self, FsError> {
         let fd = match open_again(dir) {
-            // Who may write to a directory need not be able to read it.
+            // A directory that can be written to need not be readable.
             Err(Errno::ACCESS) => return Ok(Self { _fd: None }),
             done => done.map_err(fs_error)?,
         };

@@ -326,7 +326,7 @@ impl State {
 }
 
 impl Gone {
-    /// Lets the files go. Many bytes go elsewhere, so that nobody waits for it.
+    /// Lets the files go. Many bytes go to another thread, so that no connection waits for it.
     fn give_back(self) {
         if self.bytes > LARGE {
             blocking::unblock(move || drop(self)).detach();

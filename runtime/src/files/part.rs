@@ -41,7 +41,7 @@ const AHEAD: u64 = 8 << 20;
 /// How often a part file is tried to be made while other requests remove its directory.
 const TRIES: usize = 16;
 
-/// An upload under way: a file beside its target, that nobody sees. It vanishes when dropped, with
+/// An upload under way: a hidden file beside its target. It vanishes when dropped, with
 /// the directories that were made for it, unless it was put in place of its target.
 #[derive(Debug)]
 pub(super) struct DiskPart {
@@ -60,7 +60,7 @@ pub(super) struct DiskPart {
 pub(super) enum Purpose {
     /// An upload of so many bytes, if that is known.
     Upload(Option<u64>),
-    /// Something that nobody can send again: what there is of it is kept if the server dies.
+    /// Something that cannot be sent again: what there is of it is kept if the server dies.
     Recording,
 }
 
@@ -323,7 +323,7 @@ pub(super) struct Target {
 
 impl Target {
     /// Looks at the entry for `place` in `dir`. A symbolic link that leads out of the root is
-    /// refused, although only the link would be replaced: who made it did not mean that.
+    /// refused, although only the link would be replaced: its maker did not mean that.
     pub(super) fn look(roots: &Roots, dir: &OwnedFd, place: &Place) -> Result<Self, FsError> {
         let mut stat = match statat(dir, place.path.name(), AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(Self { occupied: false, file: None }),

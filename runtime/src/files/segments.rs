@@ -75,7 +75,7 @@ impl Roots {
             let Some(path) = RelPath::new(&format!("{parent}{slash}{name}")) else { continue };
             match self.remove(&Place { root: place.root, path }, Expect::Same(was)) {
                 Ok(()) => _ = segments.removed.fetch_add(1, Ordering::Relaxed),
-                // Somebody else removed or replaced it.
+                // Another process removed or replaced it.
                 Err(FsError::NotFound | FsError::Changed) => {}
                 Err(error) => {
                     tracing::warn!(directory = ?self.key(place).parent(), name, %error, "an old segment cannot be removed");

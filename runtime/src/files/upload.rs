@@ -15,8 +15,8 @@ use super::{
     part::{DiskPart, Purpose},
 };
 
-/// An upload under way: a file that nobody sees under its target's name. It vanishes when dropped,
-/// with the directories that were made for it, unless it was put in place of its target.
+/// An upload under way: a file that is not visible under its target's name. It vanishes when
+/// dropped, with the directories that were made for it, unless it was put in place of its target.
 #[derive(Debug)]
 pub struct PartFile(Part);
 

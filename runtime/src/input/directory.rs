@@ -71,7 +71,7 @@ impl fmt::Display for FollowError {
 /// What is served of a directory is done here. Each answer tells what came of it; why something
 /// cannot be done is told to the log.
 pub(crate) trait Sink {
-    /// Begins to serve a file. `whole`: nobody writes to it; `found`: it was there before.
+    /// Begins to serve a file. `whole`: no process writes to it; `found`: it was there before.
     async fn begin(&mut self, path: &RelPath, whole: bool, found: bool) -> Begun;
 
     /// Serves more of a file that was begun, as [`DirectoryAction::Copy`] says; `None` where that
@@ -268,7 +268,7 @@ async fn serve_in<O: Future<Output = ()>, S: Future<Output = ()>>(
         }
         match directory.poll(Instant::now()) {
             DirectoryStep::Do(DirectoryAction::End(path)) => {
-                // It may be being written anew already, and half of that is what was copied. What
+                // It may be being written again already, and half of that is what was copied. What
                 // has happened by now is told in two pieces of news: one that is on its way, and
                 // the next.
                 for _ in 0..2 {

@@ -49,7 +49,7 @@ pub(crate) fn announce(shared: &Arc<Shared>, input: &Input) -> Option<OnAir> {
     if is_recorded { None } else { OnAir::begin(shared, path, description, options) }
 }
 
-/// Reads the input and sends it to who listens, until it is over or the server is shut down.
+/// Reads the input and sends it to its listeners, until it is over or the server is shut down.
 pub(crate) async fn feed<S: Future<Output = ()>>(
     shared: Arc<Shared>,
     input: Input,
@@ -74,14 +74,14 @@ pub(crate) async fn feed<S: Future<Output = ()>>(
     shared.input_over();
 }
 
-/// To all who listen: once, or anew for who asks when it is over.
+/// To all listeners: once, or again for a listener that comes when it is over.
 async fn broadcast<S: Future<Output = ()>>(
     shared: &Arc<Shared>,
     input: &Input,
     announced: Option<OnAir>,
     sleep: &impl Fn(Instant) -> S,
 ) -> Result<(), Stopped> {
-    // Read again when somebody asks.
+    // Read again on the next request.
     let mut again = input.clone();
     again.options.broadcast.hold = true;
     let mut on_air = announced.or_else(|| announce(shared, input)).ok_or(Stopped::Taken)?;

@@ -32,7 +32,7 @@ pub(crate) struct Recording {
 /// What stays of a recording if the server dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// Nobody can send it again.
+    /// It cannot be sent again.
     WhateverThereIs,
     /// Nothing, if it is not whole.
     Whole,
@@ -73,7 +73,7 @@ impl Recording {
         self.part.as_deref().map(PartFile::file)
     }
 
-    /// Adds to it; who follows it is told when that is written.
+    /// Adds to it; its readers are told when that is written.
     ///
     /// # Errors
     /// Those of the file system, [`FsError::Full`] for one.
@@ -144,7 +144,7 @@ impl Drop for Recording {
     }
 }
 
-/// Does it now, where there is no device to be waited for, or else where waiting holds up nobody.
+/// Does it now, where there is no device to be waited for, or else on a thread that may wait.
 async fn perform<T: Send + 'static>(
     is_in_memory: bool,
     work: impl FnOnce() -> T + Send + 'static,

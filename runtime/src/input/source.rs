@@ -1,4 +1,4 @@
-//! Reading an input, where that holds up nobody.
+//! Reading an input on a thread that may wait.
 
 use std::{
     fs::File,

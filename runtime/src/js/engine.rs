@@ -38,7 +38,7 @@ pub(super) struct Engine {
     options: JsOptions,
     source: Rc<str>,
     exhausted: Cell<bool>,
-    /// Promises that were rejected in the call under way and that nobody has caught: why.
+    /// Promises that were rejected in the call under way and not caught: why.
     rejected: Rc<RefCell<Vec<String>>>,
 }
 
@@ -443,7 +443,7 @@ pub(super) fn describe_thrown(thrown: &Value<'_>) -> String {
     }
 }
 
-/// A promise was rejected, or somebody caught that later on.
+/// A promise was rejected, or caught later on.
 fn note_rejection(rejected: &mut Vec<String>, reason: &Value<'_>, is_handled: bool) {
     let reason = describe_thrown(reason);
     if !is_handled {

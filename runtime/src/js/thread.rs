@@ -37,11 +37,12 @@ pub(super) enum Event {
     End(u64, Reply<Verdict>),
     /// It is over.
     Close(u64, bool),
-    /// The script is to be read anew.
+    /// The script is to be read again.
     Renew(Sender<Result<(), String>>),
 }
 
-/// Runs the script until nobody asks any more. `started` is told whether it could be loaded.
+/// Runs the script until no connection can ask any more. `started` is told whether it could be
+/// loaded.
 pub(super) fn run(
     options: JsOptions,
     events: &Receiver<Event>,
@@ -111,7 +112,7 @@ impl Engines {
 
     fn handle(&mut self, event: Event) {
         match event {
-            // Who gave up waiting costs no more of the script's time.
+            // A request that gave up waiting costs no more of the script's time.
             Event::Ask(.., over) if over.load(Ordering::Relaxed) => {}
             Event::Ask(id, request, over) => self.current.ask(id, request, &over),
             Event::Read(id, reply) => {

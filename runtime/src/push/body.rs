@@ -264,7 +264,7 @@ impl Input {
         Poll::Ready(read)
     }
 
-    /// Reads it to its end, for who writes it is not to be stopped.
+    /// Reads it to its end: its writer must not be stopped.
     pub(super) async fn drain(mut self) {
         while let Ok(data) = std::future::poll_fn(|cx| self.poll(cx)).await
             && !data.is_empty()
@@ -290,7 +290,7 @@ struct Inside {
 }
 
 impl Pipe {
-    /// Ready when there is room, or nobody reads any more.
+    /// Ready when there is room, or the reader is gone.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let mut inside = lock(&self.0);
         if inside.len < ROOM || inside.closed {

@@ -36,7 +36,7 @@ pub(super) struct Task {
     pub(super) tell: Tell,
 }
 
-/// What happens, for who looks on. Called from the connections' tasks.
+/// What happens, for an observer. Called from the connections' tasks.
 pub(super) trait Observer: Send + Sync {
     /// A job is begun; how long its body is, if that is known.
     fn begun(&self, job: JobId, target: &Target, method: Method, len: Option<u64>);
@@ -150,7 +150,7 @@ impl Crew {
         self.hand_out(state);
     }
 
-    /// This one is not wanted any more. Nobody is told of it, if it was not begun.
+    /// This one is not wanted any more. It is not reported, if it was not begun.
     pub(super) fn cancel(self: &Arc<Self>, id: JobId) {
         let mut state = self.lock();
         if state.tasks.remove(&id).is_some() {

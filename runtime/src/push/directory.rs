@@ -30,7 +30,7 @@ use crate::{
     input::{Begun, Dir, Sink},
 };
 
-/// What a directory's push and who ends it know of each other.
+/// What a directory's push and its end know of each other.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
     /// The directory was looked at.

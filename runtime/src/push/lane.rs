@@ -42,8 +42,8 @@ pub(super) struct Lane<D: Dialler> {
     current: Option<Current>,
     /// The part of a body that is wanted.
     pull: Option<(JobId, u64)>,
-    /// When the connection's timer rings. Not set anew for each deadline: one that rings early is a
-    /// poll for nothing.
+    /// When the connection's timer rings. Not set again for each deadline: one that rings early is
+    /// a poll for nothing.
     rings: Option<Instant>,
     /// When it rings, where there is no connection.
     timer: Option<(Instant, Sleep)>,
@@ -57,7 +57,7 @@ struct Current {
     task: Task,
     opening: Option<Opening>,
     content: Option<Content>,
-    /// It is begun anew when it is over: what was sent is not what is there any more.
+    /// It is begun again when it is over: what was sent is not what is there any more.
     anew: bool,
     /// Its file was cut, which its directory tells too: it comes again.
     passed_over: bool,

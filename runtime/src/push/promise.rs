@@ -1,4 +1,4 @@
-//! What becomes of a job, for who waits for it.
+//! What becomes of a job, for the program that waits for it.
 
 use std::sync::{Mutex, PoisonError};
 

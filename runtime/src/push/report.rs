@@ -160,7 +160,7 @@ impl Report {
 struct Progress {
     /// Bytes that were sent.
     sent: u64,
-    /// Bytes that there are; `None` while a stream is under way, whose length nobody knows.
+    /// Bytes that there are; `None` while a stream is under way, whose length is not known.
     all: Option<u64>,
 }
 

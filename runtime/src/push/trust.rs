@@ -1,4 +1,4 @@
-//! TLS to a server: whom to trust, and the handshake.
+//! TLS to a server: which servers to trust, and the handshake.
 
 use std::{future, io, net::SocketAddr, time::Instant};
 
@@ -13,7 +13,7 @@ use crate::{
     tls::{ClientSetup, Fault, Shaken, Tls, explain},
 };
 
-/// Whom to trust, where something is uploaded over TLS.
+/// Which servers to trust in uploads over TLS.
 #[derive(Clone, Debug)]
 pub(super) struct Trust(Option<ClientSetup>);
 

@@ -38,7 +38,7 @@ struct Owner {
 pub struct UploadOptions {
     /// Requests and retries.
     pub config: PushConfig,
-    /// Whom to trust, and what to show, over TLS.
+    /// Which servers to trust, and which certificate to show, over TLS.
     #[cfg(feature = "tls")]
     pub trust: TrustOptions,
     /// Most connections, at least 1.
@@ -169,7 +169,7 @@ impl Upload {
     }
 }
 
-/// A job that somebody waits for; called off when dropped.
+/// A job that the program waits for; called off when dropped.
 #[derive(Debug)]
 struct Pending {
     crew: Arc<Crew>,

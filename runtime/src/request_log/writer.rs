@@ -1,4 +1,4 @@
-//! Writes lines by a thread of its own, so that who logs never waits.
+//! Writes lines by a thread of its own, so that a connection never waits for the log.
 
 use std::{
     fs::{File, OpenOptions},
@@ -19,7 +19,7 @@ const MOST: usize = 4 << 20;
 const SPARE: usize = 64 << 10;
 /// Losses are told at most this often.
 const QUIET: Duration = Duration::from_secs(1);
-/// How long the end waits for a disk, or for who reads standard output.
+/// How long the end waits for a disk, or for the reader of standard output.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where lines go.
@@ -132,7 +132,7 @@ impl Writer {
         }
     }
 
-    /// Opens the file anew before the next line.
+    /// Opens the file again before the next line.
     pub(super) fn reopen(&self) {
         self.shared.lock().reopen = true;
         self.shared.filled.notify_one();
@@ -156,7 +156,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.filled.notify_one();
-        // One that is stuck is left behind: it may hold up nobody's end.
+        // One that is stuck is left behind: the process ends without it.
         if self.flush(PATIENCE)
             && let Some(thread) = self.thread.take()
         {

@@ -177,7 +177,7 @@ fn feed(
     }
     let leftover = pipe.close();
     if let Some(group) = group {
-        // As long as it is not reaped, its number is nobody else's.
+        // As long as it is not reaped, no other process has its number.
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(waitid(WaitId::Pid(group), ended), Err(Errno::INTR)) {}
         lock(running).groups.retain(|other| *other != group);

@@ -116,7 +116,7 @@ fn write(pipe: &Pipe, orders: &Receiver<Order>, shared: &Weak<Shared>) {
     for order in orders {
         match order {
             Order::Take(id, reply) => waiting.push_back((id, reply)),
-            // Only who was taken gives and finishes.
+            // Only an upload that was taken gives and finishes.
             Order::Give(data, reply) => match pipe.write_all(&data) {
                 Ok(()) => {
                     drop(data);
@@ -154,7 +154,7 @@ fn write(pipe: &Pipe, orders: &Receiver<Order>, shared: &Weak<Shared>) {
 }
 
 /// A pipe is opened once more, to be written to without being stuck in it: the flag for that would
-/// hold for all who have it from the same parent.
+/// hold for all processes that have it from the same parent.
 fn standard_output() -> io::Result<OwnedFd> {
     let stdout = io::stdout();
     if FileType::from_raw_mode(fstat(&stdout)?.st_mode) == FileType::Fifo {

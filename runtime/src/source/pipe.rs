@@ -27,7 +27,7 @@ pub(super) struct Pipe {
     abort: Abort,
 }
 
-/// Tells all who wait that they wait no longer.
+/// Wakes all that wait.
 #[derive(Clone, Debug)]
 pub(super) struct Abort {
     /// Readable once the other end is closed.
@@ -55,8 +55,8 @@ impl Pipe {
     /// Writes all of it, one after the other.
     ///
     /// # Errors
-    /// What the system says; `BrokenPipe` if nobody reads any more, `ConnectionAborted` if that was
-    /// not waited for.
+    /// What the system says; `BrokenPipe` if there is no reader any more, `ConnectionAborted` if
+    /// that was not waited for.
     pub(super) fn write_all(&self, data: &[Bytes]) -> io::Result<()> {
         let mut slices: Vec<_> = data.iter().map(|piece| IoSlice::new(piece)).collect();
         let mut rest = &mut slices[..];
@@ -96,7 +96,7 @@ impl Pipe {
     }
 }
 
-/// A pipe whose writer is gone, kept to see what nobody has read.
+/// A pipe whose writer is gone, kept to see which bytes were not read.
 #[derive(Debug)]
 pub(super) struct Leftover(#[cfg(target_os = "linux")] OwnedFd);
 

@@ -56,7 +56,7 @@ impl From<Broken> for io::Error {
     }
 }
 
-/// Uploads that nobody has looked at yet.
+/// Uploads that the program has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
@@ -110,7 +110,7 @@ impl Uploads {
             lock(&self.queue.waiting).uploads.pop_front()
         };
         future::or(come, async {
-            // A failure is told to whoever serves.
+            // The future that serves reports a failure.
             let _ = self.shared.over().await;
             None
         })
@@ -259,7 +259,7 @@ impl Drop for Sending {
         drop(state);
         replies.into_iter().flatten().for_each(Reply::forget);
         self.slot.changed.notify(usize::MAX);
-        // Nobody is to look at it any more.
+        // The program must not take it any more.
         let unseen = self.queue.upgrade().map(|queue| {
             let mut waiting = lock(&queue.waiting);
             let at = waiting.uploads.iter().position(|it| Arc::ptr_eq(&it.slot, &self.slot));

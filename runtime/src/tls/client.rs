@@ -1,4 +1,4 @@
-//! What the TLS connections of a client share: whom it trusts, and what it shows of itself.
+//! What the TLS connections of a client share: which servers it trusts, and its certificate.
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
@@ -19,7 +19,7 @@ use super::{
 /// What is spoken over TLS (RFC 7301).
 const ALPN: &[u8] = b"http/1.1";
 
-/// Whom a client trusts, and what it shows of itself.
+/// Which servers a client trusts, and its certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrustOptions {
@@ -35,7 +35,7 @@ pub struct TrustOptions {
     pub pkey: Option<PathBuf>,
 }
 
-/// Whom a client trusts.
+/// Which servers a client trusts.
 #[derive(Clone, Debug)]
 pub struct ClientSetup(Arc<ClientConfig>);
 

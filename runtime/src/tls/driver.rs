@@ -79,7 +79,7 @@ impl Driver {
     }
 
     fn new(mut connection: Connection, verifier: Option<Arc<dyn ClientCertVerifier>>) -> Self {
-        // Whoever seals sends it before sealing more.
+        // The caller sends it before it seals more.
         connection.set_buffer_limit(None);
         let (begun, open, closed, fault) = (false, false, false, None);
         Self { connection, verifier, begun, open, closed, fault, sealed: 0, burst: 0 }

@@ -23,7 +23,7 @@ use crate::{
 
 /// Longest handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Who was refused has so long to read why.
+/// A refused client has so long to read why.
 const LINGER: Duration = Duration::from_secs(2);
 /// And may send so many bytes meanwhile.
 const LINGER_BYTES: usize = 64 << 10;

@@ -1,4 +1,4 @@
-//! Whose certificate it is.
+//! The name in a certificate.
 
 use rustls_pki_types::CertificateDer;
 use x509_cert::{

@@ -24,10 +24,10 @@ pub struct TlsOptions {
 /// Whether a client must have a certificate, where clients are asked for one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// Who has none is refused.
+    /// A client without one is refused.
     #[default]
     Required,
-    /// Who has none is nobody in particular.
+    /// A client without one has no user name.
     Optional,
 }
 

@@ -1,4 +1,4 @@
-//! The TLS of a server: set once, and read anew on a reload.
+//! The TLS of a server: set once, and read again on a reload.
 
 use std::{
     sync::{Arc, OnceLock, PoisonError, RwLock},
@@ -13,7 +13,7 @@ use super::{Setup, Tls, TlsOptions};
 #[derive(Debug, Default)]
 pub(crate) struct Secured(OnceLock<(TlsOptions, RwLock<Arc<Setup>>)>);
 
-/// Certificate, key and authorities, read anew and not yet in use.
+/// Certificate, key and authorities, read again and not yet in use.
 #[derive(Debug)]
 pub(crate) struct Renewal(Option<Setup>);
 

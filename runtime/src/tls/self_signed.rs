@@ -1,4 +1,4 @@
-//! A certificate for development, made at the start: nobody vouches for it.
+//! A certificate for development, made at the start: no authority signs it.
 
 use std::{
     sync::Arc,

@@ -22,14 +22,14 @@ use super::{
     self_signed,
 };
 
-/// What is spoken over TLS (RFC 7301). Who offers only others is refused.
+/// The protocol over TLS (RFC 7301). A client that offers only others is refused.
 const ALPN: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
 /// Sessions of TLS 1.2 clients without tickets that are remembered.
 const SESSIONS: usize = 1024;
 /// An end that is so near is warned of.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// Certificate, key, and whom clients are to be.
+/// Certificate, key, and the client certificates that are asked for.
 #[derive(Debug)]
 pub struct Setup {
     config: Arc<ServerConfig>,

@@ -10,7 +10,7 @@ use httpout_proto::{
 use super::{Plan, UploadOptions};
 use crate::{Transport, tls::Tls};
 
-/// Nobody is trusted.
+/// No server is trusted.
 #[derive(Clone, Debug)]
 pub(super) struct Trust;
 

@@ -1,4 +1,4 @@
-//! In place of the checks of passwords, in a build without them: nobody has one.
+//! In place of the checks of passwords, in a build without them: no user has one.
 
 use std::{
     io,
@@ -28,7 +28,7 @@ pub(crate) struct Counts {
     pub(crate) refused: AtomicU64,
 }
 
-/// Who waits for a check.
+/// A connection that waits for a check.
 pub(crate) trait Waiter: Send + 'static {
     /// The password was right or wrong.
     fn tell(self, right: bool);

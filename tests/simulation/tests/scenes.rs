@@ -69,7 +69,7 @@ fn readers_join_an_upload_at_each_stage() {
             settle(world)?;
             assert_replies(world, middle, &[(206, 2000, true)]);
             assert_replies(world, first, &[]);
-            // Over, and begun anew: the second upload is cut.
+            // Over, and begun again: the second upload is cut.
             world.leash(source, None);
             settle(world)?;
             assert_replies(world, source, &[(201, 0, true), (200, 0, true)]);

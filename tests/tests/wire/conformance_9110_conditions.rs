@@ -36,7 +36,7 @@ fn site(kind: Kind) -> (Site, String) {
     (site, tag)
 }
 
-/// Writes the file anew; its tag.
+/// Writes the file again; its tag.
 fn reset(site: &Site) -> String {
     site.write("hello.txt", HELLO);
     site.tree.set_modified("www/hello.txt", TIME);

@@ -386,7 +386,7 @@ fn the_server_ends_with_its_input(kind: Kind) {
     assert_eq!(server.exit().code, Some(0));
 }
 
-/// Removes the directory, and renames it away; each time it is made anew.
+/// Removes the directory, and renames it away; each time it is made again.
 #[track_caller]
 fn comes_back(sink: Sink) {
     for name in ["a.m4s", "b.m4s"] {

@@ -139,7 +139,7 @@ fn gmem_answers_ranges_and_conditions(kind: Kind) {
     client.ask(&range("bytes=2-4").field("If-Range", &tag)).is(206, "234");
     client.ask(&put("/a.bin", "x").field("If-None-Match", "*")).status_is(412);
     client.ask(&put("/b.bin", "x").field("If-None-Match", "*")).status_is(201);
-    // The same bytes anew are another resource.
+    // The same bytes again are another resource.
     client.ask(&put("/a.bin", "0123456789").field("If-Match", &tag)).status_is(200);
     client.ask(&put("/a.bin", "x").field("If-Match", &tag)).status_is(412);
     client.ask(&delete("/a.bin").field("If-Match", &tag)).status_is(412);

@@ -1,4 +1,4 @@
-//! Certificates and keys: what is refused at the start and why, and how they are read anew.
+//! Certificates and keys: what is refused at the start and why, and how they are read again.
 
 use std::fs;
 

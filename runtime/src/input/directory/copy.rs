@@ -77,7 +77,7 @@ impl Sink for Copier {
             return Begun::Whole;
         }
         let Some(place) = self.files.place(path) else { return Begun::Not };
-        // If the server dies, the file is copied anew: half of it must not stand there meanwhile.
+        // If the server dies, the file is copied again: half of it must not stand there meanwhile.
         match Recording::begin(&self.files.shared, place, None, Kept::Whole).await {
             Ok(recording) => {
                 let copying = Copying { source, recording, copied: 0, compared: 0, after: 0 };
@@ -106,7 +106,7 @@ impl Sink for Copier {
         let Some(copying) = self.copying.remove(path) else { return false };
         let Copying { source, recording, .. } = copying;
         if let Some(part) = recording.file().cloned() {
-            // So that the file is known again when the server starts anew.
+            // So that the file is known again when the server starts again.
             blocking::unblock(move || keep_time(&source, &part)).await;
         }
         match recording.end().await {

@@ -8,7 +8,7 @@
 //!   gets what is on the disk.
 //! - Of a manifest that is rewritten within that time after it was closed, half may be taken for
 //!   the last whole version.
-//! - Who follows a file that its writer goes back in has got what was there before.
+//! - A reader of a file that its writer goes back in has got what was there before.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -97,7 +97,7 @@ impl InPlace {
 
 impl Sink for InPlace {
     async fn begin(&mut self, path: &RelPath, whole: bool, found: bool) -> Begun {
-        // What was renamed is whole to everybody, but it may be rewritten.
+        // A renamed file is whole, but it may be rewritten.
         if whole && (found || !is_manifest(path.as_str())) {
             return Begun::Whole;
         }

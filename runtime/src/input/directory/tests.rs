@@ -228,7 +228,7 @@ fn what_is_there_at_the_start_is_served_and_not_copied_twice() {
     assert!(again.served("d/.hidden").is_none());
 }
 
-/// The server, started anew.
+/// The server, started again.
 fn renewed(rig: &Rig) -> Arc<Shared> {
     let config = rig.shared.site().config().clone();
     Shared::new(config, Options::default()).unwrap()

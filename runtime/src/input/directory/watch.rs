@@ -43,14 +43,14 @@ type Heard = Result<Option<Vec<News>>, FollowError>;
 /// What happens in a directory.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// Waits for the next events, where that holds up nobody.
+    /// Waits for the next events, on a thread that may wait.
     reading: Task<(Tree, Heard)>,
     /// What has come and was not taken; `None`: nothing.
     ready: Option<Heard>,
     inotify: Arc<OwnedFd>,
     /// Something is read that has not come yet.
     coming: Arc<AtomicBool>,
-    /// Who waits is woken when this is dropped.
+    /// Its waiter is woken when this is dropped.
     _stop: OwnedFd,
 }
 
@@ -162,7 +162,7 @@ impl Tree {
         Ok(Some(news))
     }
 
-    /// Waits for events and reads them; none if nobody wants them any more.
+    /// Waits for events and reads them; none if they are not wanted any more.
     fn events(&self) -> io::Result<Vec<Event>> {
         let mut events = Vec::new();
         let mut buffer = vec![MaybeUninit::uninit(); BUFFER];

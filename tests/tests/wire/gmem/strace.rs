@@ -24,7 +24,7 @@ fn gmem_works_without_the_disk(kind: Kind) {
     let disk: Vec<_> = seen
         .iter()
         .filter(|line| line.contains('(') && !made(line))
-        // How much memory and how many processors there are is asked for anew by the pool's
+        // How much memory and how many processors there are is asked for again by the pool's
         // threads.
         .filter(|line| !line.contains("\"/sys/") && !line.contains("\"/proc/"))
         .collect();
