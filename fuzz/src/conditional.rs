@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use httpout_proto::{
     fs::Meta,
     http::HeaderList,
-    semantics::conditional::{Validators, Verdict, etag, evaluate, is_conditional, range_applies},
+    semantics::conditional::{Validators, Precondition, etag, evaluate, is_conditional, range_applies},
 };
 
 /// One input: a byte of circumstances, then lines of `name: value`. In the values `@` stands for
@@ -33,8 +33,8 @@ pub fn run(data: &[u8]) {
         (None, how & 4 != 0),
     ] {
         let verdict = evaluate(&fields, safe, current);
-        assert!(verdict == Verdict::Go || is_conditional(&fields));
-        assert!(safe || verdict != Verdict::NotModified, "304 is for GET and HEAD");
+        assert!(verdict == Precondition::Go || is_conditional(&fields));
+        assert!(safe || verdict != Precondition::NotModified, "304 is for GET and HEAD");
         if let Some(expected) = model(&lines, safe, current) {
             assert_eq!(verdict, expected);
         }
@@ -51,7 +51,7 @@ enum List {
 }
 
 /// `None` where a list is not well-formed: there a server has some choice.
-fn model(lines: &[(&str, &str)], safe: bool, current: Option<&Validators>) -> Option<Verdict> {
+fn model(lines: &[(&str, &str)], safe: bool, current: Option<&Validators>) -> Option<Precondition> {
     let modified = current.and_then(|current| current.modified);
     let matches = |list: List, weakly: bool| match list {
         List::Any => current.is_some(),
@@ -62,24 +62,24 @@ fn model(lines: &[(&str, &str)], safe: bool, current: Option<&Validators>) -> Op
     };
     if let Some(list) = list(lines, "if-match") {
         if !matches(list?, false) {
-            return Some(Verdict::Failed);
+            return Some(Precondition::Failed);
         }
     } else if let (Some(since), Some(modified)) = (date(lines, "if-unmodified-since"), modified)
         && modified > since
     {
-        return Some(Verdict::Failed);
+        return Some(Precondition::Failed);
     }
     if let Some(list) = list(lines, "if-none-match") {
         if matches(list?, true) {
-            return Some(if safe { Verdict::NotModified } else { Verdict::Failed });
+            return Some(if safe { Precondition::NotModified } else { Precondition::Failed });
         }
     } else if let (Some(since), Some(modified)) = (date(lines, "if-modified-since"), modified)
         && safe
         && modified <= since
     {
-        return Some(Verdict::NotModified);
+        return Some(Precondition::NotModified);
     }
-    Some(Verdict::Go)
+    Some(Precondition::Go)
 }
 
 fn model_range(lines: &[(&str, &str)], current: &Validators, now: SystemTime) -> bool {

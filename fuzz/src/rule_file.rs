@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use httpout_proto::auth::{Rule, Users, Verdict, Who};
+use httpout_proto::auth::{Rule, Users, Access, Who};
 
 /// One input: the text of a rule file.
 pub fn run(data: &[u8]) {
@@ -70,15 +70,15 @@ fn check(who: &Who, text: &str) {
     let nobody = Users::default();
     match who {
         Who::Everybody => {
-            assert_eq!(who.verdict(None, &nobody), Verdict::Allowed);
-            assert_eq!(who.verdict(Some("x"), &nobody), Verdict::Allowed);
+            assert_eq!(who.verdict(None, &nobody), Access::Allowed);
+            assert_eq!(who.verdict(Some("x"), &nobody), Access::Allowed);
         }
         Who::Members { users, groups } => {
             assert!(users.iter().chain(groups).all(|name| !name.is_empty() && text.contains(name)));
-            let expected = if who.is_nobody() { Verdict::Refused } else { Verdict::Unidentified };
+            let expected = if who.is_nobody() { Access::Refused } else { Access::Unidentified };
             assert_eq!(who.verdict(None, &nobody), expected);
-            assert!(users.iter().all(|user| who.verdict(Some(user), &nobody) == Verdict::Allowed));
-            assert_eq!(who.verdict(Some("\u{1}"), &nobody), Verdict::Refused);
+            assert!(users.iter().all(|user| who.verdict(Some(user), &nobody) == Access::Allowed));
+            assert_eq!(who.verdict(Some("\u{1}"), &nobody), Access::Refused);
         }
     }
 }

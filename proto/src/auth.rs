@@ -15,7 +15,7 @@ use std::fmt;
 pub use book::Book;
 pub use gate::Gate;
 pub use nearest::{is_slip, nearest};
-pub use rules::{Rule, Verdict, Who};
+pub use rules::{Access, Rule, Who};
 pub use users::{Credential, Secret, Users};
 
 /// A line of a rule file or a users file that cannot be obeyed.

@@ -11,7 +11,7 @@ pub use delivery::{Delivery, Refusal};
 use crate::{
     auth::{Credential, Secret},
     fs::{Entries, Expect, FileId, Meta, Order, Patch, Place, RelPath, RootId},
-    hook::{Pace, Piece, Question, Verdict},
+    hook::{HookDecision, Pace, Piece, Question},
     http::Method,
     id::{ExchangeId, OpId},
     live::{Description, Group, Growth, News, Text, framing::Audio},
@@ -332,7 +332,7 @@ pub enum DeliveryEffect {
     },
     /// A delivery is whole: all of it was given, and taken. Answer: [`Done::Delivered`] or
     /// [`Done::Ok`] when it is dealt with; or [`Done::Refused`], or an error. It is over then,
-    /// whatever the answer; the answer may come to nobody. A hook answers [`Done::Verdict`]: what
+    /// whatever the answer; the answer may come to nobody. A hook answers [`Done::Decision`]: what
     /// is to be said.
     End {
         /// To be answered.
@@ -353,7 +353,7 @@ pub enum DeliveryEffect {
 pub enum HookEffect {
     /// What is to become of this request? Asked once of each, where
     /// [`Config::hook`](crate::Config::hook) is set; a verdict that comes too late is ignored.
-    /// Answer: [`Done::Verdict`], or an error: 503 for
+    /// Answer: [`Done::Decision`], or an error: 503 for
     /// [`FsError::Exhausted`](crate::FsError::Exhausted), else 500.
     Ask {
         /// To be answered. Names the request to the hook until it is
@@ -362,7 +362,7 @@ pub enum HookEffect {
         /// The request.
         question: Box<Question>,
     },
-    /// More of the answer that the hook [gives piece by piece](crate::hook::Verdict::read). Answer:
+    /// More of the answer that the hook [gives piece by piece](crate::hook::HookDecision::read). Answer:
     /// [`Done::Pulled`], or an error, which cuts the answer.
     Pull {
         /// To be answered.
@@ -370,7 +370,7 @@ pub enum HookEffect {
         /// The effect that asked for the verdict.
         hook: OpId,
     },
-    /// When may more of a [throttled](crate::hook::Verdict::throttled) answer go out? Answer:
+    /// When may more of a [throttled](crate::hook::HookDecision::throttled) answer go out? Answer:
     /// [`Done::Paced`]; after an error, all of it.
     Pace {
         /// To be answered.
@@ -558,7 +558,7 @@ pub enum Done {
     /// What was to be handed on is not taken.
     Refused(Refusal),
     /// What is to become of the request.
-    Verdict(Box<Verdict>),
+    Decision(Box<HookDecision>),
     /// What the hook has.
     Pulled(Piece),
     /// When more may go out.

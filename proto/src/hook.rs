@@ -3,7 +3,7 @@
 //!
 //! Each request is asked about once ([`HookEffect::Ask`](crate::effect::HookEffect::Ask)), when it
 //! is known what rights it has and before anything is opened, made or received for it. The
-//! [`Verdict`] says who goes on: the server, or the hook, with an answer of its own. A hook never
+//! [`HookDecision`] says who goes on: the server, or the hook, with an answer of its own. A hook never
 //! frames a message: what it gives was checked when it was made, so that a verdict cannot be wrong.
 //!
 //! ```
@@ -12,7 +12,7 @@
 //! use httpout_proto::{
 //!     Config, Done, Effect, Now, Session, Step,
 //!     effect::HookEffect,
-//!     hook::{Headers, Verdict},
+//!     hook::{Headers, HookDecision},
 //!     http::{Piece, Status},
 //! };
 //!
@@ -29,8 +29,8 @@
 //! // At once or later; a runtime goes on with its loop meanwhile.
 //! let mut headers = Headers::default();
 //! headers.add("Content-Type", "text/plain")?;
-//! let verdict = Verdict::answer(Status::OK, headers, "hello, you\n".into())?;
-//! session.handle_done(op, Ok(Done::Verdict(Box::new(verdict))));
+//! let verdict = HookDecision::answer(Status::OK, headers, "hello, you\n".into())?;
+//! session.handle_done(op, Ok(Done::Decision(Box::new(verdict))));
 //!
 //! assert!(matches!(session.poll(now), Step::Wait(wait) if wait.write));
 //! let answer: Vec<u8> = session.transmit().into_iter().flatten().flat_map(|piece| match piece {
@@ -108,7 +108,7 @@ impl Rights {
 
 /// What becomes of a request: the answer to [`HookEffect::Ask`](crate::effect::HookEffect::Ask).
 #[derive(Clone, Debug)]
-pub struct Verdict {
+pub struct HookDecision {
     pub(crate) what: What,
     pub(crate) fields: HeaderList,
     pub(crate) close: bool,
@@ -130,7 +130,7 @@ pub(crate) enum What {
     Take,
 }
 
-impl Verdict {
+impl HookDecision {
     /// The server answers as if there were no hook; with these fields, which replace its own of the
     /// same name.
     ///
@@ -400,20 +400,20 @@ mod tests {
         let chunked = || headers(&[("Transfer-Encoding", "chunked")]).unwrap();
         let both =
             || headers(&[("Transfer-Encoding", "chunked"), ("Content-Length", "3")]).unwrap();
-        assert!(Verdict::answer(Status::OK, length("2"), body("hi")).is_ok());
-        assert!(Verdict::answer(Status::OK, chunked(), body("hi")).is_ok());
-        assert!(Verdict::answer(Status::OK, length("9"), body("")).is_ok(), "to HEAD");
+        assert!(HookDecision::answer(Status::OK, length("2"), body("hi")).is_ok());
+        assert!(HookDecision::answer(Status::OK, chunked(), body("hi")).is_ok());
+        assert!(HookDecision::answer(Status::OK, length("9"), body("")).is_ok(), "to HEAD");
         assert_eq!(
-            Verdict::answer(Status::OK, length("3"), body("hi")).unwrap_err(),
+            HookDecision::answer(Status::OK, length("3"), body("hi")).unwrap_err(),
             Fault::Length { said: 3, is: 2 }
         );
-        assert_eq!(Verdict::read(Status::OK, both()).unwrap_err(), Fault::Both);
+        assert_eq!(HookDecision::read(Status::OK, both()).unwrap_err(), Fault::Both);
         let interim = Fault::Status("100".into());
-        let answer = Verdict::answer(Status::CONTINUE, Headers::default(), body("hi"));
+        let answer = HookDecision::answer(Status::CONTINUE, Headers::default(), body("hi"));
         assert_eq!(answer.unwrap_err(), interim, "what follows would be read as the answer");
-        assert_eq!(Verdict::read(Status::CONTINUE, chunked()).unwrap_err(), interim);
-        assert_eq!(Verdict::pass(length("2")).unwrap_err(), Fault::Framing);
-        assert_eq!(Verdict::pass(chunked()).unwrap_err(), Fault::Framing);
+        assert_eq!(HookDecision::read(Status::CONTINUE, chunked()).unwrap_err(), interim);
+        assert_eq!(HookDecision::pass(length("2")).unwrap_err(), Fault::Framing);
+        assert_eq!(HookDecision::pass(chunked()).unwrap_err(), Fault::Framing);
     }
 
     #[test]

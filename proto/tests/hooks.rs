@@ -8,7 +8,7 @@ use bytes::Bytes;
 use httpout_proto::effect::{FsEffect, HookEffect, LiveEffect, LogEffect};
 use httpout_proto::{
     Config, Done, Effect, FsError, Now, OpId, Session, Step, Timer,
-    hook::{Headers, Pace, Piece as More, Question, Verdict},
+    hook::{Headers, HookDecision, Pace, Piece as More, Question},
     http::{Piece, Status},
 };
 
@@ -59,8 +59,8 @@ impl Rig {
         self.go();
     }
 
-    fn verdict(&mut self, op: OpId, verdict: Verdict) {
-        self.done(op, Ok(Done::Verdict(Box::new(verdict))));
+    fn verdict(&mut self, op: OpId, verdict: HookDecision) {
+        self.done(op, Ok(Done::Decision(Box::new(verdict))));
     }
 
     fn wait(&mut self, time: Duration) {
@@ -108,12 +108,12 @@ impl Rig {
     }
 }
 
-fn own(body: &'static str) -> Verdict {
-    Verdict::answer(Status::OK, Headers::default(), body.into()).unwrap()
+fn own(body: &'static str) -> HookDecision {
+    HookDecision::answer(Status::OK, Headers::default(), body.into()).unwrap()
 }
 
-fn pass() -> Verdict {
-    Verdict::pass(Headers::default()).unwrap()
+fn pass() -> HookDecision {
+    HookDecision::pass(Headers::default()).unwrap()
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn pull(rig: &mut Rig) -> OpId {
 fn an_answer_is_pulled_piece_by_piece() {
     let mut rig = Rig::new(|_| ());
     let op = rig.get("/a");
-    rig.verdict(op, Verdict::read(Status::OK, Headers::default()).unwrap());
+    rig.verdict(op, HookDecision::read(Status::OK, Headers::default()).unwrap());
     let first = pull(&mut rig);
     assert!(rig.sent.is_empty(), "it is not known yet that there is an answer");
     rig.done(first, Ok(Done::Pulled(More::Bytes("one".into()))));
@@ -217,7 +217,7 @@ fn an_answer_is_pulled_piece_by_piece() {
 
 #[test]
 fn a_first_piece_that_fails_is_500_and_a_later_one_cuts() {
-    let read = || Verdict::read(Status::OK, Headers::default()).unwrap();
+    let read = || HookDecision::read(Status::OK, Headers::default()).unwrap();
     let mut rig = Rig::new(|_| ());
     let op = rig.get("/a");
     rig.verdict(op, read());
@@ -240,7 +240,7 @@ fn an_answer_is_no_longer_than_it_says() {
     let op = rig.get("/a");
     let mut headers = Headers::default();
     headers.add("Content-Length", "5").unwrap();
-    rig.verdict(op, Verdict::read(Status::OK, headers).unwrap());
+    rig.verdict(op, HookDecision::read(Status::OK, headers).unwrap());
     let first = pull(&mut rig);
     rig.done(first, Ok(Done::Pulled(More::Bytes("too long".into()))));
     let text = rig.text();
@@ -290,7 +290,7 @@ fn fields_of_a_hook_go_before_the_servers_own() {
     for (name, value) in [("Server", "me"), ("Vary", "X-A"), ("Connection", "close")] {
         headers.add(name, value).unwrap();
     }
-    rig.verdict(op, Verdict::answer(Status::OK, headers, Bytes::new()).unwrap());
+    rig.verdict(op, HookDecision::answer(Status::OK, headers, Bytes::new()).unwrap());
     let text = rig.text();
     assert_eq!(text.matches("Server: ").count(), 1);
     assert!(

@@ -18,7 +18,7 @@ use std::{
 
 use httpout_smol::{
     Config, Options, Server,
-    hook::{Headers, Hook, Piece, Reply, Request, Service, Status, Verdict},
+    hook::{Headers, Hook, HookDecision, Piece, Reply, Request, Service, Status},
     serve,
 };
 use smol::Executor;
@@ -51,13 +51,13 @@ impl Hook for Statistics {
         let path = format!("/{}", request.facts().question().target.path);
         if path != "/statistics" {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(path).or_default() += 1;
-            request.answer(Verdict::pass(Headers::default()));
+            request.answer(HookDecision::pass(Headers::default()));
             return None;
         }
         let mut headers = Headers::default();
         let fields = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")];
         let added = fields.iter().try_for_each(|(name, value)| headers.add(name, value));
-        request.answer(added.and_then(|()| Verdict::read(Status::OK, headers)));
+        request.answer(added.and_then(|()| HookDecision::read(Status::OK, headers)));
         Some(Box::new(Page { counts: self.clone(), due: Instant::now() }))
     }
 }

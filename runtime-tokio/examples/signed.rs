@@ -11,7 +11,7 @@ use std::{env, error::Error, fs, io, net::TcpListener, sync::Arc, time::UNIX_EPO
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use httpout_tokio::{
     Config, Options, Server,
-    hook::{Headers, Hook, Request, Service, Status, Verdict},
+    hook::{Headers, Hook, HookDecision, Request, Service, Status},
     serve,
 };
 use sha2::Sha256;
@@ -85,9 +85,9 @@ impl Hook for Signer {
         let target = &request.facts().question().target;
         let path = format!("/{}", target.path);
         let verdict = if self.is_signed(&path, target.query.as_deref().unwrap_or_default()) {
-            Verdict::pass(Headers::default())
+            HookDecision::pass(Headers::default())
         } else {
-            Verdict::answer(
+            HookDecision::answer(
                 Status::FORBIDDEN,
                 Headers::default(),
                 "this URL is not signed, or expired\n".into(),

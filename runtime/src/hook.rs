@@ -2,7 +2,7 @@
 //! an embedder brings another in [`Options::hook`](crate::Options::hook).
 //!
 //! ```
-//! use httpout_runtime::hook::{Headers, Hook, Request, Service, Status, Verdict};
+//! use httpout_runtime::hook::{Headers, Hook, Request, Service, Status, HookDecision};
 //!
 //! #[derive(Debug)]
 //! struct Hello;
@@ -10,9 +10,9 @@
 //! impl Hook for Hello {
 //!     fn ask(&self, request: Request) -> Option<Box<dyn Service>> {
 //!         let verdict = if request.facts().url() == "/hello" {
-//!             Verdict::answer(Status::OK, Headers::default(), "hello\n".into())
+//!             HookDecision::answer(Status::OK, Headers::default(), "hello\n".into())
 //!         } else {
-//!             Verdict::pass(Headers::default())
+//!             HookDecision::pass(Headers::default())
 //!         };
 //!         request.answer(verdict);
 //!         None
@@ -25,7 +25,7 @@ use std::{env, fmt, net::SocketAddr, path::Path, sync::Arc};
 pub use bytes::Bytes;
 use httpout_proto::{Done, FsError, OpId, Site, fs::Place};
 pub use httpout_proto::{
-    hook::{Fault, Headers, Pace, Piece, Question, Rights, Verdict},
+    hook::{Fault, Headers, HookDecision, Pace, Piece, Question, Rights},
     http::{BodySize, HeaderList, Method, Status},
 };
 
@@ -57,13 +57,13 @@ pub trait Hook: fmt::Debug + Send + Sync + 'static {
 
 /// What a hook does for one request. As with [`Hook`], no method may block.
 pub trait Service: fmt::Debug + Send {
-    /// More of the body is wanted, where the verdict was [`Verdict::read`]. A reply that is dropped
+    /// More of the body is wanted, where the verdict was [`HookDecision::read`]. A reply that is dropped
     /// cuts the answer.
     fn read(&mut self, reply: Reply<Piece>) {
         drop(reply);
     }
 
-    /// A piece of the request's body, where the verdict was [`Verdict::take`]. The next one comes
+    /// A piece of the request's body, where the verdict was [`HookDecision::take`]. The next one comes
     /// when this one is answered, so a slow hook slows the sender. A reply that is dropped ends the
     /// request with 500.
     fn write(&mut self, data: Vec<Bytes>, reply: Reply<Taken>) {
@@ -71,14 +71,14 @@ pub trait Service: fmt::Debug + Send {
         drop(reply);
     }
 
-    /// All of the body was given: with what is the request answered? [`Verdict::answer`] or
-    /// [`Verdict::read`].
-    fn end(&mut self, reply: Reply<Verdict>) {
+    /// All of the body was given: with what is the request answered? [`HookDecision::answer`] or
+    /// [`HookDecision::read`].
+    fn end(&mut self, reply: Reply<HookDecision>) {
         drop(reply);
     }
 
     /// When may the next block of the answer go out, where the verdict was
-    /// [`throttled`](Verdict::throttled)? `sent` and `total` are bytes of its body. A reply that is
+    /// [`throttled`](HookDecision::throttled)? `sent` and `total` are bytes of its body. A reply that is
     /// dropped lets all of the rest go.
     fn pace(&mut self, sent: u64, total: Option<u64>, reply: Reply<Pace>) {
         let _ = (sent, total);
@@ -96,7 +96,7 @@ pub trait Service: fmt::Debug + Send {
 #[derive(Debug)]
 pub struct Request {
     facts: Arc<Facts>,
-    reply: Reply<Verdict>,
+    reply: Reply<HookDecision>,
 }
 
 /// What is known of a request.
@@ -109,7 +109,7 @@ pub struct Facts {
 }
 
 impl Request {
-    pub(crate) fn new(facts: Facts, reply: Reply<Verdict>) -> Self {
+    pub(crate) fn new(facts: Facts, reply: Reply<HookDecision>) -> Self {
         Self { facts: Arc::new(facts), reply }
     }
 
@@ -119,7 +119,7 @@ impl Request {
     }
 
     /// Says what becomes of it. A verdict that cannot be is told in the log and answered 500.
-    pub fn answer(self, verdict: Result<Verdict, Fault>) {
+    pub fn answer(self, verdict: Result<HookDecision, Fault>) {
         match verdict {
             Ok(verdict) => self.reply.send(verdict),
             Err(fault) => {
@@ -168,7 +168,7 @@ impl Facts {
         self.connection
     }
 
-    /// A file for [`Verdict::file`]: it must lie below one of the directories that the server
+    /// A file for [`HookDecision::file`]: it must lie below one of the directories that the server
     /// reads, or one of [`Config::hook_dirs`](crate::Config::hook_dirs). A relative path counts
     /// from the working directory.
     pub fn file(&self, path: &Path) -> Option<Place> {
@@ -230,9 +230,9 @@ pub trait Answer: sealed::Sealed {
     fn done(self) -> Done;
 }
 
-impl Answer for Verdict {
+impl Answer for HookDecision {
     fn done(self) -> Done {
-        Done::Verdict(Box::new(self))
+        Done::Decision(Box::new(self))
     }
 }
 
@@ -255,12 +255,12 @@ impl Answer for Taken {
 }
 
 mod sealed {
-    use super::{Pace, Piece, Taken, Verdict};
+    use super::{HookDecision, Pace, Piece, Taken};
 
     #[expect(unnameable_types, reason = "nobody else is to implement it")]
     pub trait Sealed {}
 
-    impl Sealed for Verdict {}
+    impl Sealed for HookDecision {}
     impl Sealed for Piece {}
     impl Sealed for Pace {}
     impl Sealed for Taken {}

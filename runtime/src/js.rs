@@ -24,7 +24,7 @@ use std::{
 use self::thread::Event;
 use crate::{
     ConfigError,
-    hook::{Bytes, Hook, Pace, Piece, Reply, Request, Service, Taken, Verdict},
+    hook::{Bytes, Hook, HookDecision, Pace, Piece, Reply, Request, Service, Taken},
 };
 
 /// How a script is run.
@@ -114,7 +114,7 @@ impl Service for JsService {
         let _ = self.queue.send(Event::Write(self.id, data, reply));
     }
 
-    fn end(&mut self, reply: Reply<Verdict>) {
+    fn end(&mut self, reply: Reply<HookDecision>) {
         let _ = self.queue.send(Event::End(self.id, reply));
     }
 

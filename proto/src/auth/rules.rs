@@ -32,7 +32,7 @@ pub enum Who {
 
 /// Whether one may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Access {
     /// Yes.
     Allowed,
     /// A name and a password would help (401).
@@ -74,21 +74,21 @@ impl Who {
     }
 
     /// May this user, whose password was right? `None`: one without a name.
-    pub fn verdict(&self, user: Option<&str>, all: &Users) -> Verdict {
+    pub fn verdict(&self, user: Option<&str>, all: &Users) -> Access {
         let (users, groups) = match self {
-            Self::Everybody => return Verdict::Allowed,
+            Self::Everybody => return Access::Allowed,
             Self::Members { users, groups } => (users, groups),
         };
         match user {
-            None if self.is_nobody() => Verdict::Refused,
-            None => Verdict::Unidentified,
+            None if self.is_nobody() => Access::Refused,
+            None => Access::Unidentified,
             Some(user)
                 if users.contains(user)
                     || groups.iter().any(|group| all.is_member(user, group)) =>
             {
-                Verdict::Allowed
+                Access::Allowed
             }
-            Some(_) => Verdict::Refused,
+            Some(_) => Access::Refused,
         }
     }
 }
@@ -295,14 +295,14 @@ mod tests {
         let users = Users::parse("[alice]\n[bob]\n[carol]\n[groups]\nstaff=bob\n").unwrap();
         let who = members(&["alice"], &["staff"]);
         for (user, verdict) in [
-            (None, Verdict::Unidentified),
-            (Some("alice"), Verdict::Allowed),
-            (Some("bob"), Verdict::Allowed),
-            (Some("carol"), Verdict::Refused),
+            (None, Access::Unidentified),
+            (Some("alice"), Access::Allowed),
+            (Some("bob"), Access::Allowed),
+            (Some("carol"), Access::Refused),
         ] {
             assert_eq!(who.verdict(user, &users), verdict, "{user:?}");
-            assert_eq!(Who::Everybody.verdict(user, &users), Verdict::Allowed);
-            assert_eq!(Who::nobody().verdict(user, &users), Verdict::Refused);
+            assert_eq!(Who::Everybody.verdict(user, &users), Access::Allowed);
+            assert_eq!(Who::nobody().verdict(user, &users), Access::Refused);
         }
     }
 }

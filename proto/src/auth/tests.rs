@@ -138,25 +138,25 @@ impl Sketch {
 /// asked for it if any name could help.
 fn model(
     (users, groups): &(List, List),
-    otherwise: Verdict,
+    otherwise: Access,
     who: Option<&str>,
     members: &[(&str, &str)],
-) -> Verdict {
+) -> Access {
     let said: Vec<_> =
         [users, groups].into_iter().filter(|list| !matches!(list, List::Absent)).collect();
     if said.is_empty() {
         return otherwise;
     }
     if said.iter().any(|list| matches!(list, List::All)) {
-        return Verdict::Allowed;
+        return Access::Allowed;
     }
     if said.iter().all(|list| matches!(list, List::None)) {
-        return Verdict::Refused;
+        return Access::Refused;
     }
-    let Some(who) = who else { return Verdict::Unidentified };
+    let Some(who) = who else { return Access::Unidentified };
     let by_name = matches!(users, List::Names(names) if names.contains(&who));
     let by_group = matches!(groups, List::Names(names) if names.iter().any(|group| members.contains(&(group, who))));
-    if by_name || by_group { Verdict::Allowed } else { Verdict::Refused }
+    if by_name || by_group { Access::Allowed } else { Access::Refused }
 }
 
 fn file(sketches: &[Sketch]) -> String {
@@ -204,8 +204,8 @@ proptest! {
             prop_assert_eq!(rule.name.as_ref().map(ToString::to_string), sketch.name.clone());
             for who in [None, Some("alice"), Some("bob"), Some("carol"), Some("dave"), Some("eve")] {
                 let (read, write) = (rule.read.verdict(who, &users), rule.write.verdict(who, &users));
-                prop_assert_eq!(read, model(&sketch.read, Verdict::Allowed, who, &members), "read {:?}", who);
-                prop_assert_eq!(write, model(&sketch.write, Verdict::Refused, who, &members), "write {:?}", who);
+                prop_assert_eq!(read, model(&sketch.read, Access::Allowed, who, &members), "read {:?}", who);
+                prop_assert_eq!(write, model(&sketch.write, Access::Refused, who, &members), "write {:?}", who);
             }
         }
     }

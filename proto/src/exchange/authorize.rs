@@ -10,7 +10,7 @@ use super::{
     request::Request,
 };
 use crate::{
-    auth::Verdict,
+    auth::Access,
     effect::{AuthEffect, Done, FsEffect, Verified},
     fs::{FsError, Place},
     http::Method,
@@ -131,11 +131,11 @@ impl Authorization {
     fn judge(&mut self, rule: Option<usize>, cx: &mut ExchangeContext<'_>) -> Option<Next> {
         self.state = State::Over;
         match self.verdict(rule, None, cx) {
-            Verdict::Allowed => return self.let_in(),
-            Verdict::Refused => {
+            Access::Allowed => return self.let_in(),
+            Access::Refused => {
                 return self.refuse(Refusal::forbidden("nobody has a right to that"));
             }
-            Verdict::Unidentified => {}
+            Access::Unidentified => {}
         }
         if !cx.about.client.is_confidential() && !cx.site.config.insecure_auth {
             let why =
@@ -169,19 +169,14 @@ impl Authorization {
     ) -> Option<Next> {
         let verdict = self.verdict(rule, Some(&user), cx);
         cx.about.user = Some(user);
-        if verdict == Verdict::Allowed {
+        if verdict == Access::Allowed {
             return self.let_in();
         }
         self.refuse(Refusal::forbidden("this user has no right to that"))
     }
 
-    fn verdict(
-        &self,
-        rule: Option<usize>,
-        user: Option<&str>,
-        cx: &ExchangeContext<'_>,
-    ) -> Verdict {
-        let Some(request) = &self.request else { return Verdict::Refused };
+    fn verdict(&self, rule: Option<usize>, user: Option<&str>, cx: &ExchangeContext<'_>) -> Access {
+        let Some(request) = &self.request else { return Access::Refused };
         cx.site.mounts.who(request.action(), rule).verdict(user, &cx.site.config.users)
     }
 

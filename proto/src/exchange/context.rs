@@ -15,7 +15,7 @@ use super::{
 use crate::{
     effect::{Done, Effect, ForExchange},
     fs::{FileId, FsError, Place},
-    hook::Verdict,
+    hook::HookDecision,
     http::{RequestHead, ResponseHead, Status},
     id::{Ids, OpId},
     live::{Growth, Text},
@@ -140,7 +140,7 @@ pub(crate) enum Next {
     /// The hook takes the body of the request.
     Taken { hook: OpId, head: Box<RequestHead>, ended: bool },
     /// The hook, which has the body of the request, decides.
-    Concluded { hook: OpId, verdict: Verdict },
+    Concluded { hook: OpId, verdict: HookDecision },
     /// The title of a live resource.
     Title { head: Box<RequestHead>, target: Target, title: Text },
     /// No live resource has that path.

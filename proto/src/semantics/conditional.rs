@@ -20,7 +20,7 @@ pub struct Validators {
 
 /// What the preconditions of a request come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Precondition {
     /// They hold, or there are none.
     Go,
     /// The client has it already: 304.
@@ -79,7 +79,7 @@ pub fn is_conditional(fields: &HeaderList) -> bool {
 /// A member of a list that cannot be read matches nothing. A date that cannot be read, or that
 /// comes on more than one line, is as if it were not there; so is any date if the representation
 /// has none.
-pub fn evaluate(fields: &HeaderList, safe: bool, current: Option<&Validators>) -> Verdict {
+pub fn evaluate(fields: &HeaderList, safe: bool, current: Option<&Validators>) -> Precondition {
     let modified = current.and_then(|current| current.modified);
     let dates = |name| date(fields, name).zip(modified);
     // A client that read the file compressed writes the same file.
@@ -87,20 +87,20 @@ pub fn evaluate(fields: &HeaderList, safe: bool, current: Option<&Validators>) -
         if safe { (strongly, weakly) } else { (strongly_plain, weakly_plain) };
     if fields.get("if-match").is_some() {
         if !lists(fields, "if-match", current, strongly) {
-            return Verdict::Failed;
+            return Precondition::Failed;
         }
     } else if dates("if-unmodified-since").is_some_and(|(since, modified)| modified > since) {
-        return Verdict::Failed;
+        return Precondition::Failed;
     }
     if fields.get("if-none-match").is_some() {
         if lists(fields, "if-none-match", current, weakly) {
-            return if safe { Verdict::NotModified } else { Verdict::Failed };
+            return if safe { Precondition::NotModified } else { Precondition::Failed };
         }
     } else if safe && dates("if-modified-since").is_some_and(|(since, modified)| modified <= since)
     {
-        return Verdict::NotModified;
+        return Precondition::NotModified;
     }
-    Verdict::Go
+    Precondition::Go
 }
 
 /// True if `Range` is to be honoured as far as `If-Range` goes (RFC 9110 §13.1.5): it is absent, or

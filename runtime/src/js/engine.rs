@@ -20,7 +20,7 @@ use super::{
     JsOptions, module,
     native::{self, State},
 };
-use crate::hook::{Bytes, Pace, Piece, Reply, Request, Taken, Verdict};
+use crate::hook::{Bytes, HookDecision, Pace, Piece, Reply, Request, Taken};
 
 /// The stack of the script, in bytes.
 const STACK: usize = 1 << 20;
@@ -215,7 +215,7 @@ impl Engine {
     }
 
     /// The request's body is whole.
-    pub(super) fn end(&self, id: u64, reply: Reply<Verdict>) {
+    pub(super) fn end(&self, id: u64, reply: Reply<HookDecision>) {
         if self.state.is_broken(id) {
             return drop(reply);
         }

@@ -14,7 +14,9 @@ use httpout_proto::FsError;
 use rquickjs::{Ctx, Function, Object, Value};
 
 use super::engine::{Failure, describe_thrown};
-use crate::hook::{Bytes, Facts, Fault, Headers, Method, Piece, Reply, Request, Status, Verdict};
+use crate::hook::{
+    Bytes, Facts, Fault, Headers, HookDecision, Method, Piece, Reply, Request, Status,
+};
 
 /// The requests and timers of one engine.
 #[derive(Default)]
@@ -33,7 +35,7 @@ struct Slot {
     /// Bytes of an answer that is read, where it said how many.
     left: Option<u64>,
     /// Its body was taken, and this is to be answered.
-    end: Option<Reply<Verdict>>,
+    end: Option<Reply<HookDecision>>,
     /// The script failed to take the body.
     broken: bool,
     /// Callbacks whose failure was told, which is done once.
@@ -43,7 +45,7 @@ struct Slot {
 /// What waits for a verdict.
 enum Waiting {
     Request(Request),
-    End(Reply<Verdict>),
+    End(Reply<HookDecision>),
 }
 
 #[derive(Default)]
@@ -111,7 +113,7 @@ impl State {
     }
 
     /// Its body is whole; what `send` gathers next is the answer.
-    pub(super) fn await_end(&self, id: u64, reply: Reply<Verdict>) {
+    pub(super) fn await_end(&self, id: u64, reply: Reply<HookDecision>) {
         if let Some(slot) = self.slots.borrow_mut().get_mut(&id) {
             slot.end = Some(reply);
         }
@@ -211,7 +213,7 @@ impl State {
     /// Nothing was said: the server goes on.
     fn pass(&self, id: u64, throttled: bool) {
         if let Some(Waiting::Request(request)) = self.take(id) {
-            let verdict = Verdict::pass(Headers::default());
+            let verdict = HookDecision::pass(Headers::default());
             request.answer(verdict.map(|it| if throttled { it.throttled() } else { it }));
         }
     }
@@ -260,7 +262,7 @@ const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Sent {
     /// What it means, and how many bytes it says that it will read.
-    fn verdict(self, facts: &Facts) -> Result<(Verdict, Option<u64>), String> {
+    fn verdict(self, facts: &Facts) -> Result<(HookDecision, Option<u64>), String> {
         let mut headers = Headers::default();
         for pair in self.headers.chunks_exact(2) {
             headers.add(&pair[0], &pair[1]).map_err(|fault| fault.to_string())?;
@@ -275,24 +277,24 @@ impl Sent {
         let says_length =
             facts.question().method == Method::Head || matches!(self.reply as u16, 204 | 304);
         let verdict = match self.kind.as_str() {
-            "pass" if self.body.is_empty() => Verdict::pass(headers),
+            "pass" if self.body.is_empty() => HookDecision::pass(headers),
             "pass" => match file(facts, &self.body) {
-                Ok(place) => Verdict::file(place, headers),
+                Ok(place) => HookDecision::file(place, headers),
                 Err(problem) => {
                     tracing::warn!(target: "script", request = facts.describe(), "{problem}");
-                    Verdict::pass(headers)
+                    HookDecision::pass(headers)
                 }
             },
             "take" => {
                 status()?;
-                Ok(Verdict::take())
+                Ok(HookDecision::take())
             }
-            "read" => Verdict::read(status()?, headers),
+            "read" => HookDecision::read(status()?, headers),
             _ if self.body.is_empty() && left.is_some_and(|left| left > 0) && !says_length => {
                 let fault = Fault::Length { said: left.unwrap_or(0), is: 0 };
                 return Err(fault.to_string());
             }
-            _ => Verdict::answer(status()?, headers, self.body),
+            _ => HookDecision::answer(status()?, headers, self.body),
         };
         let verdict = verdict.map_err(|fault| fault.to_string())?;
         Ok((if self.throttled { verdict.throttled() } else { verdict }, left))

@@ -12,7 +12,7 @@ use std::{
 use super::{JsOptions, engine::Engine};
 use crate::{
     alarm,
-    hook::{Bytes, Pace, Piece, Reply, Request, Taken, Verdict},
+    hook::{Bytes, HookDecision, Pace, Piece, Reply, Request, Taken},
 };
 
 /// Of the thread, in bytes; more than the engine may use.
@@ -34,7 +34,7 @@ pub(super) enum Event {
     /// A piece of its body.
     Write(u64, Vec<Bytes>, Reply<Taken>),
     /// That was its body: with what is it answered?
-    End(u64, Reply<Verdict>),
+    End(u64, Reply<HookDecision>),
     /// It is over.
     Close(u64, bool),
     /// The script is to be read again.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use httpout_proto::effect::{DeliveryEffect, HookEffect};
 use httpout_proto::{
     Done, Effect, FsError, OpId,
-    hook::{Headers, Pace, Piece, Rights, Verdict},
+    hook::{Headers, HookDecision, Pace, Piece, Rights},
     http::Status,
 };
 
@@ -117,10 +117,10 @@ impl World<'_> {
                 return wrong("gives another body than was sent");
             }
             let body = bytes(given.len() as u64, 50);
-            let answer = Verdict::answer(own(), Headers::default(), body.clone().into());
+            let answer = HookDecision::answer(own(), Headers::default(), body.clone().into());
             let answer = answer.expect("its length is not said");
             self.records.entry(who).or_default().hook = Some(Says::Own { body, cut: false });
-            self.tell_hook(c, op, Ok(Done::Verdict(Box::new(answer))));
+            self.tell_hook(c, op, Ok(Done::Decision(Box::new(answer))));
         } else if let Effect::Hook(_, HookEffect::Dismiss { .. }) = effect {
             conn.hook = None;
         }
@@ -145,20 +145,20 @@ impl World<'_> {
         let reads = self.dice.chance(60);
         let asked = self.conns[c].hook.as_mut().expect("it is asked now");
         let verdict = match &says {
-            Says::Pass | Says::Late => Ok(Verdict::pass(headers)),
+            Says::Pass | Says::Late => Ok(HookDecision::pass(headers)),
             Says::Failed(503) => Err(FsError::Exhausted),
             Says::Failed(_) => Err(BROKEN),
-            Says::Take => Ok(Ok(Verdict::take())),
+            Says::Take => Ok(Ok(HookDecision::take())),
             Says::Own { body, .. } if reads => {
                 asked.left = body.clone();
                 asked.sized = self.dice.chance(50);
                 if asked.sized {
                     headers.add("Content-Length", &body.len().to_string()).expect("it is fine");
                 }
-                Ok(Verdict::read(own(), headers))
+                Ok(HookDecision::read(own(), headers))
             }
             Says::Own { body, .. } => {
-                Ok(Verdict::answer(own(), headers, Bytes::from(body.clone())))
+                Ok(HookDecision::answer(own(), headers, Bytes::from(body.clone())))
             }
         };
         asked.throttled = !matches!(says, Says::Take) && self.dice.chance(20);
@@ -167,7 +167,7 @@ impl World<'_> {
         let verdict = verdict.map(|verdict| if throttled { verdict.throttled() } else { verdict });
         let late = matches!(says, Says::Late).then(|| self.site.config().limits.hook_time * 2);
         self.records.entry(who).or_default().hook = Some(says);
-        let result = verdict.map(|verdict| Done::Verdict(Box::new(verdict)));
+        let result = verdict.map(|verdict| Done::Decision(Box::new(verdict)));
         self.tell_hook_after(late.unwrap_or_default(), c, op, result);
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use httpout_tests::{Client, Kind, Request as Asking, Tree, both, get, put, until};
 use httpout_tokio::hook::{
-    Bytes, Headers, Hook, Pace, Piece, Reply, Request, Service, Status, Taken, Verdict,
+    Bytes, Headers, Hook, HookDecision, Pace, Piece, Reply, Request, Service, Status, Taken,
 };
 use httpout_tokio::{Config, Handle, Options, Server};
 
@@ -47,15 +47,15 @@ impl Hook for Testing {
     fn ask(&self, request: Request) -> Option<Box<dyn Service>> {
         let path = request.facts().url();
         match path.as_str() {
-            "/own" => request.answer(Verdict::answer(Status::OK, none(), "its own".into())),
+            "/own" => request.answer(HookDecision::answer(Status::OK, none(), "its own".into())),
             "/later" => kept(&self.waiting).push(request),
             "/dropped" => drop(request),
             "/panics" => panic!("on purpose"),
             "/never" => kept(&self.waiting).push(request),
-            "/cut" | "/read" => request.answer(Verdict::read(Status::OK, none())),
-            "/slow.bin" => request.answer(Verdict::pass(none()).map(Verdict::throttled)),
-            "/upload" => request.answer(Ok(Verdict::take())),
-            _ => request.answer(Verdict::pass(none())),
+            "/cut" | "/read" => request.answer(HookDecision::read(Status::OK, none())),
+            "/slow.bin" => request.answer(HookDecision::pass(none()).map(HookDecision::throttled)),
+            "/upload" => request.answer(Ok(HookDecision::take())),
+            _ => request.answer(HookDecision::pass(none())),
         }
         Some(Box::new(Doing { hook: self.clone(), path, given: 0 }))
     }
@@ -89,9 +89,9 @@ impl Service for Doing {
         kept(&self.hook.pieces).push(reply);
     }
 
-    fn end(&mut self, reply: Reply<Verdict>) {
+    fn end(&mut self, reply: Reply<HookDecision>) {
         let text = format!("{} bytes", self.given);
-        reply.send(Verdict::answer(Status::CREATED, none(), text.into()).expect("it is fine"));
+        reply.send(HookDecision::answer(Status::CREATED, none(), text.into()).expect("it is fine"));
     }
 
     fn pace(&mut self, sent: u64, total: Option<u64>, reply: Reply<Pace>) {
@@ -180,7 +180,7 @@ fn a_hook_answers_later_from_another_thread(kind: Kind) {
     client.send(get("/later").bytes());
     let waiting = until("it is asked", || kept(&server.hook.waiting).pop());
     assert_eq!(waiting.facts().peer(), client.address());
-    waiting.answer(Verdict::answer(Status::OK, none(), "at last".into()));
+    waiting.answer(HookDecision::answer(Status::OK, none(), "at last".into()));
     client.response("GET").is(200, "at last");
     // For a connection that is gone.
     client.send(get("/later").bytes());
@@ -190,7 +190,7 @@ fn a_hook_answers_later_from_another_thread(kind: Kind) {
         let heard = kept(&server.hook.heard);
         heard.contains(&"/later false".to_owned()).then_some(())
     });
-    waiting.answer(Verdict::pass(none()));
+    waiting.answer(HookDecision::pass(none()));
     server.client().ask(&get("/a.txt")).is(200, "a file");
 }
 
@@ -206,7 +206,7 @@ fn a_hook_that_never_answers_is_503(kind: Kind) {
     let mut client = server.client();
     client.ask(&get("/never")).status_is(503);
     let late = kept(&server.hook.waiting).pop().expect("it was asked");
-    late.answer(Verdict::answer(Status::OK, none(), "too late".into()));
+    late.answer(HookDecision::answer(Status::OK, none(), "too late".into()));
     client.ask(&get("/a.txt")).is(200, "a file");
 }
 

@@ -12,7 +12,7 @@ use crate::{
     fs::{Expect, FsError, Place},
     http::{BodySize, RequestHead, Status},
     id::OpId,
-    semantics::conditional::{self, Validators, Verdict},
+    semantics::conditional::{self, Precondition, Validators},
 };
 
 /// Waits for the request's body to end (some encoders send an empty chunked one), looks if there
@@ -113,7 +113,7 @@ impl Handler for Delete {
                 };
                 let validators = current.map(|meta| Validators::of(&meta, cx.now.wall));
                 let fields = &self.request.fields;
-                if conditional::evaluate(fields, false, validators.as_ref()) == Verdict::Go {
+                if conditional::evaluate(fields, false, validators.as_ref()) == Precondition::Go {
                     self.remove(current.map_or(Expect::Absent, Expect::Same), cx);
                 } else {
                     self.state = State::Over;

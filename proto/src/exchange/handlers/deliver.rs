@@ -20,7 +20,7 @@ use crate::{
     id::OpId,
     semantics::{
         byteranges,
-        conditional::{self, Verdict},
+        conditional::{self, Precondition},
         media,
         target::Target,
     },
@@ -112,7 +112,7 @@ impl Deliver {
         }
         // There is nothing of that name, whatever was sent before.
         if conditional::is_conditional(fields)
-            && conditional::evaluate(fields, false, None) != Verdict::Go
+            && conditional::evaluate(fields, false, None) != Precondition::Go
         {
             refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
             return None;
@@ -198,7 +198,7 @@ impl Deliver {
             }
             State::Ending { op, .. } if op == done => {
                 self.state = State::Over;
-                if let (true, Ok(Done::Verdict(verdict))) = (self.hooked, &result) {
+                if let (true, Ok(Done::Decision(verdict))) = (self.hooked, &result) {
                     let verdict = (**verdict).clone();
                     return Some(Next::Concluded { hook: self.id, verdict });
                 }

@@ -20,7 +20,7 @@ use crate::{
     live::{Growth, GrowthState},
     semantics::{
         coding::Coding,
-        conditional::{self, Validators, Verdict},
+        conditional::{self, Precondition, Validators},
         media,
         range::{Ranges, VERY_LARGE},
         target::Target,
@@ -288,7 +288,8 @@ impl Get {
     fn follow(&mut self, followed: Followed, cx: &mut ExchangeContext<'_>) {
         // It has no validator yet, but it exists.
         let nothing = Validators::default();
-        if conditional::evaluate(&self.request.fields, true, Some(&nothing)) == Verdict::Failed {
+        if conditional::evaluate(&self.request.fields, true, Some(&nothing)) == Precondition::Failed
+        {
             followed.give_up(cx);
             self.state = State::Answered { file: None };
             return refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");

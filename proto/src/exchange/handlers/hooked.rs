@@ -13,7 +13,7 @@ use crate::exchange::{
 use crate::{
     effect::{Done, FsEffect, HookEffect},
     fs::{FsError, Place},
-    hook::{Piece, Question, Rights, Verdict, What},
+    hook::{HookDecision, Piece, Question, Rights, What},
     http::{BodySize, Method, Part, ResponseHead, Status},
     id::OpId,
     time::Timer,
@@ -123,7 +123,7 @@ impl Hooked {
     ) -> Option<Next> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Asking { .. } if self.hook == done => match result {
-                Ok(Done::Verdict(verdict)) => self.obey(*verdict, cx),
+                Ok(Done::Decision(verdict)) => self.obey(*verdict, cx),
                 Err(FsError::Exhausted) => {
                     too_late(cx);
                     None
@@ -160,7 +160,7 @@ impl Hooked {
     /// The hook, which has taken the body of the request, answers.
     pub(in crate::exchange) fn conclude(
         hook: OpId,
-        verdict: Verdict,
+        verdict: HookDecision,
         cx: &mut ExchangeContext<'_>,
     ) -> Box<dyn Handler> {
         cx.about.unfinished = false;
@@ -184,8 +184,8 @@ impl Hooked {
         Box::new(hooked)
     }
 
-    fn obey(&mut self, verdict: Verdict, cx: &mut ExchangeContext<'_>) -> Option<Next> {
-        let Verdict { what, fields, close, throttled } = verdict;
+    fn obey(&mut self, verdict: HookDecision, cx: &mut ExchangeContext<'_>) -> Option<Next> {
+        let HookDecision { what, fields, close, throttled } = verdict;
         cx.about.fields = Some(fields).filter(|fields| !fields.is_empty());
         cx.about.close = close;
         cx.about.throttled = throttled;

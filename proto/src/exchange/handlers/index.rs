@@ -6,7 +6,7 @@ use crate::exchange::{
     reply::fs_status,
 };
 use crate::{
-    auth::Verdict,
+    auth::Access,
     effect::{Done, FsEffect},
     fs::{FsError, Place, RelPath},
     http::{RequestHead, Status},
@@ -86,7 +86,7 @@ impl Index {
                     let user = cx.about.user.as_ref().or(cx.about.client.user.as_ref());
                     let who = mounts.who(Action::Read, rule);
                     let verdict = who.verdict(user.map(|user| &**user), &cx.site.config.users);
-                    if verdict != Verdict::Allowed {
+                    if verdict != Access::Allowed {
                         self.state = State::Over;
                         refuse(
                             cx,

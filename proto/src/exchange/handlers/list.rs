@@ -10,7 +10,7 @@ use crate::exchange::{
     squeezer::Squeezer,
 };
 use crate::{
-    auth::Verdict,
+    auth::Access,
     effect::{Done, FsEffect},
     fs::{Entries, Entry, FsError, Order, Place},
     http::{BodySize, Method, Part, RequestHead, Status},
@@ -136,7 +136,7 @@ impl Handler for List {
                 let may_read = |real: &Path| {
                     let mounts = &cx.site.mounts;
                     let who = mounts.who(Action::Read, mounts.rule(real));
-                    who.verdict(user, &cx.site.config.users) == Verdict::Allowed
+                    who.verdict(user, &cx.site.config.users) == Access::Allowed
                 };
                 entries.retain(|entry| entry.link.is_none_or(may_read));
                 self.begin(entries, truncated, cx);

@@ -19,7 +19,7 @@ use crate::{
     http::{BodySize, Method, RequestHead, Status},
     id::OpId,
     semantics::{
-        conditional::{self, Validators, Verdict},
+        conditional::{self, Precondition, Validators},
         media,
         target::{self, Target},
     },
@@ -161,7 +161,9 @@ impl Upload {
     ) {
         if conditional {
             let validators = current.map(|meta| Validators::of(&meta, cx.now.wall));
-            if conditional::evaluate(&request.fields, false, validators.as_ref()) != Verdict::Go {
+            if conditional::evaluate(&request.fields, false, validators.as_ref())
+                != Precondition::Go
+            {
                 return refuse(cx, Status::PRECONDITION_FAILED, "the precondition does not hold");
             }
             self.expect = current.map_or(Expect::Absent, Expect::Same);

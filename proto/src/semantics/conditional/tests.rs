@@ -18,7 +18,7 @@ fn fields(lines: &[(&str, &str)]) -> HeaderList {
     lines.iter().copied().collect()
 }
 
-fn judge(lines: &[(&str, &str)], safe: bool) -> Verdict {
+fn judge(lines: &[(&str, &str)], safe: bool) -> Precondition {
     evaluate(&fields(lines), safe, Some(&current()))
 }
 
@@ -87,23 +87,23 @@ fn if_match_compares_strongly() {
         ("junk, \"a,b\"", true),
         ("\"A,B\"", false),
     ] {
-        let expected = if holds { Verdict::Go } else { Verdict::Failed };
+        let expected = if holds { Precondition::Go } else { Precondition::Failed };
         for safe in [true, false] {
             assert_eq!(judge(&[("If-Match", value)], safe), expected, "{value}");
         }
         assert_eq!(
             evaluate(&fields(&[("if-match", value)]), false, None),
-            Verdict::Failed,
+            Precondition::Failed,
             "{value}"
         );
         if !value.contains('*') {
             let bare =
                 evaluate(&fields(&[("if-match", value)]), false, Some(&Validators::default()));
-            assert_eq!(bare, Verdict::Failed);
+            assert_eq!(bare, Precondition::Failed);
         }
     }
-    assert_eq!(judge(&[("If-Match", "\"x\""), ("if-match", "\"a,b\"")], false), Verdict::Go);
-    assert_eq!(judge(&[("If-Match", "*"), ("if-match", "*")], false), Verdict::Failed);
+    assert_eq!(judge(&[("If-Match", "\"x\""), ("if-match", "\"a,b\"")], false), Precondition::Go);
+    assert_eq!(judge(&[("If-Match", "*"), ("if-match", "*")], false), Precondition::Failed);
 }
 
 #[test]
@@ -124,20 +124,20 @@ fn if_none_match_compares_weakly() {
         let lines = [("If-None-Match", value)];
         assert_eq!(
             judge(&lines, true),
-            if matches { Verdict::NotModified } else { Verdict::Go },
+            if matches { Precondition::NotModified } else { Precondition::Go },
             "{value}"
         );
         assert_eq!(
             judge(&lines, false),
-            if matches { Verdict::Failed } else { Verdict::Go },
+            if matches { Precondition::Failed } else { Precondition::Go },
             "{value}"
         );
-        assert_eq!(evaluate(&fields(&lines), false, None), Verdict::Go, "{value}");
+        assert_eq!(evaluate(&fields(&lines), false, None), Precondition::Go, "{value}");
     }
     let lines = [("If-None-Match", "\"x\""), ("ETag", "\"a,b\""), ("If-None-Match", "\"a,b\"")];
-    assert_eq!(judge(&lines, true), Verdict::NotModified);
+    assert_eq!(judge(&lines, true), Precondition::NotModified);
     let star = fields(&[("If-None-Match", "*")]);
-    assert_eq!(evaluate(&star, false, Some(&Validators::default())), Verdict::Failed);
+    assert_eq!(evaluate(&star, false, Some(&Validators::default())), Precondition::Failed);
 }
 
 #[test]
@@ -150,12 +150,12 @@ fn dates_are_compared_by_the_second() {
         ("Sun, 06 Nov 1994 08:49:38 GMT", false, true),
         ("Fri, 31 Dec 9999 23:59:59 GMT", false, true),
     ] {
-        let verdict = if older { Verdict::Failed } else { Verdict::Go };
+        let verdict = if older { Precondition::Failed } else { Precondition::Go };
         assert_eq!(judge(&[("If-Unmodified-Since", date)], true), verdict, "{date}");
         assert_eq!(judge(&[("If-Unmodified-Since", date)], false), verdict, "{date}");
-        let verdict = if same { Verdict::NotModified } else { Verdict::Go };
+        let verdict = if same { Precondition::NotModified } else { Precondition::Go };
         assert_eq!(judge(&[("If-Modified-Since", date)], true), verdict, "{date}");
-        assert_eq!(judge(&[("If-Modified-Since", date)], false), Verdict::Go, "{date}");
+        assert_eq!(judge(&[("If-Modified-Since", date)], false), Precondition::Go, "{date}");
     }
 }
 
@@ -171,15 +171,24 @@ fn bad_dates_are_ignored() {
         "Sat, 32 Oct 1994 19:43:31 GMT",
         "é",
     ] {
-        assert_eq!(judge(&[("If-Unmodified-Since", bad)], false), Verdict::Go, "{bad}");
-        assert_eq!(judge(&[("If-Modified-Since", bad)], true), Verdict::Go, "{bad}");
+        assert_eq!(judge(&[("If-Unmodified-Since", bad)], false), Precondition::Go, "{bad}");
+        assert_eq!(judge(&[("If-Modified-Since", bad)], true), Precondition::Go, "{bad}");
     }
     let twice = |name| [(name, old), (name, old)];
-    assert_eq!(judge(&twice("If-Unmodified-Since"), false), Verdict::Go);
-    assert_eq!(judge(&[("If-Modified-Since", new), ("If-Modified-Since", new)], true), Verdict::Go);
+    assert_eq!(judge(&twice("If-Unmodified-Since"), false), Precondition::Go);
+    assert_eq!(
+        judge(&[("If-Modified-Since", new), ("If-Modified-Since", new)], true),
+        Precondition::Go
+    );
     for nothing in [None, Some(&Validators::default())] {
-        assert_eq!(evaluate(&fields(&[("If-Unmodified-Since", old)]), false, nothing), Verdict::Go);
-        assert_eq!(evaluate(&fields(&[("If-Modified-Since", new)]), true, nothing), Verdict::Go);
+        assert_eq!(
+            evaluate(&fields(&[("If-Unmodified-Since", old)]), false, nothing),
+            Precondition::Go
+        );
+        assert_eq!(
+            evaluate(&fields(&[("If-Modified-Since", new)]), true, nothing),
+            Precondition::Go
+        );
     }
 }
 
@@ -187,19 +196,27 @@ fn bad_dates_are_ignored() {
 fn one_field_stands_before_the_other() {
     let (old, new) = ("Sat, 29 Oct 1994 19:43:31 GMT", "Mon, 07 Nov 1994 08:49:37 GMT");
     for (lines, safe, verdict) in [
-        (&[("If-Match", "\"a,b\""), ("If-Unmodified-Since", old)][..], false, Verdict::Go),
-        (&[("If-Match", "\"x\""), ("If-Unmodified-Since", new)], false, Verdict::Failed),
-        (&[("If-None-Match", "\"x\""), ("If-Modified-Since", new)], true, Verdict::Go),
-        (&[("If-None-Match", "\"a,b\""), ("If-Modified-Since", old)], true, Verdict::NotModified),
-        (&[("If-Match", "\"a,b\""), ("If-None-Match", "\"a,b\"")], true, Verdict::NotModified),
-        (&[("If-None-Match", "\"a,b\""), ("If-Match", "\"x\"")], true, Verdict::Failed),
-        (&[("If-Unmodified-Since", new), ("If-Modified-Since", new)], true, Verdict::NotModified),
-        (&[("If-Unmodified-Since", old), ("If-Modified-Since", new)], true, Verdict::Failed),
+        (&[("If-Match", "\"a,b\""), ("If-Unmodified-Since", old)][..], false, Precondition::Go),
+        (&[("If-Match", "\"x\""), ("If-Unmodified-Since", new)], false, Precondition::Failed),
+        (&[("If-None-Match", "\"x\""), ("If-Modified-Since", new)], true, Precondition::Go),
+        (
+            &[("If-None-Match", "\"a,b\""), ("If-Modified-Since", old)],
+            true,
+            Precondition::NotModified,
+        ),
+        (&[("If-Match", "\"a,b\""), ("If-None-Match", "\"a,b\"")], true, Precondition::NotModified),
+        (&[("If-None-Match", "\"a,b\""), ("If-Match", "\"x\"")], true, Precondition::Failed),
+        (
+            &[("If-Unmodified-Since", new), ("If-Modified-Since", new)],
+            true,
+            Precondition::NotModified,
+        ),
+        (&[("If-Unmodified-Since", old), ("If-Modified-Since", new)], true, Precondition::Failed),
     ] {
         assert_eq!(judge(lines, safe), verdict, "{lines:?}");
         assert!(is_conditional(&fields(lines)));
     }
-    assert_eq!(judge(&[("If-Range", "\"x\""), ("Range", "bytes=0-1")], true), Verdict::Go);
+    assert_eq!(judge(&[("If-Range", "\"x\""), ("Range", "bytes=0-1")], true), Precondition::Go);
     assert!(!is_conditional(&fields(&[("If-Range", "\"x\""), ("ETag", "\"x\"")])));
 }
 
@@ -243,18 +260,18 @@ fn steps(
     if_none_match: Option<bool>,
     modified: Option<bool>,
     safe: bool,
-) -> Verdict {
+) -> Precondition {
     // 1 and 2
     match (if_match, unmodified) {
-        (Some(false), _) | (None, Some(false)) => return Verdict::Failed,
+        (Some(false), _) | (None, Some(false)) => return Precondition::Failed,
         (Some(true), _) | (None, Some(true) | None) => {}
     }
     // 3 and 4
     match (if_none_match, modified, safe) {
-        (Some(false), _, true) => Verdict::NotModified,
-        (Some(false), _, false) => Verdict::Failed,
-        (None, Some(false), true) => Verdict::NotModified,
-        (Some(true), _, _) | (None, _, _) => Verdict::Go,
+        (Some(false), _, true) => Precondition::NotModified,
+        (Some(false), _, false) => Precondition::Failed,
+        (None, Some(false), true) => Precondition::NotModified,
+        (Some(true), _, _) | (None, _, _) => Precondition::Go,
     }
 }
 
@@ -315,9 +332,9 @@ proptest! {
         let current = Validators { etag: Some(format!("\"{opaque}\"")), modified: None };
         let value = list.join(" ,, ");
         let found = evaluate(&fields(&[("If-None-Match", &value)]), true, Some(&current));
-        prop_assert_eq!(found, Verdict::NotModified);
+        prop_assert_eq!(found, Precondition::NotModified);
         let strong = tags.iter().any(|(tag, weak)| tag == opaque && !weak);
         let matched = evaluate(&fields(&[("If-Match", &value)]), true, Some(&current));
-        prop_assert_eq!(matched == Verdict::Go, strong);
+        prop_assert_eq!(matched == Precondition::Go, strong);
     }
 }

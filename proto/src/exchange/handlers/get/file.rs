@@ -13,7 +13,7 @@ use crate::{
     semantics::{
         byteranges,
         coding::{self, Coding},
-        conditional::{self, Validators, Verdict},
+        conditional::{self, Precondition, Validators},
         media,
         range::Resolution,
     },
@@ -32,7 +32,7 @@ impl Get {
         let verdict = conditional::evaluate(&self.request.fields, true, Some(&coded));
         // A client that has the compressed file need not wait for a compression. Anything else
         // depends on whether it gets smaller.
-        if verdict == Verdict::NotModified {
+        if verdict == Precondition::NotModified {
             return self.answer_unmet(verdict, meta, &coded, cx);
         }
         let (op, place, meta) = (cx.op(), self.place.clone(), *meta);
@@ -54,12 +54,12 @@ impl Get {
         };
         let coded = self.validators(meta, cx).coded(coding);
         match conditional::evaluate(&self.request.fields, true, Some(&coded)) {
-            Verdict::Go => {}
-            Verdict::NotModified => {
-                return self.answer_unmet(Verdict::NotModified, meta, &coded, cx);
+            Precondition::Go => {}
+            Precondition::NotModified => {
+                return self.answer_unmet(Precondition::NotModified, meta, &coded, cx);
             }
             // A client that insists on the uncompressed file gets it.
-            Verdict::Failed => return self.answer_plain(file, meta, cx),
+            Precondition::Failed => return self.answer_plain(file, meta, cx),
         }
         let head = described(cx.site, Status::OK, &coded)
             .field("Content-Type", self.media_type())
@@ -71,12 +71,12 @@ impl Get {
     /// The conditions do not hold.
     fn answer_unmet(
         &self,
-        verdict: Verdict,
+        verdict: Precondition,
         meta: &Meta,
         validators: &Validators,
         cx: &mut ExchangeContext<'_>,
     ) {
-        if verdict == Verdict::NotModified {
+        if verdict == Precondition::NotModified {
             let head = described(cx.site, Status::NOT_MODIFIED, validators)
                 .field_opt("Vary", self.vary(meta, cx));
             cx.reply(Reply::Whole(head, Vec::new()));
@@ -88,7 +88,7 @@ impl Get {
     fn answer_plain(&self, file: FileId, meta: &Meta, cx: &mut ExchangeContext<'_>) {
         let validators = self.validators(meta, cx);
         let verdict = conditional::evaluate(&self.request.fields, true, Some(&validators));
-        if verdict != Verdict::Go {
+        if verdict != Precondition::Go {
             return self.answer_unmet(verdict, meta, &validators, cx);
         }
         let media_type = self.media_type();
