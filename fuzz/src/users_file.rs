@@ -1,6 +1,6 @@
 //! Users files, read and edited.
 
-use httpout_proto::auth::{Book, Credential, Users};
+use httpout_proto::auth::{UsersFileEditor, Credential, Users};
 
 const HASH: &str = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA";
 
@@ -14,7 +14,7 @@ pub fn run(data: &[u8]) {
     if let Err(fault) = &users {
         assert!(fault.line <= text.split('\n').count() && !fault.problem.is_empty());
     }
-    let Ok(book) = Book::parse(text) else {
+    let Ok(book) = UsersFileEditor::parse(text) else {
         // What cannot be edited is htpasswd's, or cannot be read either.
         let first = text.trim_start_matches('\u{feff}').lines().map(str::trim);
         let first =
@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
 }
 
 /// Two readings of one text.
-fn compare(book: &Book, users: &Users) {
+fn compare(book: &UsersFileEditor, users: &Users) {
     let (mut names, mut groups) = (book.users(), book.groups());
     names.sort_unstable();
     groups.sort_unstable();
@@ -46,7 +46,7 @@ fn compare(book: &Book, users: &Users) {
 }
 
 /// Edits of one user at a time. `usable`: the file can be used as it is.
-fn edit(mut book: Book, usable: bool) {
+fn edit(mut book: UsersFileEditor, usable: bool) {
     let names: Vec<_> = book.users().into_iter().map(str::to_owned).collect();
     if book.add_user(NEW, HASH, 1).is_ok() {
         let users = check(&book, usable);
@@ -57,7 +57,7 @@ fn edit(mut book: Book, usable: bool) {
     }
     let Some(name) = names.first() else { return };
     let others: Vec<_> = names[1..].iter().map(|name| (name, info(&book, name))).collect();
-    let unharmed = |book: &Book| others.iter().all(|(name, before)| info(book, name) == *before);
+    let unharmed = |book: &UsersFileEditor| others.iter().all(|(name, before)| info(book, name) == *before);
 
     book.set_hash(name, HASH, 2).expect("there is this user");
     assert!(check(&book, usable).is_none_or(|users| is_ours(&users, name)));
@@ -84,7 +84,7 @@ fn edit(mut book: Book, usable: bool) {
 
 type Info = Option<Vec<(String, String)>>;
 
-fn info(book: &Book, name: &str) -> Info {
+fn info(book: &UsersFileEditor, name: &str) -> Info {
     let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     book.user_info(name).map(|info| info.into_iter().map(owned).collect())
 }
@@ -94,9 +94,9 @@ fn is_ours(users: &Users, name: &str) -> bool {
 }
 
 /// An edit leaves a file that is read as it is written, and that can be used if it could before.
-fn check(book: &Book, usable: bool) -> Option<Users> {
+fn check(book: &UsersFileEditor, usable: bool) -> Option<Users> {
     let text = book.to_string();
-    assert_eq!(Book::parse(&text).as_ref(), Ok(book));
+    assert_eq!(UsersFileEditor::parse(&text).as_ref(), Ok(book));
     let users = Users::parse(&text);
     assert!(users.is_ok() || !usable, "{users:?}");
     let users = users.ok()?;

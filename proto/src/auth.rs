@@ -1,21 +1,21 @@
 //! Rights: rule files, users files, credentials. Text in, decisions out; no file and no hash
 //! function.
 
-mod book;
-pub mod gate;
+mod editor;
 mod ini;
 mod nearest;
 mod rules;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 mod users;
 
 use std::fmt;
 
-pub use book::Book;
-pub use gate::Gate;
+pub use editor::UsersFileEditor;
 pub use nearest::{is_slip, nearest};
 pub use rules::{Access, Rule, Who};
+pub use throttle::PasswordThrottle;
 pub use users::{Credential, Secret, Users};
 
 /// A line of a rule file or a users file that cannot be obeyed.

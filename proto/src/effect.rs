@@ -15,7 +15,7 @@ use crate::{
     http::Method,
     id::{ExchangeId, OpId},
     live::{Description, Group, Growth, News, Text, framing::Audio},
-    report::{Asked, Report},
+    report::{Report, RequestSummary},
     semantics::coding::Coding,
 };
 
@@ -154,7 +154,7 @@ pub enum FsEffect {
         file: FileId,
     },
     /// Where does this place lie, all symbolic links followed (with `last`, the last segment too)?
-    /// What does not exist is taken as it is written. Asked where [rules](crate::Config::rules) say
+    /// What does not exist is taken as it is written. RequestSummary where [rules](crate::Config::rules) say
     /// who may do what; there, every other effect speaks of a path that was located so, and must
     /// refuse ([`FsError::Outside`](crate::FsError::Outside)) to follow a link that was put on the
     /// way since. Answer: [`Done::Located`].
@@ -351,7 +351,7 @@ pub enum DeliveryEffect {
 /// Something to be asked of the hook, or told to it.
 #[derive(Debug)]
 pub enum HookEffect {
-    /// What is to become of this request? Asked once of each, where
+    /// What is to become of this request? RequestSummary once of each, where
     /// [`Config::hook`](crate::Config::hook) is set; a verdict that comes too late is ignored.
     /// Answer: [`Done::Decision`], or an error: 503 for
     /// [`FsError::Exhausted`](crate::FsError::Exhausted), else 500.
@@ -395,7 +395,7 @@ pub enum HookEffect {
 /// Something to be checked.
 #[derive(Debug)]
 pub enum AuthEffect {
-    /// Is this the user's password? Costly, and to be paced: [`Gate`](crate::auth::Gate). Answer:
+    /// Is this the user's password? Costly, and to be paced: [`PasswordThrottle`](crate::auth::PasswordThrottle). Answer:
     /// [`Done::Verified`].
     Verify {
         /// To be answered.
@@ -432,7 +432,7 @@ pub enum LogEffect {
         /// Its method.
         method: Method,
         /// What it asks for.
-        asked: Arc<Asked>,
+        asked: Arc<RequestSummary>,
     },
     /// The exchange is over, and nothing more comes of it. `None`: it was on the admin address, and
     /// is not counted.

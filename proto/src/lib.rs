@@ -30,7 +30,7 @@ pub use id::{ExchangeId, OpId};
 pub use limits::Limits;
 pub use live::Hub;
 pub use push::Push;
-pub use report::{Asked, Report};
+pub use report::{Report, RequestSummary};
 pub use session::Session;
 pub use site::{Config, Site};
 pub use step::{Closed, Step, Wait};

@@ -3,12 +3,12 @@
 #![doc = include_str!("push.md")]
 
 mod job;
-mod judging;
 mod line;
 mod options;
 mod order;
 mod outcome;
 mod request;
+mod retry;
 mod target;
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
@@ -19,7 +19,7 @@ pub use self::{
     job::{Job, JobId, JobKind, Upload, UploadRange},
     options::{PushConfig, PushOptions, RangeField},
     order::{Class, Order},
-    outcome::{Failure, Outcome, Stored, Why},
+    outcome::{Failure, Outcome, PushError, Stored},
     target::{Credentials, Origin, Target, redact},
 };
 use self::{
@@ -64,7 +64,7 @@ pub enum PushEffect {
         /// How long is waited before.
         after: Duration,
         /// What went wrong.
-        why: Why,
+        why: PushError,
     },
     /// A job follows a redirect. For the log.
     Redirected {
@@ -178,11 +178,11 @@ impl Push {
     pub fn cancel(&mut self, id: JobId) {
         if self.current.as_ref().is_some_and(|current| current.job.id == id) {
             self.hang_up();
-            self.fail(Why::Cancelled);
+            self.fail(PushError::Cancelled);
         } else if let Some(at) = self.waiting.iter().position(|job| job.id == id)
             && let Some(job) = self.waiting.remove(at)
         {
-            self.over_untried(job, Why::Cancelled);
+            self.over_untried(job, PushError::Cancelled);
         }
     }
 
@@ -193,7 +193,7 @@ impl Push {
             self.cancel(id);
         }
         for job in std::mem::take(&mut self.waiting) {
-            self.over_untried(job, Why::Cancelled);
+            self.over_untried(job, PushError::Cancelled);
         }
     }
 
@@ -289,7 +289,7 @@ impl Push {
         let sent = asked && self.line.wire().is_some_and(|wire| wire.is_sent());
         if self.uploading(job).is_some() && !sent {
             self.hang_up();
-            self.fail(Why::Source(what));
+            self.fail(PushError::Source(what));
         }
     }
 
@@ -386,7 +386,7 @@ impl Push {
 
     fn begin(&mut self, job: Job) {
         if self.given_up {
-            self.over_untried(job, Why::GivenUp);
+            self.over_untried(job, PushError::GivenUp);
             return;
         }
         self.current = Some(Current {
@@ -422,7 +422,7 @@ impl Push {
                 Some(announced) => {
                     let had = current.source.at;
                     self.hang_up();
-                    self.fail(Why::Short { announced, had });
+                    self.fail(PushError::Short { announced, had });
                 }
                 None => wire.finish(),
             },
@@ -437,7 +437,7 @@ impl Push {
     }
 
     /// The current job failed for good.
-    fn fail(&mut self, why: Why) {
+    fn fail(&mut self, why: PushError) {
         let Some(current) = self.current.take() else { return };
         self.alarms.stop(Timer::Retry);
         let failure = Failure {
@@ -450,7 +450,7 @@ impl Push {
         self.over(current.job.id, Outcome::Failed(failure));
     }
 
-    fn over_untried(&mut self, job: Job, why: Why) {
+    fn over_untried(&mut self, job: Job, why: PushError) {
         let method = match job.kind {
             JobKind::Upload(_) => self.options.method(),
             JobKind::Delete => Method::Delete,

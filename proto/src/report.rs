@@ -28,13 +28,13 @@ pub struct Report {
     /// The user, if one was needed and is proven.
     pub user: Option<Arc<str>>,
     /// The request, where logs want it.
-    pub asked: Option<Arc<Asked>>,
+    pub asked: Option<Arc<RequestSummary>>,
 }
 
 /// A request, as far as logs show it. As received, but for bytes that are not UTF-8: to be escaped
 /// before it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestSummary {
     /// Path and query, or `*`; of a head that was refused, the second word of its line; empty if it
     /// could not be read that far.
     pub target: String,

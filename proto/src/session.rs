@@ -31,7 +31,7 @@ use crate::{
     id::{ExchangeId, OpId},
     limits::Limits,
     live::Growth,
-    report::Asked,
+    report::RequestSummary,
     site::Site,
     step::{Closed, Step, Wait},
     time::Now,
@@ -370,7 +370,7 @@ impl Session {
     fn begin(
         &mut self,
         method: Option<Method>,
-        asked: impl FnOnce() -> Asked,
+        asked: impl FnOnce() -> RequestSummary,
         responder: Responder,
         now: Now,
     ) -> ExchangeId {

@@ -42,7 +42,7 @@ pub fn uploader(
     options: UploadOptions,
     executor: Arc<Executor<'static>>,
 ) -> Result<Uploader, ConfigError> {
-    Uploader::new::<Dial>(url, options, Box::new(move |lane| executor.spawn(lane).detach()))
+    Uploader::new::<Dial>(url, options, Box::new(move |worker| executor.spawn(worker).detach()))
 }
 
 /// Uploads what the command line says. True if all of it arrived.
@@ -52,5 +52,5 @@ pub async fn push_on(
     pushes: httpout_runtime::push::Pushes,
     executor: Arc<Executor<'static>>,
 ) -> bool {
-    pushes.run::<Dial>(move |lane| executor.spawn(lane).detach()).await
+    pushes.run::<Dial>(move |worker| executor.spawn(worker).detach()).await
 }

@@ -32,7 +32,7 @@ impl Dialler for Dial {
 /// A URL or an option that cannot be obeyed.
 pub fn uploader(url: &str, options: UploadOptions) -> Result<Uploader, ConfigError> {
     let runtime = runtime::Handle::current();
-    let spawn = move |lane| drop(runtime.spawn(lane));
+    let spawn = move |worker| drop(runtime.spawn(worker));
     Uploader::new::<Dial>(url, options, Box::new(spawn))
 }
 
@@ -40,5 +40,5 @@ pub fn uploader(url: &str, options: UploadOptions) -> Result<Uploader, ConfigErr
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub async fn push_on(pushes: httpout_runtime::push::Pushes, runtime: runtime::Handle) -> bool {
-    pushes.run::<Dial>(move |lane| drop(runtime.spawn(lane))).await
+    pushes.run::<Dial>(move |worker| drop(runtime.spawn(worker))).await
 }

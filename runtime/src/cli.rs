@@ -8,6 +8,7 @@ mod live;
 mod log_format;
 mod man;
 mod mode;
+mod normalize;
 mod one_string;
 mod places;
 mod push;
@@ -18,7 +19,6 @@ mod tasks;
 mod tests;
 mod used;
 mod values;
-mod words;
 
 use std::{
     collections::BTreeMap,
@@ -506,7 +506,7 @@ impl Options {
         let variables: Vec<_> = variables.into_iter().collect();
         let auth = variables.iter().find(|(name, _)| name == auth::VARIABLE);
         let auth = auth.map(|(_, value)| Secret::new(value.to_string_lossy().into_owned()));
-        let args = words::expand(args, &mut command)?;
+        let args = normalize::expand(args, &mut command)?;
         let (matches, sources) = sources::parse(args, variables, command.clone())?;
         let options =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
@@ -514,7 +514,7 @@ impl Options {
             let id = arg.get_id().as_str();
             let source = matches.value_source(id)?;
             let values = matches.get_raw(id).into_iter().flatten().map(OsStr::to_owned).collect();
-            (source != ValueSource::DefaultValue).then(|| (words::long(arg).to_owned(), values))
+            (source != ValueSource::DefaultValue).then(|| (normalize::long(arg).to_owned(), values))
         });
         let given = given.collect();
         Ok(Self { sources, given, auth, ..options })

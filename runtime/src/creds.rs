@@ -1,9 +1,9 @@
 //! `httpout creds`: users and groups, shown and changed from the command line.
 
+mod args;
 mod edit;
 mod file;
 mod prompt;
-mod words;
 
 use std::{
     ffi::OsString,
@@ -12,13 +12,13 @@ use std::{
     process::ExitCode,
 };
 
-use httpout_proto::auth::{Book, Secret};
+use httpout_proto::auth::{Secret, UsersFileEditor};
 
 pub(crate) use self::file::default_users_file;
 use self::{
+    args::{Line, Word},
     edit::Edit,
     file::Lock,
-    words::{Line, Word},
 };
 
 fn help() -> String {
@@ -56,7 +56,7 @@ While the command runs, other users of this machine can see the passwords among 
 /// Does what the words behind `creds` say. The exit status is 0; 1 if it could not be done, 2 if
 /// the words are wrong.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {
-    let done = match words::parse(words) {
+    let done = match args::parse(words) {
         Ok(Line::Help) => Ok(Told { shown: help(), note: None }),
         Ok(Line::Run { users, words }) => {
             users_file(users).and_then(|file| execute(&file, words, prompt::ask))
@@ -105,7 +105,7 @@ fn execute(
     let failed =
         |what: &str, error: io::Error| format!("cannot {what} {}: {error}", file.display());
     let changes = words.iter().any(Word::changes);
-    // Held until the file is written: what others change meanwhile is not undone.
+    // ManifestSnapshots until the file is written: what others change meanwhile is not undone.
     let _lock = if changes {
         Some(Lock::new(file).map_err(|error| failed("make or open the directory of", error))?)
     } else {
@@ -115,7 +115,8 @@ fn execute(
     let anew = words.first() == Some(&Word::Reset);
     let text =
         if anew { String::new() } else { file::load(file).map_err(|e| failed("read", e))? };
-    let book = Book::parse(&text).map_err(|fault| format!("{}: {fault}", file.display()))?;
+    let book =
+        UsersFileEditor::parse(&text).map_err(|fault| format!("{}: {fault}", file.display()))?;
     let shows = words.contains(&Word::Show);
     let mut edit = Edit::new(book, ask);
     for word in words {

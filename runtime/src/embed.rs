@@ -6,7 +6,7 @@ pub use bytes::Bytes;
 #[doc(inline)]
 pub use httpout_proto::live::framing;
 #[cfg(feature = "push")]
-pub use httpout_proto::push::{Credentials, Failure, PushConfig, RangeField, Stored, Why};
+pub use httpout_proto::push::{Credentials, Failure, PushConfig, PushError, RangeField, Stored};
 pub use httpout_proto::{
     Client, Config, ConfigError, FsError, Limits, Site,
     auth::{Rule, Who},

@@ -15,7 +15,6 @@ pub mod embed;
 #[cfg(feature = "cli")]
 pub mod entry;
 pub mod files;
-mod held;
 pub mod hook;
 pub mod input;
 #[cfg(feature = "js")]
@@ -26,6 +25,7 @@ mod live;
 #[cfg(feature = "cli")]
 pub mod log;
 mod mailbox;
+mod manifest_snapshots;
 mod metrics;
 #[cfg(feature = "cli")]
 pub mod notify;

@@ -66,13 +66,13 @@ pub struct Publication {
 
 #[derive(Debug)]
 enum To {
-    Listeners(OnAir),
+    Listeners(LivePublication),
     File(Recording),
 }
 
 /// A place among the live resources, given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct OnAir {
+pub(crate) struct LivePublication {
     shared: Arc<Shared>,
     path: RelPath,
     options: LiveOptions,
@@ -107,7 +107,7 @@ impl Publisher {
                 To::File(recording.map_err(PublishError::File)?)
             }
             None if site.config().live => {
-                let on_air = OnAir::begin(&self.0, path, description, options);
+                let on_air = LivePublication::begin(&self.0, path, description, options);
                 To::Listeners(on_air.ok_or(PublishError::Taken)?)
             }
             None => return Err(PublishError::NotLive),
@@ -147,7 +147,7 @@ impl Publication {
     ) -> Result<(), PublishError> {
         let data = data.into();
         match &mut self.to {
-            To::Listeners(OnAir { channel, .. }) => {
+            To::Listeners(LivePublication { channel, .. }) => {
                 channel.room().await;
                 let tune_in = Some(self.tune_in.clone().into());
                 channel.push(Group { data, tune_in, random_access });
@@ -175,7 +175,7 @@ impl Publication {
     pub fn abort(self) {}
 }
 
-impl OnAir {
+impl LivePublication {
     /// Where it is found.
     pub(crate) fn path(&self) -> &str {
         self.path.as_str()
@@ -203,7 +203,7 @@ impl OnAir {
     }
 }
 
-impl Drop for OnAir {
+impl Drop for LivePublication {
     fn drop(&mut self) {
         self.shared.channels.end(&self.path, &self.channel, self.complete, self.options);
     }

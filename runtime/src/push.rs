@@ -7,9 +7,8 @@ mod bar;
 #[path = "without/bar.rs"]
 mod bar;
 mod body;
-mod crew;
 mod directory;
-mod lane;
+mod pool;
 mod promise;
 mod report;
 mod run;
@@ -20,13 +19,14 @@ mod trust;
 mod trust;
 mod uploader;
 mod wire;
+mod worker;
 
 use std::time::Duration;
 
 use httpout_proto::push::{Credentials, PushConfig, Target, UploadRange};
 
 pub use self::{
-    crew::{Errand, Spawn},
+    pool::{BoxFuture, Spawn},
     run::{Pushes, Stop},
     uploader::{Upload, UploadOptions, Uploader},
 };

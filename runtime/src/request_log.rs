@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use httpout_proto::{Asked, Report, http::Method};
+use httpout_proto::{Report, RequestSummary, http::Method};
 
 pub use self::{line::Format, reqlog::ReqLog};
 use self::{
@@ -86,7 +86,7 @@ impl Logs {
     }
 
     /// A request begins.
-    pub(crate) fn begun(&self, number: u64, peer: IpAddr, method: Method, asked: &Asked) {
+    pub(crate) fn begun(&self, number: u64, peer: IpAddr, method: Method, asked: &RequestSummary) {
         if let Some((reqlog, writer)) = &self.reqlog
             && reqlog.wants(method)
         {

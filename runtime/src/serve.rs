@@ -130,7 +130,7 @@ impl Server {
     /// What cannot be written to; or they go elsewhere already.
     pub fn with_sink(self, sink: &Sink) -> Result<Self, ConfigError> {
         let taker = Deliveries::open(sink, &self.shared)?;
-        self.shared.deliveries.set_taker(taker)?;
+        self.shared.deliveries.set_sink(taker)?;
         Ok(self)
     }
 
@@ -140,7 +140,7 @@ impl Server {
     /// They go elsewhere already.
     pub fn uploads(&self) -> Result<Uploads, ConfigError> {
         let (taker, uploads) = Deliveries::queue(&self.shared);
-        self.shared.deliveries.set_taker(taker)?;
+        self.shared.deliveries.set_sink(taker)?;
         Ok(uploads)
     }
 

@@ -27,9 +27,9 @@ pub use self::{
 use crate::{
     alarm::Alarm,
     files::{Roots, encoded::Encoded, list::Budget},
-    held::Held,
     live::Channels,
     mailbox::{Follower, Message},
+    manifest_snapshots::ManifestSnapshots,
     metrics::{Gauges, Metrics, Statistics},
     request_log::Logs,
     source::Deliveries,
@@ -56,7 +56,7 @@ pub struct Shared {
     /// Requests that were numbered for the log.
     numbered: AtomicU64,
     pub(crate) channels: Channels,
-    pub(crate) held: Held,
+    pub(crate) held: ManifestSnapshots,
     pub(crate) deliveries: Deliveries,
     hub: Mutex<Feeds>,
     /// Uploads in progress, so that a request need not take the lock where there is none.
@@ -123,7 +123,7 @@ impl Shared {
             logs,
             numbered: AtomicU64::new(0),
             channels: Channels::default(),
-            held: Held::default(),
+            held: ManifestSnapshots::default(),
             deliveries: Deliveries::default(),
             hub: Mutex::default(),
             feeds: AtomicUsize::new(0),

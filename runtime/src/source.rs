@@ -53,9 +53,9 @@ impl fmt::Display for Sink {
 }
 
 /// Takes uploads.
-pub(crate) trait Taker: fmt::Debug + Send + Sync {
+pub(crate) trait UploadSink: fmt::Debug + Send + Sync {
     /// An upload begins; to be answered once it is taken.
-    fn take(&self, delivery: Delivery, reply: Reply) -> Box<dyn Taking>;
+    fn take(&self, delivery: Delivery, reply: Reply) -> Box<dyn SinkWriter>;
 
     /// The server waits no longer for what is under way.
     fn abort(&self) {}
@@ -63,7 +63,7 @@ pub(crate) trait Taker: fmt::Debug + Send + Sync {
 
 /// An upload that is being taken. Dropped before it is [finished](Self::finish), it is broken off
 /// and must not pass for whole.
-pub(crate) trait Taking: fmt::Debug + Send {
+pub(crate) trait SinkWriter: fmt::Debug + Send {
     /// More of its body; to be answered when there is room for what comes next.
     fn give(&mut self, data: Vec<Bytes>, reply: Reply);
 
@@ -74,7 +74,7 @@ pub(crate) trait Taking: fmt::Debug + Send {
 /// The uploads of a server that are handed on.
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries {
-    taker: OnceLock<Box<dyn Taker>>,
+    taker: OnceLock<Box<dyn UploadSink>>,
     /// Uploads that were taken.
     begun: AtomicU64,
     delivered: AtomicU64,
@@ -82,7 +82,7 @@ pub(crate) struct Deliveries {
 
 impl Deliveries {
     /// Sets the consumer; only the first one counts.
-    pub(crate) fn set_taker(&self, taker: Box<dyn Taker>) -> Result<(), ConfigError> {
+    pub(crate) fn set_sink(&self, taker: Box<dyn UploadSink>) -> Result<(), ConfigError> {
         self.taker.set(taker).map_err(|_| ConfigError {
             option: "dst",
             problem: "somebody takes the uploads already".into(),
@@ -94,7 +94,10 @@ impl Deliveries {
     ///
     /// # Errors
     /// A directory or a standard output that cannot be written to.
-    pub(crate) fn open(sink: &Sink, shared: &Arc<Shared>) -> Result<Box<dyn Taker>, ConfigError> {
+    pub(crate) fn open(
+        sink: &Sink,
+        shared: &Arc<Shared>,
+    ) -> Result<Box<dyn UploadSink>, ConfigError> {
         Ok(match sink {
             Sink::Directory(dir) => Box::new(Directory::open(dir, &shared.site())?),
             Sink::Stdout => Box::new(Output::start(shared)?),
@@ -103,7 +106,7 @@ impl Deliveries {
     }
 
     /// The queue for a program that takes them itself.
-    pub(crate) fn queue(shared: &Arc<Shared>) -> (Box<dyn Taker>, Uploads) {
+    pub(crate) fn queue(shared: &Arc<Shared>) -> (Box<dyn UploadSink>, Uploads) {
         let queue = Arc::new(Queue::default());
         (Box::new(queue.clone()), Uploads::new(queue, shared.clone()))
     }
@@ -122,11 +125,11 @@ impl Deliveries {
 
 /// A connection's upload that is handed on.
 #[derive(Debug)]
-pub(crate) struct Under {
+pub(crate) struct ActiveDelivery {
     pub(crate) id: OpId,
     item: Arc<Item>,
     /// `None` once it is finished.
-    work: Option<Box<dyn Taking>>,
+    work: Option<Box<dyn SinkWriter>>,
 }
 
 /// What is remembered of it.
@@ -139,7 +142,7 @@ struct Item {
     failed: AtomicBool,
 }
 
-impl Under {
+impl ActiveDelivery {
     /// Offers it to the consumer.
     pub(crate) fn begin(
         id: OpId,
@@ -179,7 +182,7 @@ impl Under {
     }
 }
 
-impl Drop for Under {
+impl Drop for ActiveDelivery {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
             drop(work);

@@ -20,6 +20,6 @@ pub use self::{
     setup::Setup,
 };
 pub(crate) use self::{
-    link::{Shaken, Tls},
+    link::{HandshakeOutcome, Tls},
     secured::Secured,
 };

@@ -1,4 +1,4 @@
-//! Checks of passwords, off the event loop and behind a [`Gate`].
+//! Checks of passwords, off the event loop and behind a [`PasswordThrottle`].
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ use std::{
 use argon2::password_hash::try_generate_salt;
 use httpout_proto::{
     ConfigError,
-    auth::{Credential, Gate, Secret, Users, gate::Asked},
+    auth::{Credential, PasswordThrottle, Secret, Users, throttle::CheckOutcome},
     effect::Verified,
 };
 use sha2::{Digest as _, Sha256};
@@ -26,7 +26,7 @@ use crate::passwords;
 
 /// Checks passwords for all connections of a server.
 pub(crate) struct Verifier<W> {
-    gate: Arc<Mutex<Gate<Key, Job, W>>>,
+    gate: Arc<Mutex<PasswordThrottle<Key, Job, W>>>,
     /// Random, so that what is in memory tells nothing of a password.
     secret: [u8; 16],
     check: Check,
@@ -98,13 +98,13 @@ impl<W: Waiter> Verifier<W> {
         let asked = gate.ask(Instant::now(), peer, key, job, waiter);
         drop(gate);
         match asked {
-            Asked::Right => Some(Verified::Right),
-            Asked::Queued => None,
-            Asked::TooMany { retry, .. } => {
+            CheckOutcome::Right => Some(Verified::Right),
+            CheckOutcome::Queued => None,
+            CheckOutcome::TooMany { retry, .. } => {
                 self.counts.refused.fetch_add(1, Ordering::Relaxed);
                 Some(Verified::TooMany(retry))
             }
-            Asked::Check(job) => {
+            CheckOutcome::Check(job) => {
                 let (gate, check, counts) = (self.gate.clone(), self.check, self.counts.clone());
                 blocking::unblock(move || run(&gate, check, &counts, key, job)).detach();
                 None
@@ -143,7 +143,7 @@ impl<W> fmt::Debug for Verifier<W> {
 
 /// Runs a check, and those that are queued behind it.
 fn run<W: Waiter>(
-    gate: &Mutex<Gate<Key, Job, W>>,
+    gate: &Mutex<PasswordThrottle<Key, Job, W>>,
     check: Check,
     counts: &Counts,
     key: Key,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Current, DialError, JobKind, Origin, Push, PushEffect, Stage, Why};
+use super::{Current, DialError, JobKind, Origin, Push, PushEffect, PushError, Stage};
 use crate::{
     http1::{Client, ClientEvent},
     step::{Closed, Step, Wait},
@@ -162,9 +162,9 @@ impl Push {
 
     pub(super) fn dial_failed(&mut self, why: DialError, now: Now) {
         if why.temporary {
-            self.again(Why::Unreachable(why.what), None, now);
+            self.again(PushError::Unreachable(why.what), None, now);
         } else {
-            self.fail(Why::Barred(why.what));
+            self.fail(PushError::Barred(why.what));
         }
     }
 }

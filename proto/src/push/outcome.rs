@@ -44,7 +44,7 @@ pub struct Failure {
     /// The URL of the last try, without credentials and without the values of its query.
     pub url: String,
     /// What happened.
-    pub why: Why,
+    pub why: PushError,
     /// Tries that were made.
     pub tries: u32,
 }
@@ -52,7 +52,7 @@ pub struct Failure {
 /// What kept a job from being done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Why {
+pub enum PushError {
     /// The server answered so.
     Refused(Status),
     /// The server asks to come back later than would be waited for.
@@ -102,7 +102,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-impl fmt::Display for Why {
+impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(status) => write!(f, "{status}: {}", advice(*status)),

@@ -1,6 +1,6 @@
 //! What is asked of the server: heads, framing, and which server gets which credentials.
 
-use super::{Current, JobKind, Push, PushOptions, RangeField, Stage, Upload, Why};
+use super::{Current, JobKind, Push, PushError, PushOptions, RangeField, Stage, Upload};
 use crate::{
     http::{BodySize, RequestBuilder},
     semantics::media::is_media_type,
@@ -11,15 +11,17 @@ const PRIVATE: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 
 impl Push {
     /// What keeps the current job from being tried at all.
-    pub(super) fn misuse(&self) -> Option<Why> {
+    pub(super) fn misuse(&self) -> Option<PushError> {
         let current = self.current.as_ref()?;
         let JobKind::Upload(upload) = &current.job.kind else { return None };
         if upload.media_type.as_ref().is_some_and(|it| !is_media_type(it.as_bytes())) {
-            return Some(Why::Misuse("the media type is not one that a header field can carry"));
+            return Some(PushError::Misuse(
+                "the media type is not one that a header field can carry",
+            ));
         }
         match upload.length() {
-            Err(what) => Some(Why::Misuse(what)),
-            Ok(None) if !self.options.config.chunked => Some(Why::LengthUnknown),
+            Err(what) => Some(PushError::Misuse(what)),
+            Ok(None) if !self.options.config.chunked => Some(PushError::LengthUnknown),
             Ok(_) => None,
         }
     }
@@ -32,7 +34,7 @@ impl Push {
         }
         let (Some(current), Some(wire)) = (&mut self.current, self.line.wire()) else { return };
         let Some((request, body, expect)) = compose(current, &self.options, self.expects) else {
-            self.fail(Why::Misuse("the URL holds what a request cannot carry"));
+            self.fail(PushError::Misuse("the URL holds what a request cannot carry"));
             return;
         };
         if wire.request(&request, body) {

@@ -9,7 +9,7 @@ use crate::{
     http::{Method, Status},
     id::{ExchangeId, Ids},
     pacing::Pacing,
-    report::{Asked, Report},
+    report::{Report, RequestSummary},
     site::Site,
     time::{Now, Timer},
     wire::{BodyWriter, Responder},
@@ -32,7 +32,7 @@ pub(super) struct Exchange {
     /// Bytes of the request's body.
     pub(super) received: u64,
     pub(super) why: Option<PeerError>,
-    pub(super) asked: Option<Arc<Asked>>,
+    pub(super) asked: Option<Arc<RequestSummary>>,
     /// The client got its response, or will get none. What is left is an effect whose answer must
     /// not be lost, and this report.
     pub(super) over: Option<Box<Report>>,

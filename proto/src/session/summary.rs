@@ -2,14 +2,14 @@
 
 use crate::{
     http::{RequestHead, RequestTarget},
-    report::Asked,
+    report::RequestSummary,
 };
 
 /// A request as logs show it.
-pub(super) fn asked(head: &RequestHead) -> Asked {
+pub(super) fn asked(head: &RequestHead) -> RequestSummary {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let field = |name| head.fields.get(name).map(text);
-    Asked {
+    RequestSummary {
         target: match &head.target {
             RequestTarget::Path(path) => path.clone(),
             RequestTarget::Asterisk => "*".into(),
@@ -23,7 +23,7 @@ pub(super) fn asked(head: &RequestHead) -> Asked {
 }
 
 /// A request as logs show it whose head was refused.
-pub(super) fn refused(line: String) -> Asked {
+pub(super) fn refused(line: String) -> RequestSummary {
     let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    Asked { target, line, ..Asked::default() }
+    RequestSummary { target, line, ..RequestSummary::default() }
 }

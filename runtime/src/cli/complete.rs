@@ -3,7 +3,7 @@
 use clap::{Arg, Command, ValueHint};
 use clap_complete::Shell;
 
-use super::words;
+use super::normalize;
 
 /// A script for a shell, which completes the options of the program with this name.
 pub(super) fn script(shell: Shell, command: Command, program: &str) -> Vec<u8> {
@@ -21,7 +21,7 @@ pub(super) fn script(shell: Shell, command: Command, program: &str) -> Vec<u8> {
 
 /// Tells the shell what values an option takes, where clap does not know.
 fn with_values(arg: Arg) -> Arg {
-    if words::is_boolean(&arg) {
+    if normalize::is_boolean(&arg) {
         return arg.value_parser(["true", "false"]);
     }
     let names = arg.get_value_names().unwrap_or_default();

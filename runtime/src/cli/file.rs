@@ -16,8 +16,8 @@ use toml::{
 };
 
 use super::{
+    normalize,
     sources::{FILE, nearest},
-    words,
 };
 
 /// One option of a file.
@@ -80,7 +80,7 @@ enum Kind {
 
 impl Kind {
     fn of(arg: &Arg) -> Self {
-        if words::is_boolean(arg) {
+        if normalize::is_boolean(arg) {
             Self::Boolean
         } else if is_text(arg) {
             Self::Text
@@ -122,11 +122,11 @@ impl Source<'_> {
                 "write NAME = VALUE, outside of any",
             ));
         }
-        let Some(arg) = words::find(command, key.as_bytes()) else {
+        let Some(arg) = normalize::find(command, key.as_bytes()) else {
             let place = format!("{} line {line}", self.path.display());
             return Err(unknown(&place, key, command));
         };
-        let long = words::long(arg).to_owned();
+        let long = normalize::long(arg).to_owned();
         if long == FILE {
             let problem = format!("{origin}: a file cannot name another");
             return Err(raw(ErrorKind::UnknownArgument, &problem, "leave it out"));

@@ -16,9 +16,9 @@ use clap::{Arg, Command, builder::PossibleValue};
 use httpout_proto::{auth, push::redact};
 
 use super::{
+    normalize::{bare, find, is_boolean, is_name, long, option, split},
     sources::nearest,
     values::boolean,
-    words::{bare, find, is_boolean, is_name, long, option, split},
 };
 
 /// Options of GPAC's filters and filter graph, which have no meaning here.

@@ -19,7 +19,7 @@ use clap::{
 
 use httpout_proto::push::redact;
 
-use super::{auth, file, words};
+use super::{auth, file, normalize};
 
 /// The option that names the file.
 pub(super) const FILE: &str = "config";
@@ -36,7 +36,7 @@ pub(super) struct Sources {
     pub(super) warnings: Vec<String>,
 }
 
-/// Parses flags, which [`words::expand`] has rewritten, together with the variables, and with the
+/// Parses flags, which [`normalize::expand`] has rewritten, together with the variables, and with the
 /// file that one of them names.
 ///
 /// # Errors
@@ -62,9 +62,9 @@ pub(super) fn parse(
             sources.warnings.push(unknown(&command, &name));
             continue;
         };
-        let long = words::long(arg).to_owned();
+        let long = normalize::long(arg).to_owned();
         if given.insert(long.clone()) {
-            weaker.push(words::option(arg, value.as_bytes()));
+            weaker.push(normalize::option(arg, value.as_bytes()));
             sources.origins.insert(long, name);
         }
     }
@@ -97,15 +97,15 @@ pub(super) fn parse(
 
 /// The option with the name most like this one, as it is written in a file.
 pub(super) fn nearest(command: &Command, name: &str) -> Option<String> {
-    let arg = words::find(command, name.as_bytes()).or_else(|| {
+    let arg = normalize::find(command, name.as_bytes()).or_else(|| {
         // Clap keeps its measure to itself, but tells what it would have taken.
         let error = command.clone().try_get_matches_from(["", &format!("--{name}=")]).err()?;
         let Some(ContextValue::String(suggested)) = error.get(ContextKind::SuggestedArg) else {
             return None;
         };
-        words::find(command, suggested.strip_prefix("--")?.as_bytes())
+        normalize::find(command, suggested.strip_prefix("--")?.as_bytes())
     })?;
-    Some(words::long(arg).replace('-', "_"))
+    Some(normalize::long(arg).replace('-', "_"))
 }
 
 impl Sources {
@@ -158,7 +158,7 @@ fn own(
 
 /// The name of the variable for an option.
 pub(super) fn variable(arg: &Arg) -> String {
-    PREFIX.to_owned() + &words::long(arg).replace('-', "_").to_ascii_uppercase()
+    PREFIX.to_owned() + &normalize::long(arg).replace('-', "_").to_ascii_uppercase()
 }
 
 fn unknown(command: &Command, name: &str) -> String {
@@ -173,6 +173,6 @@ fn unknown(command: &Command, name: &str) -> String {
 
 /// The name and value of `--name=value` and `--name`.
 fn split(arg: &OsStr) -> Option<(&str, &OsStr)> {
-    let (name, value) = words::split(arg.as_bytes().strip_prefix(b"--")?);
+    let (name, value) = normalize::split(arg.as_bytes().strip_prefix(b"--")?);
     Some((str::from_utf8(name).ok()?, OsStr::from_bytes(value.unwrap_or_default())))
 }

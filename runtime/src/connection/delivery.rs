@@ -3,13 +3,13 @@
 use httpout_proto::{FsError, effect::DeliveryEffect};
 
 use super::exchanges::{Driver, Exchange};
-use crate::source::Under;
+use crate::source::ActiveDelivery;
 
 impl Exchange {
     pub(super) fn run_delivery(&mut self, effect: DeliveryEffect, driver: &mut Driver<'_>) {
         match effect {
             DeliveryEffect::Begin { op, delivery } => {
-                let begun = Under::begin(op, *delivery, driver.mailbox, driver.permit);
+                let begun = ActiveDelivery::begin(op, *delivery, driver.mailbox, driver.permit);
                 self.delivery = Some(begun);
             }
             DeliveryEffect::Data { op, to, data } => {

@@ -16,9 +16,9 @@ use crate::{
     live::Channel,
     mailbox::{Follower, Mailbox, Message},
     output::Source,
-    publisher::OnAir,
+    publisher::LivePublication,
     server::{ConnectionPermit, Shared, SiteState},
-    source::Under,
+    source::ActiveDelivery,
 };
 
 /// The exchanges that something is held for. Holds no memory while there are none.
@@ -44,7 +44,7 @@ pub(super) struct Exchange {
     /// The live resource that it sends.
     pub(super) publishing: Option<Publishing>,
     /// The upload that is handed on.
-    pub(super) delivery: Option<Under>,
+    pub(super) delivery: Option<ActiveDelivery>,
     /// The request, where a hook has its part in it.
     pub(super) hooked: Option<Hooked>,
 }
@@ -71,7 +71,7 @@ pub(super) struct Listening {
 pub(super) struct Publishing {
     /// The effect that began it.
     pub(super) live: OpId,
-    pub(super) on_air: OnAir,
+    pub(super) on_air: LivePublication,
     /// What waits for room, and the effect that sends it.
     pub(super) waiting: Option<(OpId, Group)>,
 }

@@ -13,7 +13,7 @@ use rustix::{
 };
 
 use super::exchanges::{Driver, Exchange, File, Listening, Publishing, Subscription};
-use crate::{files::OpenFile, mailbox::Follower, publisher::OnAir, server::Following};
+use crate::{files::OpenFile, mailbox::Follower, publisher::LivePublication, server::Following};
 
 impl Exchange {
     pub(super) fn run_live(
@@ -81,7 +81,7 @@ impl Exchange {
             LiveEffect::Publish { op, path, description } => {
                 let shared = driver.shared().clone();
                 let options = shared.options.live;
-                let done = match OnAir::begin(&shared, path, description, options) {
+                let done = match LivePublication::begin(&shared, path, description, options) {
                     Some(on_air) => {
                         on_air.channel.let_clients_retitle();
                         self.publishing = Some(Publishing { live: op, on_air, waiting: None });

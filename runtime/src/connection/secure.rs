@@ -8,7 +8,7 @@ use std::{
 use httpout_proto::{Now, Session};
 
 use super::{Connection, Round, Transport};
-use crate::{mailbox::Message, tls::Shaken};
+use crate::{mailbox::Message, tls::HandshakeOutcome};
 
 impl<T: Transport> Connection<T> {
     /// A round of the handshake; `None` where there is none, or no more.
@@ -29,21 +29,21 @@ impl<T: Transport> Connection<T> {
             self.timer = rings.is_pending().then_some(deadline);
             return Some(rings.map(|()| Round::Late));
         };
-        self.permit.shared().metrics.handshake(matches!(shaken, Shaken::Open(_)));
+        self.permit.shared().metrics.handshake(matches!(shaken, HandshakeOutcome::Open(_)));
         Some(Poll::Ready(match shaken {
-            Shaken::Open(name) => {
+            HandshakeOutcome::Open(name) => {
                 if let Some(name) = name {
                     self.session.identify(Arc::from(name));
                 }
                 Round::More
             }
-            Shaken::Plain(said) => {
+            HandshakeOutcome::Plain(said) => {
                 self.tls = None;
                 self.session = Session::unencrypted(self.offer.site.clone());
                 self.session.handle_data(said);
                 Round::More
             }
-            Shaken::Over(why) => {
+            HandshakeOutcome::Over(why) => {
                 let peer = self.permit.peer();
                 tracing::debug!(%peer, why, "a TLS handshake failed");
                 Round::Over

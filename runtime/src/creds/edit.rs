@@ -5,9 +5,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use httpout_proto::auth::{Book, Secret};
+use httpout_proto::auth::{Secret, UsersFileEditor};
 
-use super::{prompt, words::Word};
+use super::{args::Word, prompt};
 use crate::passwords;
 
 /// Keys whose values are milliseconds since 1970.
@@ -18,19 +18,19 @@ const END_OF_TIME: u64 = 253_402_300_800_000;
 /// A users file while it is being edited, and what was shown of it.
 #[derive(Debug)]
 pub(super) struct Edit<A> {
-    book: Book,
+    book: UsersFileEditor,
     shown: String,
     ask: A,
 }
 
 impl<A: FnMut(&str) -> Result<Secret, String>> Edit<A> {
     /// `ask` asks for a user's new password.
-    pub(super) fn new(book: Book, ask: A) -> Self {
+    pub(super) fn new(book: UsersFileEditor, ask: A) -> Self {
         Self { book, shown: String::new(), ask }
     }
 
     /// What the file shall be, and what is to be shown.
-    pub(super) fn into_parts(self) -> (Book, String) {
+    pub(super) fn into_parts(self) -> (UsersFileEditor, String) {
         (self.book, self.shown)
     }
 
@@ -39,7 +39,7 @@ impl<A: FnMut(&str) -> Result<Secret, String>> Edit<A> {
         match word {
             Word::Show => self.show(),
             Word::Reset => {
-                self.book = Book::parse("").map_err(|fault| fault.to_string())?;
+                self.book = UsersFileEditor::parse("").map_err(|fault| fault.to_string())?;
                 self.tell("removed all users and groups");
             }
             Word::User(name) => self.show_user(&name)?,
@@ -176,7 +176,7 @@ impl<A: FnMut(&str) -> Result<Secret, String>> Edit<A> {
 }
 
 /// As the command line has it.
-fn group_line(book: &Book, group: &str) -> Option<String> {
+fn group_line(book: &UsersFileEditor, group: &str) -> Option<String> {
     Some(format!("@{group}:{}\n", book.members(group)?.join(",")))
 }
 

@@ -30,7 +30,7 @@ impl Desk {
 
     fn told(&self, line: &str, password: Option<&str>) -> Result<Told, String> {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        let Line::Run { words, .. } = words::parse(&words)? else { panic!("{line}") };
+        let Line::Run { words, .. } = args::parse(&words)? else { panic!("{line}") };
         match password {
             Some(password) => execute(&self.file, words, |_| Ok(Secret::new(password.into()))),
             None => execute(&self.file, words, nobody),

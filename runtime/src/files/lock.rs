@@ -41,7 +41,7 @@ impl Locks {
 }
 
 impl Roots {
-    /// Held while the entry `name` of `dir` is changed.
+    /// ManifestSnapshots while the entry `name` of `dir` is changed.
     pub(super) fn lock(
         &self,
         dir: &OwnedFd,

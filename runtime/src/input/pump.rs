@@ -19,7 +19,7 @@ use super::{
     recording::{Kept, Recording},
     source::Reader,
 };
-use crate::{live::Channel, publisher::OnAir, server::Shared};
+use crate::{live::Channel, publisher::LivePublication, server::Shared};
 
 /// Why an input stopped before its end.
 enum Stopped {
@@ -43,17 +43,17 @@ impl std::fmt::Display for Stopped {
 }
 
 /// Puts the input's resource on air, if it is to be broadcast and its path is free.
-pub(crate) fn announce(shared: &Arc<Shared>, input: &Input) -> Option<OnAir> {
+pub(crate) fn announce(shared: &Arc<Shared>, input: &Input) -> Option<LivePublication> {
     let Input { path, description, options, .. } = input.clone();
     let is_recorded = shared.site().recorded(&path).is_some();
-    if is_recorded { None } else { OnAir::begin(shared, path, description, options) }
+    if is_recorded { None } else { LivePublication::begin(shared, path, description, options) }
 }
 
 /// Reads the input and sends it to its listeners, until it is over or the server is shut down.
 pub(crate) async fn feed<S: Future<Output = ()>>(
     shared: Arc<Shared>,
     input: Input,
-    announced: Option<OnAir>,
+    announced: Option<LivePublication>,
     sleep: impl Fn(Instant) -> S,
 ) {
     let fed = match (&input.source, shared.site().recorded(&input.path)) {
@@ -78,7 +78,7 @@ pub(crate) async fn feed<S: Future<Output = ()>>(
 async fn broadcast<S: Future<Output = ()>>(
     shared: &Arc<Shared>,
     input: &Input,
-    announced: Option<OnAir>,
+    announced: Option<LivePublication>,
     sleep: &impl Fn(Instant) -> S,
 ) -> Result<(), Stopped> {
     // Read again on the next request.

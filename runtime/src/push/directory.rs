@@ -22,7 +22,7 @@ use httpout_proto::{
 
 use super::{
     body::{Body, Growing, Place},
-    crew::{Crew, Task},
+    pool::{Pool, Task},
     report::Report,
 };
 use crate::{
@@ -66,7 +66,7 @@ impl Ending {
     }
 
     /// Resolves when nothing has happened for so long, twice, after the directory was looked at.
-    pub(super) async fn rest<D: Dialler>(&self, crew: &Crew, time: Duration) {
+    pub(super) async fn rest<D: Dialler>(&self, pool: &Pool, time: Duration) {
         let mut before = None;
         let mut quiet = 0;
         while quiet < 2 {
@@ -74,7 +74,7 @@ impl Ending {
             let steps = self.steps.load(Ordering::Relaxed);
             let idle = self.begun.load(Ordering::Relaxed)
                 && self.growing.load(Ordering::Relaxed) == 0
-                && crew.is_idle();
+                && pool.is_idle();
             quiet = if idle && before == Some(steps) { quiet + 1 } else { 0 };
             before = Some(steps);
         }
@@ -86,7 +86,7 @@ impl Ending {
 pub(super) struct Uploads {
     dir: Dir,
     base: Target,
-    crew: Arc<Crew>,
+    pool: Arc<Pool>,
     report: Arc<Report>,
     ending: Arc<Ending>,
     media_type: Option<String>,
@@ -109,13 +109,13 @@ impl Uploads {
     pub(super) fn new(
         dir: &Path,
         base: Target,
-        crew: Arc<Crew>,
+        pool: Arc<Pool>,
         report: Arc<Report>,
         ending: Arc<Ending>,
         (media_type, chunked): (Option<String>, bool),
     ) -> Self {
         let (dir, growing) = (Dir::new(dir), HashMap::new());
-        Self { dir, base, crew, report, ending, media_type, chunked, growing }
+        Self { dir, base, pool, report, ending, media_type, chunked, growing }
     }
 
     fn upload(&self, path: &RelPath, class: Class, body: Body) -> JobId {
@@ -130,13 +130,13 @@ impl Uploads {
         gone: Arc<AtomicBool>,
     ) -> JobId {
         self.ending.steps.fetch_add(1, Ordering::Relaxed);
-        self.crew.replace(path.as_str(), class, self.task(path, body, gone))
+        self.pool.replace(path.as_str(), class, self.task(path, body, gone))
     }
 
     fn task(&self, path: &RelPath, body: Body, gone: Arc<AtomicBool>) -> Task {
         let (report, ending) = (self.report.clone(), self.ending.clone());
-        let keep = self.crew.keeps_input();
-        let crew = Arc::downgrade(&self.crew);
+        let keep = self.pool.keeps_input();
+        let pool = Arc::downgrade(&self.pool);
         Task {
             target: self.base.beneath(path.as_str()),
             body,
@@ -147,7 +147,7 @@ impl Uploads {
                 let failed = matches!(outcome, Outcome::Failed(_));
                 report.conclude(outcome, gone.load(Ordering::Relaxed));
                 if failed && !keep && !ending.end() {
-                    crew.upgrade().iter().for_each(|crew| crew.stop());
+                    pool.upgrade().iter().for_each(|pool| pool.stop());
                 }
             }),
         }
@@ -212,7 +212,7 @@ impl Sink for Uploads {
         self.count();
         growing.settle();
         match job {
-            Some(job) => self.crew.settle(job),
+            Some(job) => self.pool.settle(job),
             None => {
                 self.upload(path, Self::class(path), Body::Growing(growing));
             }
@@ -225,7 +225,7 @@ impl Sink for Uploads {
         self.count();
         gone.store(!self.ending.is_over(), Ordering::Relaxed);
         match job {
-            Some(job) => self.crew.cancel(job),
+            Some(job) => self.pool.cancel(job),
             None if self.ending.is_over() => {
                 self.report.unfinished(&self.base.beneath(path.as_str()));
             }

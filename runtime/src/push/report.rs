@@ -10,12 +10,12 @@ use std::{
 
 use httpout_proto::{
     http::Method,
-    push::{Failure, JobId, Outcome, Target, Why},
+    push::{Failure, JobId, Outcome, PushError, Target},
 };
 
 use tracing::Level;
 
-use super::{bar::Bar, crew::Observer};
+use super::{bar::Bar, pool::Observer};
 use crate::{LogFormat, ReqLog, record};
 
 /// Tells what becomes of uploads.
@@ -68,7 +68,7 @@ impl Report {
         match outcome {
             Outcome::Stored(_) => self.lock().stored += 1,
             Outcome::Deleted { .. } => self.lock().removed += 1,
-            Outcome::Failed(Failure { why: Why::Cancelled, url, .. }) if is_gone => {
+            Outcome::Failed(Failure { why: PushError::Cancelled, url, .. }) if is_gone => {
                 tracing::info!("{url}: the file was removed before it was whole");
             }
             Outcome::Failed(failure) => self.fail(&failure),
@@ -178,7 +178,7 @@ impl Progress {
 pub(super) struct Onlooker {
     pub(super) report: std::sync::Arc<Report>,
     /// Tells its jobs from those of others.
-    pub(super) crew: usize,
+    pub(super) pool: usize,
 }
 
 impl Observer for Onlooker {
@@ -188,7 +188,7 @@ impl Observer for Onlooker {
         state.number += 1;
         let number = state.number;
         let begun = Instant::now();
-        state.under_way.insert((self.crew, job), Job { number, method, begun, len, sent: 0 });
+        state.under_way.insert((self.pool, job), Job { number, method, begun, len, sent: 0 });
         report.draw(&state);
         drop(state);
         if report.reqlog.wants(method) {
@@ -202,13 +202,13 @@ impl Observer for Onlooker {
             return;
         }
         let mut state = self.report.lock();
-        if let Some(job) = state.under_way.get_mut(&(self.crew, job)) {
+        if let Some(job) = state.under_way.get_mut(&(self.pool, job)) {
             job.sent = bytes;
         }
         self.report.draw(&state);
     }
 
-    fn again(&self, _: JobId, target: &Target, why: &Why, after: Duration) {
+    fn again(&self, _: JobId, target: &Target, why: &PushError, after: Duration) {
         let when = match after.as_secs_f64() {
             0.0 => "at once".to_owned(),
             seconds => format!("in {seconds} s"),
@@ -220,7 +220,7 @@ impl Observer for Onlooker {
     fn over(&self, job: JobId, target: &Target, outcome: &Outcome, sent: u64) {
         let report = &self.report;
         let mut state = report.lock();
-        let Some(job) = state.under_way.remove(&(self.crew, job)) else { return };
+        let Some(job) = state.under_way.remove(&(self.pool, job)) else { return };
         if let Outcome::Stored(stored) = outcome {
             state.bytes += stored.bytes;
         }
@@ -242,7 +242,8 @@ impl Observer for Onlooker {
                 (0, Some(*status))
             }
             Outcome::Failed(Failure {
-                why: Why::Refused(status) | Why::Later(status, _), ..
+                why: PushError::Refused(status) | PushError::Later(status, _),
+                ..
             }) => (sent, Some(*status)),
             Outcome::Failed(_) => (sent, None),
         };

@@ -20,8 +20,8 @@ use httpout_proto::{
 use super::{
     Plan, Sent,
     body::{Body, Input, Place},
-    crew::{Crew, Errand, Task, Tell},
     directory::{Ending, Uploads},
+    pool::{BoxFuture, Pool, Task, Tell},
     promise::Promise,
     report::{Onlooker, Report},
     trust::Trust,
@@ -109,11 +109,11 @@ impl Pushes {
     /// Uploads everything. `spawn` runs tasks. True if all of it arrived.
     pub async fn run<D: Dialler>(
         self,
-        spawn: impl Fn(Errand) + Clone + Send + Sync + 'static,
+        spawn: impl Fn(BoxFuture) + Clone + Send + Sync + 'static,
     ) -> bool {
         let alarm = Alarm::default();
         let watching = alarm.clone();
-        let spawn = move |errand: Errand| {
+        let spawn = move |errand: BoxFuture| {
             let alarm = watching.clone();
             spawn(Box::pin(async move { alarm.watch_task("an upload", errand).await }));
         };
@@ -123,48 +123,49 @@ impl Pushes {
             format!("pushes {} {to} {}", sent.source.name(), sent.target)
         }));
         self.report.banner(&lines);
-        let mut errands: Vec<Errand> = Vec::new();
-        let mut crews: Vec<(Arc<Origin>, Option<Credentials>, Arc<Crew>)> = Vec::new();
-        let mut all: Vec<Arc<Crew>> = Vec::new();
+        let mut errands: Vec<BoxFuture> = Vec::new();
+        let mut crews: Vec<(Arc<Origin>, Option<Credentials>, Arc<Pool>)> = Vec::new();
+        let mut all: Vec<Arc<Pool>> = Vec::new();
         for (sent, options) in &self.uploads {
-            let hire = |most| {
-                let onlooker = Onlooker { report: self.report.clone(), crew: all.len() };
+            let spawn_worker = |most| {
+                let onlooker = Onlooker { report: self.report.clone(), pool: all.len() };
                 let files = (self.trust.clone(), self.plan.block_size);
                 let (onlooker, spawn) = (Arc::new(onlooker), Box::new(spawn.clone()));
-                Crew::new::<D>(options.clone(), files, Some(onlooker), most, spawn)
+                Pool::new::<D>(options.clone(), files, Some(onlooker), most, spawn)
             };
-            let crew = match &sent.source {
+            let pool = match &sent.source {
                 Source::Directory(dir) => {
-                    let crew = hire(CONNECTIONS);
-                    errands.push(Box::pin(self.directory::<D>(dir, sent, crew.clone())));
-                    crew
+                    let pool = spawn_worker(CONNECTIONS);
+                    errands.push(Box::pin(self.directory::<D>(dir, sent, pool.clone())));
+                    pool
                 }
                 Source::File(path) if is_regular(path) => {
                     let same = crews.iter().find(|(origin, credentials, _)| {
                         *origin == sent.target.origin && *credentials == sent.credentials
                     });
-                    let crew = same.map_or_else(|| hire(CONNECTIONS), |(.., crew)| crew.clone());
+                    let pool =
+                        same.map_or_else(|| spawn_worker(CONNECTIONS), |(.., pool)| pool.clone());
                     if same.is_none() {
                         let origin = sent.target.origin.clone();
-                        crews.push((origin, sent.credentials.clone(), crew.clone()));
+                        crews.push((origin, sent.credentials.clone(), pool.clone()));
                     }
                     let body = Body::File(Place::Path(path.clone()));
                     let report = self.report.clone();
                     let tell = Box::new(move |outcome, _| report.conclude(outcome, false));
-                    crew.add(sent.target.path(), Class::Whole, self.task(sent, body, tell));
-                    crew
+                    pool.add(sent.target.path(), Class::Whole, self.task(sent, body, tell));
+                    pool
                 }
                 Source::File(_) | Source::Stdin => {
-                    let crew = hire(1);
-                    errands.push(Box::pin(self.stream(sent, crew.clone())));
-                    crew
+                    let pool = spawn_worker(1);
+                    errands.push(Box::pin(self.stream(sent, pool.clone())));
+                    pool
                 }
             };
-            if !all.iter().any(|other| Arc::ptr_eq(other, &crew)) {
-                all.push(crew);
+            if !all.iter().any(|other| Arc::ptr_eq(other, &pool)) {
+                all.push(pool);
             }
         }
-        crews.iter().for_each(|(.., crew)| crew.finish());
+        crews.iter().for_each(|(.., pool)| pool.finish());
         let left = Arc::new((AtomicUsize::new(errands.len()), Event::new()));
         for errand in errands {
             let left = left.clone();
@@ -176,7 +177,7 @@ impl Pushes {
         }
         let aborted = async {
             self.stop.asked(2).await;
-            all.iter().for_each(|crew| crew.stop());
+            all.iter().for_each(|pool| pool.stop());
             future::pending().await
         };
         let done = async {
@@ -187,8 +188,8 @@ impl Pushes {
                 }
                 one_less.await;
             }
-            for crew in &all {
-                crew.ended().await;
+            for pool in &all {
+                pool.ended().await;
             }
         };
         let failed = async {
@@ -211,7 +212,7 @@ impl Pushes {
     }
 
     /// Reads a stream, once.
-    fn stream(&self, sent: &Sent, crew: Arc<Crew>) -> Errand {
+    fn stream(&self, sent: &Sent, pool: Arc<Pool>) -> BoxFuture {
         let (source, report, stop) = (sent.source.clone(), self.report.clone(), self.stop.clone());
         let target = sent.target.clone();
         let over = Arc::new((Promise::default(), Mutex::new(None)));
@@ -236,35 +237,35 @@ impl Pushes {
                 Ok(Some(begun)) => begun,
                 Ok(None) => {
                     report.unfinished(&target);
-                    return crew.finish();
+                    return pool.finish();
                 }
                 Err(why) => {
                     report.unreadable(&target, &why);
-                    return crew.finish();
+                    return pool.finish();
                 }
             };
             let body = Body::Input(Input::new(reader, first));
-            crew.add(target.path(), Class::Whole, Task { body, ..task });
-            crew.finish();
+            pool.add(target.path(), Class::Whole, Task { body, ..task });
+            pool.finish();
             let outcome = over.0.wait().await;
             let failed = matches!(outcome, Outcome::Failed(_));
             report.conclude(outcome, false);
             let body = over.1.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let (true, Some(Body::Input(input))) = (failed && crew.keeps_input(), body) {
+            if let (true, Some(Body::Input(input))) = (failed && pool.keeps_input(), body) {
                 future::or(input.drain(), stop.asked(1)).await;
             }
         })
     }
 
     /// Follows a directory.
-    fn directory<D: Dialler>(&self, dir: &Path, sent: &Sent, crew: Arc<Crew>) -> Errand {
+    fn directory<D: Dialler>(&self, dir: &Path, sent: &Sent, pool: Arc<Pool>) -> BoxFuture {
         let (dir, stop, quit) = (dir.to_owned(), self.stop.clone(), self.plan.quit);
         let (report, ending) = (self.report.clone(), Arc::new(Ending::default()));
         let more = (self.plan.media_type.clone(), self.plan.config.chunked);
         let mut sink = Uploads::new(
             &dir,
             sent.target.clone(),
-            crew.clone(),
+            pool.clone(),
             report.clone(),
             ending.clone(),
             more,
@@ -278,7 +279,7 @@ impl Pushes {
                 if !quit {
                     stop.asked(1).await;
                 }
-                future::or(ending.rest::<D>(&crew, REST), stop.asked(2)).await;
+                future::or(ending.rest::<D>(&pool, REST), stop.asked(2)).await;
                 ending.end();
                 future::pending().await
             };
@@ -296,7 +297,7 @@ impl Pushes {
             if let Err(why) = future::or(follow, end).await {
                 report.fail(&format!("{} {why}", dir.display()));
             }
-            crew.finish();
+            pool.finish();
         })
     }
 }

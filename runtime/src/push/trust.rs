@@ -10,7 +10,7 @@ use httpout_proto::{
 use super::{Plan, UploadOptions};
 use crate::{
     Transport, TrustOptions,
-    tls::{ClientSetup, Fault, Shaken, Tls, explain},
+    tls::{ClientSetup, Fault, HandshakeOutcome, Tls, explain},
 };
 
 /// Which servers to trust in uploads over TLS.
@@ -68,11 +68,11 @@ pub(super) async fn shake_hands<T: Transport>(
         }
     });
     match shaken.await {
-        Shaken::Open(_) => Ok(tls),
-        Shaken::Plain(_) => {
+        HandshakeOutcome::Open(_) => Ok(tls),
+        HandshakeOutcome::Plain(_) => {
             failed(format!("{address} speaks no TLS; write http:// if that is meant"), false)
         }
-        Shaken::Over(why) => failed(format!("{address}: {why}"), !tls.is_refused()),
+        HandshakeOutcome::Over(why) => failed(format!("{address}: {why}"), !tls.is_refused()),
     }
 }
 

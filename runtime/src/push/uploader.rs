@@ -10,7 +10,7 @@ use httpout_proto::{
 
 use super::{
     body::{Body, Pipe, Place},
-    crew::{Crew, Spawn, Task},
+    pool::{Pool, Spawn, Task},
     promise::Promise,
     trust::Trust,
 };
@@ -28,7 +28,7 @@ pub struct Uploader(Arc<Owner>);
 
 #[derive(Debug)]
 struct Owner {
-    crew: Arc<Crew>,
+    pool: Arc<Pool>,
     base: Target,
 }
 
@@ -76,8 +76,8 @@ impl Uploader {
         let mut config = options.config;
         config.credentials = config.credentials.or(credentials);
         let config = Arc::new(PushOptions::new(config)?);
-        let crew = Crew::new::<D>(config, (trust, BLOCK), None, options.connections, spawn);
-        Ok(Self(Arc::new(Owner { crew, base })))
+        let pool = Pool::new::<D>(config, (trust, BLOCK), None, options.connections, spawn);
+        Ok(Self(Arc::new(Owner { pool, base })))
     }
 
     /// Uploads a file to the resource of this name beneath the URL, and waits until the server has
@@ -126,14 +126,14 @@ impl Uploader {
                 promise.keep(outcome);
             }),
         };
-        let job = self.0.crew.add(name, class, task);
-        Pending { crew: self.0.crew.clone(), job, outcome }
+        let job = self.0.pool.add(name, class, task);
+        Pending { pool: self.0.pool.clone(), job, outcome }
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.crew.finish();
+        self.pool.finish();
     }
 }
 
@@ -172,7 +172,7 @@ impl Upload {
 /// A job that the program waits for; called off when dropped.
 #[derive(Debug)]
 struct Pending {
-    crew: Arc<Crew>,
+    pool: Arc<Pool>,
     job: JobId,
     outcome: Arc<Promise>,
 }
@@ -185,7 +185,7 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.crew.cancel(self.job);
+        self.pool.cancel(self.job);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, net::IpAddr};
 
 use httpout_proto::{
-    Asked, Report,
+    Report, RequestSummary,
     auth::nearest,
     http::{Method, Status},
 };
@@ -73,7 +73,7 @@ pub(super) enum Event<'a> {
         number: u64,
         peer: IpAddr,
         method: Method,
-        asked: &'a Asked,
+        asked: &'a RequestSummary,
     },
     End {
         number: u64,
@@ -136,7 +136,7 @@ fn json<const N: usize>(message: &str, fields: [(&str, Value); N]) -> String {
     record::record(Level::INFO, message, fields.into_iter().filter(|(_, value)| !value.is_null()))
 }
 
-pub(super) fn begin(number: u64, peer: IpAddr, method: Method, asked: &Asked) -> String {
+pub(super) fn begin(number: u64, peer: IpAddr, method: Method, asked: &RequestSummary) -> String {
     let mut line = format!("REQ#{number} {peer} {method} ");
     escape(&mut line, &asked.target);
     if let Some(range) = &asked.range {

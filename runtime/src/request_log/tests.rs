@@ -10,7 +10,7 @@ use super::*;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-fn report(asked: Asked) -> Report {
+fn report(asked: RequestSummary) -> Report {
     Report {
         method: Some(Method::Get),
         status: Some(Status::PARTIAL_CONTENT),
@@ -24,8 +24,8 @@ fn report(asked: Asked) -> Report {
     }
 }
 
-fn asked(target: &str) -> Asked {
-    Asked { target: target.into(), version: Version::Http11, ..Asked::default() }
+fn asked(target: &str) -> RequestSummary {
+    RequestSummary { target: target.into(), version: Version::Http11, ..RequestSummary::default() }
 }
 
 #[test]
@@ -39,8 +39,13 @@ fn the_combined_format() {
         "192.0.2.1 - alice [10/Oct/2000:13:55:36 +0000] \"GET /a?b=\\x22c\\x22 HTTP/1.1\" 206 1234 \
          \"http://x/\\x01\" \"curl/8\\x5C\"\n"
     );
-    let bare =
-        Report { method: None, status: None, user: None, asked: None, ..report(Asked::default()) };
+    let bare = Report {
+        method: None,
+        status: None,
+        user: None,
+        asked: None,
+        ..report(RequestSummary::default())
+    };
     assert_eq!(
         line::combined(PEER, at, &bare),
         "192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] \"-\" 499 1234 \"-\" \"-\"\n"
@@ -109,7 +114,7 @@ fn json_lines_hold_the_same_values() {
 #[test]
 fn nothing_from_outside_ends_a_line() {
     let wild: String = (0..=255_u8).map(char::from).collect();
-    let asked = Asked {
+    let asked = RequestSummary {
         target: wild.clone(),
         version: Version::Http10,
         range: Some(wild.clone()),
@@ -117,7 +122,7 @@ fn nothing_from_outside_ends_a_line() {
         user_agent: Some(wild.clone()),
         line: String::new(),
     };
-    let refused = Asked { line: wild.clone(), ..asked.clone() };
+    let refused = RequestSummary { line: wild.clone(), ..asked.clone() };
     let report = Report { user: Some(wild.clone().into()), ..report(asked.clone()) };
     for line in [
         line::combined(PEER, UNIX_EPOCH, &report),
@@ -142,7 +147,7 @@ fn of_a_refused_head_the_log_shows_what_could_be_read() {
         ("", None, "-", ["", "", ""]),
     ] {
         let target = text.split(' ').nth(1).unwrap_or_default().to_owned();
-        let asked = Asked { target, line: text.into(), ..Asked::default() };
+        let asked = RequestSummary { target, line: text.into(), ..RequestSummary::default() };
         let report = Report { method, user: None, ..report(asked) };
         let line = line::combined(PEER, UNIX_EPOCH, &report);
         assert!(line.contains(&format!("] \"{combined}\" 206 ")), "{line}");

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use httpout_proto::{Client, Session, auth::gate::Peer};
+use httpout_proto::{Client, Session, auth::throttle::Peer};
 
 use super::{ListenerKind, Options, Shared, SiteState, lock};
 use crate::{

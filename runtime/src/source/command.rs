@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use super::{
-    Reply, Taker, Taking,
+    Reply, SinkWriter, UploadSink,
     pipe::{Abort, Leftover, Pipe},
 };
 
@@ -86,8 +86,8 @@ impl Commands {
     }
 }
 
-impl Taker for Commands {
-    fn take(&self, delivery: Delivery, reply: Reply) -> Box<dyn Taking> {
+impl UploadSink for Commands {
+    fn take(&self, delivery: Delivery, reply: Reply) -> Box<dyn SinkWriter> {
         let (orders, received) = channel();
         let (running, path) = (self.running.clone(), delivery.url_path());
         // To start it takes a while, too.
@@ -122,7 +122,7 @@ impl Taker for Commands {
     }
 }
 
-impl Taking for Feeding {
+impl SinkWriter for Feeding {
     fn give(&mut self, data: Vec<Bytes>, reply: Reply) {
         order(&self.0, Order::Give(data, reply));
     }

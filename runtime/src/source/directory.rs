@@ -13,7 +13,7 @@ use httpout_proto::{
     http::Status,
 };
 
-use super::{Reply, Taker, Taking};
+use super::{Reply, SinkWriter, UploadSink};
 use crate::{
     files::{PartFile, Roots},
     server::ConnectionPermit,
@@ -66,8 +66,8 @@ impl Directory {
     }
 }
 
-impl Taker for Directory {
-    fn take(&self, delivery: Delivery, reply: Reply) -> Box<dyn Taking> {
+impl UploadSink for Directory {
+    fn take(&self, delivery: Delivery, reply: Reply) -> Box<dyn SinkWriter> {
         let slot = Arc::new(Mutex::<Slot>::default());
         let place = Place { root: self.root, path: delivery.path };
         let (roots, permit) = (self.roots.clone(), reply.permit());
@@ -96,7 +96,7 @@ impl Taker for Directory {
     }
 }
 
-impl Taking for Storing {
+impl SinkWriter for Storing {
     fn give(&mut self, data: Vec<Bytes>, reply: Reply) {
         let slot = self.slot.clone();
         blocking::unblock(move || {

@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use super::{
-    Reply, Taker, Taking,
+    Reply, SinkWriter, UploadSink,
     pipe::{Abort, Pipe},
 };
 use crate::{alarm, server::Shared};
@@ -74,8 +74,8 @@ impl Output {
     }
 }
 
-impl Taker for Output {
-    fn take(&self, _: Delivery, reply: Reply) -> Box<dyn Taking> {
+impl UploadSink for Output {
+    fn take(&self, _: Delivery, reply: Reply) -> Box<dyn SinkWriter> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         order(&self.orders, Order::Take(id, reply));
         Box::new(Passing { id, orders: self.orders.clone(), finished: false })
@@ -86,7 +86,7 @@ impl Taker for Output {
     }
 }
 
-impl Taking for Passing {
+impl SinkWriter for Passing {
     fn give(&mut self, data: Vec<Bytes>, reply: Reply) {
         order(&self.orders, Order::Give(data, reply));
     }

@@ -15,7 +15,7 @@ use httpout_proto::{
     http::Status,
 };
 
-use super::{Reply, Taker, Taking};
+use super::{Reply, SinkWriter, UploadSink};
 use crate::{server::Shared, wait::wait_for};
 
 /// The uploads that come to a server, one after the other; from
@@ -205,8 +205,8 @@ impl Drop for IncomingUpload {
     }
 }
 
-impl Taker for Arc<Queue> {
-    fn take(&self, delivery: Delivery, reply: Reply) -> Box<dyn Taking> {
+impl UploadSink for Arc<Queue> {
+    fn take(&self, delivery: Delivery, reply: Reply) -> Box<dyn SinkWriter> {
         let slot = Arc::new(Slot::default());
         lock(&slot.state).offer = Some(reply);
         let upload = IncomingUpload { delivery, slot: slot.clone(), last: None };
@@ -224,7 +224,7 @@ impl Taker for Arc<Queue> {
     }
 }
 
-impl Taking for Sending {
+impl SinkWriter for Sending {
     fn give(&mut self, data: Vec<Bytes>, reply: Reply) {
         self.tell(reply, |state, reply| state.data = Some((data, reply)));
     }

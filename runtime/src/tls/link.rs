@@ -64,7 +64,7 @@ enum Stage {
 
 /// How a handshake ended.
 #[derive(Debug)]
-pub(crate) enum Shaken {
+pub(crate) enum HandshakeOutcome {
     /// Both sides know each other; the peer's name, if its certificate has one.
     Open(Option<String>),
     /// The peer does not speak TLS; what it said.
@@ -95,7 +95,7 @@ impl Tls {
         cx: &mut Context<'_>,
         transport: &mut T,
         now: Instant,
-    ) -> (Poll<Shaken>, Instant) {
+    ) -> (Poll<HandshakeOutcome>, Instant) {
         let deadline = match &mut self.stage {
             Stage::Handshake { deadline } => *deadline.get_or_insert(now + PATIENCE),
             Stage::Refused { deadline, .. } => *deadline,
@@ -118,7 +118,7 @@ impl Tls {
         cx: &mut Context<'_>,
         transport: &mut T,
         now: Instant,
-    ) -> Poll<Shaken> {
+    ) -> Poll<HandshakeOutcome> {
         for _ in 0..READS {
             // A peer that takes nothing shows nothing either.
             if let Poll::Ready(Err(_)) = self.poll_flush(cx, transport) {
@@ -139,8 +139,8 @@ impl Tls {
     }
 
     /// It is over, for this reason, unless there was another one before.
-    fn over(&self, why: &str) -> Shaken {
-        Shaken::Over(match &self.stage {
+    fn over(&self, why: &str) -> HandshakeOutcome {
+        HandshakeOutcome::Over(match &self.stage {
             Stage::Refused { why, .. } if self.driver.is_client() => client::explain(why),
             Stage::Refused { why, .. } => why.to_string(),
             Stage::Handshake { .. } | Stage::Open => why.to_owned(),
@@ -148,7 +148,7 @@ impl Tls {
     }
 
     /// Bytes were received during the handshake.
-    fn take(&mut self, received: &[u8], now: Instant) -> Option<Shaken> {
+    fn take(&mut self, received: &[u8], now: Instant) -> Option<HandshakeOutcome> {
         if let Stage::Refused { dropped, .. } = &mut self.stage {
             *dropped += received.len();
             return (*dropped > LINGER_BYTES).then(|| self.over(""));
@@ -157,9 +157,9 @@ impl Tls {
             Ok(_) if self.driver.is_handshaking() => None,
             Ok(_) => {
                 self.stage = Stage::Open;
-                Some(Shaken::Open(self.driver.client_name()))
+                Some(HandshakeOutcome::Open(self.driver.client_name()))
             }
-            Err(Fault::Plain) => Some(Shaken::Plain(Bytes::copy_from_slice(received))),
+            Err(Fault::Plain) => Some(HandshakeOutcome::Plain(Bytes::copy_from_slice(received))),
             Err(Fault::Tls(why)) => {
                 // A client has nothing to wait for.
                 let deadline = if self.driver.is_client() { now } else { now + LINGER };

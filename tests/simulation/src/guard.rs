@@ -7,7 +7,7 @@ use httpout_proto::{
     Done, FsError, OpId,
     auth::{
         Credential, Secret,
-        gate::{Asked, Finished, Gate},
+        throttle::{CheckOutcome, Finished, PasswordThrottle},
     },
     effect::Verified,
     fs::RelPath,
@@ -35,7 +35,7 @@ pub(crate) struct Check {
 /// Proto's gate, and what is known of it besides.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
-    gate: Gate<Key, Check, (Who, OpId)>,
+    gate: PasswordThrottle<Key, Check, (Who, OpId)>,
     guesses: Guesses,
 }
 
@@ -70,11 +70,13 @@ impl World<'_> {
         let check = Check { who, op, key: key.clone(), right };
         let (now, peer) = (self.base + self.now, self.peer(who));
         match self.guard.gate.ask(now, peer, key, check, (who, op)) {
-            Asked::Right if right => self.tell_verified(who, op, Ok(Verified::Right)),
-            Asked::Right => return Err(format!("{who:?} the gate lets a wrong password in")),
-            Asked::Check(check) => self.begin_check(check)?,
-            Asked::Queued => {}
-            Asked::TooMany { retry, .. } => {
+            CheckOutcome::Right if right => self.tell_verified(who, op, Ok(Verified::Right)),
+            CheckOutcome::Right => {
+                return Err(format!("{who:?} the gate lets a wrong password in"));
+            }
+            CheckOutcome::Check(check) => self.begin_check(check)?,
+            CheckOutcome::Queued => {}
+            CheckOutcome::TooMany { retry, .. } => {
                 let guesses = self.guard.guesses.get(&peer).copied().unwrap_or(0);
                 if retry.is_zero() || guesses < MOST_WRONG && self.conns.len() <= MOST_QUEUED {
                     return Err(format!("{who:?} is refused unheard after {guesses} guesses"));

@@ -178,7 +178,7 @@ fn each_link_leads_somewhere() {
                     if file.is_empty() { repository().join(&page.name) } else { dir.join(file) };
                 assert!(path.exists(), "{place}: there is no such file");
                 if !fragment.is_empty() {
-                    let text = std::fs::read_to_string(path).expect("the page can be read");
+                    let text = fs::read_to_string(path).expect("the page can be read");
                     let there = text.lines().any(|l| l.starts_with('#') && anchor(l) == fragment);
                     assert!(there, "{place}: there is no such heading");
                 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use httpout_tests::{Asked, Kind, Scripted, Site, both, get, until};
-use httpout_tokio::{UploadOptions, Uploader, Why};
+use httpout_tokio::{PushError, UploadOptions, Uploader};
 
 both! {
     files_and_streams_are_stored_and_removed,
@@ -58,7 +58,10 @@ fn a_failure_says_why(kind: Kind) {
     site.tree.write("in", "more than ten bytes");
     with(kind, &site.server.url("/"), async |uploader| {
         let failure = uploader.file("a", site.tree.path("in")).await.expect_err("it is too large");
-        assert!(matches!(failure.why, Why::Refused(status) if status.code() == 413), "{failure}");
+        assert!(
+            matches!(failure.why, PushError::Refused(status) if status.code() == 413),
+            "{failure}"
+        );
         assert!(failure.to_string().contains("too large for the server"), "{failure}");
         let failure =
             uploader.file("a", site.tree.path("none")).await.expect_err("it is not there");
@@ -70,7 +73,10 @@ fn a_failure_says_why(kind: Kind) {
                 Err(failure) => break failure,
             }
         };
-        assert!(matches!(failure.why, Why::Refused(status) if status.code() == 413), "{failure}");
+        assert!(
+            matches!(failure.why, PushError::Refused(status) if status.code() == 413),
+            "{failure}"
+        );
     });
 }
 

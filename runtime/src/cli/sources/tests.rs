@@ -58,7 +58,7 @@ fn toml(arg: &Arg, value: &str) -> String {
     let is_number = !file::is_text(arg) && value.parse::<f64>().is_ok();
     match arg.get_value_delimiter() {
         Some(delimiter) => format!("{:?}", value.split(delimiter).collect::<Vec<_>>()),
-        None if words::is_boolean(arg) || is_number => value.to_owned(),
+        None if normalize::is_boolean(arg) || is_number => value.to_owned(),
         None => format!("{value:?}"),
     }
 }
@@ -67,7 +67,7 @@ fn toml(arg: &Arg, value: &str) -> String {
 fn every_option_is_reached_by_flag_variable_and_file() {
     let command = Options::command();
     for arg in command.get_arguments() {
-        let long = words::long(arg);
+        let long = normalize::long(arg);
         let row = EFFECTS.iter().find(|(name, ..)| *name == long);
         let (_, value, effect) = row.unwrap_or_else(|| panic!("{long} needs a row in EFFECTS"));
         let flag = shown(&parse_with(&[&format!("--{long}={value}")], &[]).unwrap());

@@ -1,7 +1,7 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use httpout_proto::{
-    Asked,
+    RequestSummary,
     http::{Method, Status, Version},
 };
 use proptest::{
@@ -25,7 +25,7 @@ fn text() -> impl Strategy<Value = String> {
         .prop_map(|chars| chars.into_iter().collect())
 }
 
-fn any_asked() -> impl Strategy<Value = Asked> {
+fn any_asked() -> impl Strategy<Value = RequestSummary> {
     (
         text(),
         select(vec![Version::Http10, Version::Http11]),
@@ -33,7 +33,7 @@ fn any_asked() -> impl Strategy<Value = Asked> {
         option::of(text()),
         option::of(text()),
     )
-        .prop_map(|(target, version, range, referer, user_agent)| Asked {
+        .prop_map(|(target, version, range, referer, user_agent)| RequestSummary {
             target: format!("/{target}"),
             version,
             range,
@@ -57,7 +57,8 @@ fn any_report() -> impl Strategy<Value = Report> {
             why: None,
             user: user.map(Into::into),
             // As sessions do: nothing is known of a request whose head could not be read.
-            asked: asked.map(|asked| Arc::new(method.map_or_else(Asked::default, |_| asked))),
+            asked: asked
+                .map(|asked| Arc::new(method.map_or_else(RequestSummary::default, |_| asked))),
         })
 }
 

@@ -6,7 +6,7 @@ use std::{io, time::Duration};
 use httpout_proto::{
     Step, Timer,
     http::Piece,
-    push::{DialError, Outcome, PushEffect, Why},
+    push::{DialError, Outcome, PushEffect, PushError},
 };
 
 use super::{World, server::Conn};
@@ -112,7 +112,7 @@ impl World<'_> {
             }
             PushEffect::Retry { job, after, why } => {
                 let fresh = self.conns.last().is_none_or(|conn| !conn.heard);
-                if after.is_zero() && fresh && matches!(why, Why::Lost(_)) {
+                if after.is_zero() && fresh && matches!(why, PushError::Lost(_)) {
                     return Err("repeats at once what a fresh connection lost".into());
                 }
                 let task = &mut self.tasks[job.0 as usize];

@@ -1,6 +1,6 @@
 //! What must be true of what the client says.
 
-use httpout_proto::push::{JobKind, Outcome, Why};
+use httpout_proto::push::{JobKind, Outcome, PushError};
 
 use super::{World, server::Conn};
 
@@ -59,7 +59,7 @@ impl World<'_> {
                 if !text.contains(&task.path) || text.len() < 20 {
                     return wrong(&format!("a line that does not help: {text}"));
                 }
-                if let (Why::Source(_), false) = (&failure.why, task.input_fails()) {
+                if let (PushError::Source(_), false) = (&failure.why, task.input_fails()) {
                     return wrong("its input did not fail");
                 }
             }

@@ -5,8 +5,8 @@ use crate::auth::{Credential, Users};
 
 const HASH: &str = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA";
 
-fn book(text: &str) -> Book {
-    Book::parse(text).unwrap()
+fn book(text: &str) -> UsersFileEditor {
+    UsersFileEditor::parse(text).unwrap()
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn what_could_not_be_read_again_is_not_written() {
 #[test]
 fn a_file_of_htpasswd_is_left_to_htpasswd() {
     for hash in ["{SHA}AAAAAAAAAAAAAAAAAAAAAAAAAAA=", HASH, "$2y$05$abc"] {
-        let fault = Book::parse(&format!("\u{feff}\n# x\nalice:{hash}\n")).unwrap_err();
+        let fault = UsersFileEditor::parse(&format!("\u{feff}\n# x\nalice:{hash}\n")).unwrap_err();
         assert_eq!(fault.line, 0);
         assert!(fault.help.contains("htpasswd"), "{fault}");
     }
@@ -138,7 +138,7 @@ fn a_file_of_htpasswd_is_left_to_htpasswd() {
 #[test]
 fn faults_name_their_line() {
     for (text, line) in [("[a]\nx", 2), ("[a]\nk=1\nk=2", 3), ("[a]\n\n[a]", 3), ("[a", 1)] {
-        assert_eq!(Book::parse(text).unwrap_err().line, line, "{text:?}");
+        assert_eq!(UsersFileEditor::parse(text).unwrap_err().line, line, "{text:?}");
     }
 }
 

@@ -17,7 +17,7 @@ use crate::files::OpenFile;
 
 /// The last whole versions of files, by their keys.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct ManifestSnapshots {
     files: Mutex<HashMap<PathBuf, Version>>,
     /// How many, so that a request need not take the lock where there is none.
     count: AtomicUsize,
@@ -33,7 +33,7 @@ struct Version {
     whole: Option<(OpenFile, Meta)>,
 }
 
-impl Held {
+impl ManifestSnapshots {
     /// The file of this inode is being written: what is held of it stands for it; if nothing is, it
     /// is not there.
     pub(crate) fn begin(&self, key: &Path, file: Arc<File>, inode: u64) {
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_last_whole_version_stands_for_the_same_file() {
-        let (held, key) = (Held::default(), Path::new("/www/p.m3u8"));
+        let (held, key) = (ManifestSnapshots::default(), Path::new("/www/p.m3u8"));
         let file = || Arc::new(File::from(memory_file().unwrap()));
         let standing = |inode| {
             let opened = held.standing(|| key.to_owned(), version(inode, 1), true);

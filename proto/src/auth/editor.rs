@@ -19,7 +19,7 @@ const SECRET: [&str; 3] = ["salt", "password", "hash"];
 
 /// The text of a `users.cfg`, line by line. Its `Debug` form does not show it: it holds secrets.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Book {
+pub struct UsersFileEditor {
     rows: Vec<Row>,
 }
 
@@ -38,7 +38,7 @@ enum What {
     Nothing,
 }
 
-impl Book {
+impl UsersFileEditor {
     /// Reads the file. Hashes and names are not looked at, so that what
     /// [`Users::parse`](super::Users::parse) refuses of them can be mended.
     ///
@@ -324,15 +324,15 @@ fn check_hash(hash: &str) -> Result<(), String> {
     }
 }
 
-impl fmt::Display for Book {
+impl fmt::Display for UsersFileEditor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.rows.iter().try_for_each(|row| f.write_str(&row.text))
     }
 }
 
-impl fmt::Debug for Book {
+impl fmt::Debug for UsersFileEditor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Book").field("users", &self.users()).finish_non_exhaustive()
+        f.debug_struct("UsersFileEditor").field("users", &self.users()).finish_non_exhaustive()
     }
 }
 

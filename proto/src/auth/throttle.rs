@@ -53,7 +53,7 @@ const QUEUE_RETRY: Duration = Duration::from_secs(1);
 /// guesses, but what others have proven cannot be found out by fast guesses that cost no check. The
 /// same holds while the peer's queue is full.
 #[derive(Debug)]
-pub struct Gate<K, J, W> {
+pub struct PasswordThrottle<K, J, W> {
     /// Successes, and their keys in the order in which they are to be forgotten.
     right: HashMap<K, Right>,
     right_order: VecDeque<(Instant, K)>,
@@ -70,11 +70,11 @@ pub struct Gate<K, J, W> {
 
 /// What becomes of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked<J, W> {
+pub enum CheckOutcome<J, W> {
     /// The password is right: it was checked, or used by the peer it was checked for, less than a
     /// minute ago.
     Right,
-    /// Run this check now, then call [`Gate::finish`]. The waiter is kept until then.
+    /// Run this check now, then call [`PasswordThrottle::finish`]. The waiter is kept until then.
     Check(J),
     /// The waiter is kept until the result is known.
     Queued,
@@ -92,7 +92,7 @@ pub enum Asked<J, W> {
 pub struct Finished<K, J, W> {
     /// Tell each of them the result.
     pub waiters: Vec<W>,
-    /// Run this check now, then call [`Gate::finish`] with its key.
+    /// Run this check now, then call [`PasswordThrottle::finish`] with its key.
     pub next: Option<(K, J)>,
 }
 
@@ -123,7 +123,7 @@ struct Wrong {
     count: u32,
 }
 
-impl<K, J, W> Default for Gate<K, J, W> {
+impl<K, J, W> Default for PasswordThrottle<K, J, W> {
     fn default() -> Self {
         Self {
             right: HashMap::new(),
@@ -138,12 +138,19 @@ impl<K, J, W> Default for Gate<K, J, W> {
     }
 }
 
-impl<K: Clone + Eq + Hash, J, W> Gate<K, J, W> {
+impl<K: Clone + Eq + Hash, J, W> PasswordThrottle<K, J, W> {
     /// Asks whether a password is right. The job is dropped where no new check is needed, the
     /// waiter where the answer is known.
     ///
     /// `now` is never earlier than in a call before.
-    pub fn ask(&mut self, now: Instant, peer: IpAddr, key: K, job: J, waiter: W) -> Asked<J, W> {
+    pub fn ask(
+        &mut self,
+        now: Instant,
+        peer: IpAddr,
+        key: K,
+        job: J,
+        waiter: W,
+    ) -> CheckOutcome<J, W> {
         let peer = Peer::of(peer);
         let right = self.right.get_mut(&key).filter(|right| now < right.until);
         let checked_by = right.as_ref().map(|right| right.peer);
@@ -151,36 +158,36 @@ impl<K: Clone + Eq + Hash, J, W> Gate<K, J, W> {
             && right.peer == peer
         {
             right.until = now + REMEMBERED;
-            return Asked::Right;
+            return CheckOutcome::Right;
         }
         if let Some(retry) = self.refused_for(now, peer) {
-            return Asked::TooMany { waiter, retry };
+            return CheckOutcome::TooMany { waiter, retry };
         }
         if let Some(check) = self.checks.get_mut(&key) {
             check.waiters.push(waiter);
-            return Asked::Queued;
+            return CheckOutcome::Queued;
         }
         let own = self.queues.get(&peer).map_or(0, VecDeque::len);
         if own >= MOST_QUEUED_OF_PEER {
-            return Asked::TooMany { waiter, retry: QUEUE_RETRY };
+            return CheckOutcome::TooMany { waiter, retry: QUEUE_RETRY };
         }
         if checked_by.is_some() {
-            return Asked::Right;
+            return CheckOutcome::Right;
         }
         if self.running < RUNNING {
             self.running += 1;
             self.checks.insert(key, Check { peer, job: None, waiters: vec![waiter] });
-            return Asked::Check(job);
+            return CheckOutcome::Check(job);
         }
         if self.queued() >= MOST_QUEUED {
-            return Asked::TooMany { waiter, retry: QUEUE_RETRY };
+            return CheckOutcome::TooMany { waiter, retry: QUEUE_RETRY };
         }
         if own == 0 {
             self.turns.push_back(peer);
         }
         self.queues.entry(peer).or_default().push_back(key.clone());
         self.checks.insert(key, Check { peer, job: Some(job), waiters: vec![waiter] });
-        Asked::Queued
+        CheckOutcome::Queued
     }
 
     /// A check is done. Nothing comes of a key whose check does not run.

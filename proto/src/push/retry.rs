@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use percent_encoding::{CONTROLS, percent_encode};
 
-use super::{JobKind, Outcome, Push, PushEffect, Stage, Stored, Why};
+use super::{JobKind, Outcome, Push, PushEffect, PushError, Stage, Stored};
 use crate::{
     error::PeerError,
     http::{HeaderList, parse_digits},
@@ -33,17 +33,17 @@ impl Push {
             301 | 302 | 307 | 308 => self.redirect(&answer),
             417 if current.expected => {
                 self.expects = false;
-                self.at_once(Why::Refused(status));
+                self.at_once(PushError::Refused(status));
             }
             408 | 429 | 503 => match retry_after(&answer.fields, now) {
                 Some(after) if after > self.options.config.longest_retry_after => {
-                    self.fail(Why::Later(status, after));
+                    self.fail(PushError::Later(status, after));
                 }
-                after => self.again(Why::Refused(status), after, now),
+                after => self.again(PushError::Refused(status), after, now),
             },
             code => match &current.stored {
-                Some(_) => self.fail(Why::Unlike(format!("HEAD is answered with {code}"))),
-                None => self.fail(Why::Refused(status)),
+                Some(_) => self.fail(PushError::Unlike(format!("HEAD is answered with {code}"))),
+                None => self.fail(PushError::Refused(status)),
             },
         }
     }
@@ -67,19 +67,21 @@ impl Push {
             | PeerError::Method
             | PeerError::Expectation
             | PeerError::LengthRequired
-            | PeerError::Overloaded => self.fail(Why::Garbage(why)),
+            | PeerError::Overloaded => self.fail(PushError::Garbage(why)),
             PeerError::Timeout(_) | PeerError::Truncated | PeerError::Broken(_) => {
                 match (harmless, stale) {
-                    (true, true) => self.at_once(Why::Lost(why)),
-                    (true, false) => self.again(Why::Lost(why), None, now),
-                    (false, _) => self.fail(Why::Unrepeatable(Box::new(Why::Lost(why)))),
+                    (true, true) => self.at_once(PushError::Lost(why)),
+                    (true, false) => self.again(PushError::Lost(why), None, now),
+                    (false, _) => {
+                        self.fail(PushError::Unrepeatable(Box::new(PushError::Lost(why))))
+                    }
                 }
             }
         }
     }
 
     /// The current request is made once more, later; unless it was tried often enough.
-    pub(super) fn again(&mut self, why: Why, after: Option<Duration>, now: Now) {
+    pub(super) fn again(&mut self, why: PushError, after: Option<Duration>, now: Now) {
         let Some(current) = &mut self.current else { return };
         current.failed += 1;
         if current.failed > self.options.config.retries {
@@ -95,17 +97,17 @@ impl Push {
 
     /// The current request is made once more, now. This does not count: it cannot happen twice in a
     /// row.
-    fn at_once(&mut self, why: Why) {
+    fn at_once(&mut self, why: PushError) {
         if self.rewind(why, Duration::ZERO) {
             self.set_stage(Stage::Ready);
         }
     }
 
     /// Back to the first byte; false, and the job is over, if that cannot be.
-    fn rewind(&mut self, why: Why, after: Duration) -> bool {
+    fn rewind(&mut self, why: PushError, after: Duration) -> bool {
         let Some(current) = &mut self.current else { return false };
         if !current.can_repeat() {
-            self.fail(Why::Unrepeatable(Box::new(why)));
+            self.fail(PushError::Unrepeatable(Box::new(why)));
             return false;
         }
         current.source.rewind();
@@ -120,10 +122,10 @@ impl Push {
         let Some(current) = &mut self.current else { return };
         let status = answer.status;
         match next_target(current, answer, self.options.config.redirects) {
-            Err(why) => self.fail(Why::Redirect(status, why)),
+            Err(why) => self.fail(PushError::Redirect(status, why)),
             Ok(_) if !current.can_repeat() => {
-                let why = Why::Redirect(status, "the upload goes elsewhere");
-                self.fail(Why::Unrepeatable(Box::new(why)));
+                let why = PushError::Redirect(status, "the upload goes elsewhere");
+                self.fail(PushError::Unrepeatable(Box::new(why)));
             }
             Ok(target) => {
                 let before = std::mem::replace(&mut current.target, target.clone());
@@ -152,7 +154,7 @@ impl Push {
             let whole = upload.range.is_none();
             match unlike(&stored, answer, whole, etag()) {
                 None => self.done(Outcome::Stored(Stored { verified: true, ..stored })),
-                Some(what) => self.fail(Why::Unlike(what)),
+                Some(what) => self.fail(PushError::Unlike(what)),
             }
             return;
         }

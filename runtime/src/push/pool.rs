@@ -12,16 +12,16 @@ use std::{
 use event_listener::{Event, listener};
 use httpout_proto::{
     http::Method,
-    push::{Class, Failure, JobId, Order, Outcome, PushOptions, Target, UploadRange, Why},
+    push::{Class, Failure, JobId, Order, Outcome, PushError, PushOptions, Target, UploadRange},
 };
 
-use super::{body::Body, lane::Lane, trust::Trust};
+use super::{body::Body, trust::Trust, worker::Worker};
 use crate::dial::Dialler;
 
 /// Something that runs by itself.
-pub type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Runs such things.
-pub type Spawn = Box<dyn Fn(Errand) + Send + Sync>;
+pub type Spawn = Box<dyn Fn(BoxFuture) + Send + Sync>;
 /// Is told what became of a job, and gets what is left of its body.
 pub(super) type Tell = Box<dyn FnOnce(Outcome, Body) + Send>;
 
@@ -43,18 +43,18 @@ pub(super) trait Observer: Send + Sync {
     /// So many bytes of its body are with the socket.
     fn sent(&self, job: JobId, bytes: u64);
     /// It is tried again, for this reason.
-    fn again(&self, job: JobId, target: &Target, why: &Why, after: std::time::Duration);
+    fn again(&self, job: JobId, target: &Target, why: &PushError, after: std::time::Duration);
     /// It is over.
     fn over(&self, job: JobId, target: &Target, outcome: &Outcome, bytes: u64);
 }
 
 /// What the connections to one server share.
-pub(super) struct Crew {
+pub(super) struct Pool {
     pub(super) options: Arc<PushOptions>,
     pub(super) trust: Trust,
     pub(super) block_size: usize,
     pub(super) observer: Option<Arc<dyn Observer>>,
-    hire: Box<dyn Fn(Arc<Self>, usize) + Send + Sync>,
+    spawn_worker: Box<dyn Fn(Arc<Self>, usize) + Send + Sync>,
     state: Mutex<State>,
     /// A job is over, or a connection.
     changed: Event,
@@ -63,7 +63,7 @@ pub(super) struct Crew {
 struct State {
     order: Order,
     tasks: HashMap<JobId, Task>,
-    lanes: Vec<Slot>,
+    workers: Vec<Slot>,
     next: u32,
     /// No more jobs come.
     finished: bool,
@@ -87,7 +87,7 @@ pub(super) enum News {
     Stop,
 }
 
-impl Crew {
+impl Pool {
     /// Up to so many connections, each a task of its own.
     pub(super) fn new<D: Dialler>(
         options: Arc<PushOptions>,
@@ -99,7 +99,7 @@ impl Crew {
         let state = State {
             order: Order::new(most),
             tasks: HashMap::new(),
-            lanes: Vec::new(),
+            workers: Vec::new(),
             next: 0,
             finished: false,
             stopped: false,
@@ -110,7 +110,9 @@ impl Crew {
             trust,
             block_size,
             observer,
-            hire: Box::new(move |crew, number| spawn(Box::pin(Lane::<D>::new(crew, number)))),
+            spawn_worker: Box::new(move |pool, number| {
+                spawn(Box::pin(Worker::<D>::new(pool, number)))
+            }),
             state: Mutex::new(state),
             changed: Event::new(),
         })
@@ -133,7 +135,7 @@ impl Crew {
         state.next = state.next.wrapping_add(1);
         if state.stopped {
             drop(state);
-            let failure = self.failure(&task.target, Why::Cancelled);
+            let failure = self.failure(&task.target, PushError::Cancelled);
             (task.tell)(Outcome::Failed(failure), task.body);
             return id;
         }
@@ -157,7 +159,7 @@ impl Crew {
             state.order.end(id);
             return self.hand_out(state);
         }
-        let slot = state.lanes.iter_mut().find(|slot| slot.busy == Some(id));
+        let slot = state.workers.iter_mut().find(|slot| slot.busy == Some(id));
         if let Some(slot) = slot {
             slot.news.push(News::Cancel(id));
             let waker = slot.waker.take();
@@ -170,14 +172,14 @@ impl Crew {
     pub(super) fn over(self: &Arc<Self>, number: usize, id: JobId) {
         let mut state = self.lock();
         state.order.end(id);
-        state.lanes[number].busy = None;
+        state.workers[number].busy = None;
         self.hand_out(state);
         self.changed.notify(usize::MAX);
     }
 
     /// What a connection is told; if there is nothing, the task of `cx` is woken when there is.
     pub(super) fn news(&self, number: usize, cx: &Context<'_>) -> Vec<News> {
-        let slot = &mut self.lock().lanes[number];
+        let slot = &mut self.lock().workers[number];
         if slot.news.is_empty() && !slot.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
             slot.waker = Some(cx.waker().clone());
         }
@@ -204,14 +206,14 @@ impl Crew {
         let waiting: Vec<_> = state.tasks.drain().collect();
         waiting.iter().for_each(|(id, _)| state.order.end(*id));
         let mut wakers = Vec::new();
-        for slot in &mut state.lanes {
+        for slot in &mut state.workers {
             slot.news.push(News::Stop);
             wakers.extend(slot.waker.take());
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         for (_, task) in waiting {
-            let failure = self.failure(&task.target, Why::Cancelled);
+            let failure = self.failure(&task.target, PushError::Cancelled);
             (task.tell)(Outcome::Failed(failure), task.body);
         }
         self.changed.notify(usize::MAX);
@@ -243,7 +245,7 @@ impl Crew {
     }
 
     /// A job that was never begun.
-    pub(super) fn failure(&self, target: &Target, why: Why) -> Failure {
+    pub(super) fn failure(&self, target: &Target, why: PushError) -> Failure {
         Failure { method: self.options.method(), url: target.to_string(), why, tries: 0 }
     }
 
@@ -255,20 +257,20 @@ impl Crew {
                 state.order.end(id);
                 continue;
             };
-            let free = state.lanes.iter().position(|slot| slot.busy.is_none());
-            let number = free.unwrap_or(state.lanes.len());
+            let free = state.workers.iter().position(|slot| slot.busy.is_none());
+            let number = free.unwrap_or(state.workers.len());
             if free.is_none() {
-                state.lanes.push(Slot::default());
+                state.workers.push(Slot::default());
                 state.open += 1;
                 hired.push(number);
             }
-            let slot = &mut state.lanes[number];
+            let slot = &mut state.workers[number];
             slot.busy = Some(id);
             slot.news.push(News::Begin(id, task));
             wakers.extend(slot.waker.take());
         }
         if state.finished && state.order.is_empty() {
-            for slot in &mut state.lanes {
+            for slot in &mut state.workers {
                 slot.news.push(News::Finish);
                 wakers.extend(slot.waker.take());
             }
@@ -277,7 +279,7 @@ impl Crew {
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         for number in hired {
-            (self.hire)(self.clone(), number);
+            (self.spawn_worker)(self.clone(), number);
         }
     }
 
@@ -286,8 +288,8 @@ impl Crew {
     }
 }
 
-impl fmt::Debug for Crew {
+impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crew").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Pool").field("options", &self.options).finish_non_exhaustive()
     }
 }

@@ -13,13 +13,13 @@ use std::{
 use httpout_proto::{
     FileId, Now, Step, Wait,
     http::Method,
-    push::{DialError, Failure, Job, JobId, JobKind, Outcome, Push, PushEffect, Upload, Why},
+    push::{DialError, Failure, Job, JobId, JobKind, Outcome, Push, PushEffect, PushError, Upload},
     semantics::media,
 };
 
 use super::{
     body::{Body, Content, Follow, Given, Opened},
-    crew::{Crew, News, Task},
+    pool::{News, Pool, Task},
     trust,
     wire::{Out, Wire, connect},
 };
@@ -33,8 +33,8 @@ type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Opening = Pin<Box<dyn Future<Output = io::Result<Option<Opened>>> + Send>>;
 
 /// A connection to a server as a future: resolves when it is not needed any more.
-pub(super) struct Lane<D: Dialler> {
-    crew: Arc<Crew>,
+pub(super) struct Worker<D: Dialler> {
+    pool: Arc<Pool>,
     number: usize,
     push: Push,
     wire: Option<Wire<D::Transport>>,
@@ -67,11 +67,11 @@ struct Current {
     bytes: u64,
 }
 
-impl<D: Dialler> Lane<D> {
-    pub(super) fn new(crew: Arc<Crew>, number: usize) -> Self {
+impl<D: Dialler> Worker<D> {
+    pub(super) fn new(pool: Arc<Pool>, number: usize) -> Self {
         Self {
-            push: Push::new(crew.options.clone()),
-            crew,
+            push: Push::new(pool.options.clone()),
+            pool,
             number,
             wire: None,
             dialling: None,
@@ -85,7 +85,7 @@ impl<D: Dialler> Lane<D> {
 
     /// One round; `Pending` if nothing is left to do.
     fn round(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Round> {
-        for news in self.crew.news(self.number, cx) {
+        for news in self.pool.news(self.number, cx) {
             match news {
                 News::Begin(id, task) => self.begin(id, task),
                 News::Cancel(id) => self.cancel(id),
@@ -118,9 +118,9 @@ impl<D: Dialler> Lane<D> {
     fn run(&mut self, effect: PushEffect, cx: &mut Context<'_>) {
         match effect {
             PushEffect::Dial { origin } => {
-                let crew = self.crew.clone();
+                let pool = self.pool.clone();
                 self.dialling =
-                    Some(Box::pin(async move { connect::<D>(&origin, &crew.trust).await }));
+                    Some(Box::pin(async move { connect::<D>(&origin, &pool.trust).await }));
             }
             PushEffect::HangUp => {
                 self.dialling = None;
@@ -137,7 +137,7 @@ impl<D: Dialler> Lane<D> {
                 let _ = self.receive(How::AtOnce, cx);
             }
             PushEffect::Retry { job, after, why } => {
-                if let (Some(observer), Some(current)) = (&self.crew.observer, &self.current) {
+                if let (Some(observer), Some(current)) = (&self.pool.observer, &self.current) {
                     observer.again(job, &current.task.target, &why, after);
                 }
             }
@@ -197,7 +197,7 @@ impl<D: Dialler> Lane<D> {
             Ok(None) if current.task.may_vanish => {
                 let id = current.id;
                 self.current = None;
-                self.crew.over(self.number, id);
+                self.pool.over(self.number, id);
             }
             Ok(None) => self.fail("it is not there any more"),
             Err(why) => self.fail(&why.to_string()),
@@ -212,7 +212,7 @@ impl<D: Dialler> Lane<D> {
 
     fn fail(&mut self, why: &str) {
         let Some(current) = &self.current else { return };
-        let failure = self.crew.failure(&current.task.target, Why::Source(why.into()));
+        let failure = self.pool.failure(&current.task.target, PushError::Source(why.into()));
         self.over(current.id, Outcome::Failed(failure));
     }
 
@@ -245,7 +245,7 @@ impl<D: Dialler> Lane<D> {
         if let Some(current) = &mut self.current {
             current.len = len.or(range);
         }
-        if let Some(observer) = &self.crew.observer {
+        if let Some(observer) = &self.pool.observer {
             observer.begun(id, &target, method, len);
         }
         self.push.add(Job { id, target, kind });
@@ -253,7 +253,7 @@ impl<D: Dialler> Lane<D> {
 
     fn method(&self) -> Method {
         let has_content = self.current.as_ref().is_some_and(|current| current.content.is_some());
-        if has_content { self.crew.options.method() } else { Method::Delete }
+        if has_content { self.pool.options.method() } else { Method::Delete }
     }
 
     fn cancel(&mut self, id: JobId) {
@@ -272,22 +272,22 @@ impl<D: Dialler> Lane<D> {
             return self.begin(id, Task { body, ..current.task });
         }
         if current.passed_over {
-            return self.crew.over(self.number, id);
+            return self.pool.over(self.number, id);
         }
         let outcome = self.explain(outcome);
         let Task { target, tell, .. } = current.task;
-        if let Some(observer) = &self.crew.observer {
+        if let Some(observer) = &self.pool.observer {
             observer.over(id, &target, &outcome, current.bytes);
         }
         tell(outcome, current.content.map_or(Body::Nothing, Content::into_body));
-        self.crew.over(self.number, id);
+        self.pool.over(self.number, id);
     }
 
     /// What TLS said tells more than that the upload was called off for it.
     fn explain(&mut self, outcome: Outcome) -> Outcome {
         match (outcome, self.fault.take()) {
-            (Outcome::Failed(failure), Some(fault)) if failure.why == Why::Cancelled => {
-                Outcome::Failed(Failure { why: Why::Barred(fault), ..failure })
+            (Outcome::Failed(failure), Some(fault)) if failure.why == PushError::Cancelled => {
+                Outcome::Failed(Failure { why: PushError::Barred(fault), ..failure })
             }
             (outcome, _) => outcome,
         }
@@ -345,7 +345,7 @@ impl<D: Dialler> Lane<D> {
                 Content::Follow(_) | Content::Input(_) | Content::Pipe(_) => None,
             }
         };
-        let sent = wire.poll_send(how, cx, what, self.crew.block_size, source);
+        let sent = wire.poll_send(how, cx, what, self.pool.block_size, source);
         self.push.handle_fetching(wire.is_fetching());
         match sent {
             Poll::Pending => return Poll::Pending,
@@ -355,7 +355,7 @@ impl<D: Dialler> Lane<D> {
                     (self.push.progress(), &mut self.current)
                 {
                     current.bytes = bytes;
-                    if let Some(observer) = &self.crew.observer {
+                    if let Some(observer) = &self.pool.observer {
                         observer.sent(job, bytes);
                     }
                 }
@@ -421,7 +421,7 @@ impl<D: Dialler> Lane<D> {
     }
 }
 
-impl<D: Dialler> Future for Lane<D> {
+impl<D: Dialler> Future for Worker<D> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -431,7 +431,7 @@ impl<D: Dialler> Future for Lane<D> {
                 Poll::Ready(Round::More) => {}
                 Poll::Ready(Round::Late) => now = read_clocks(),
                 Poll::Ready(Round::Over) => {
-                    self.crew.leave();
+                    self.pool.leave();
                     return Poll::Ready(());
                 }
                 Poll::Pending => return Poll::Pending,
@@ -442,11 +442,11 @@ impl<D: Dialler> Future for Lane<D> {
     }
 }
 
-impl<D: Dialler> Unpin for Lane<D> {}
+impl<D: Dialler> Unpin for Worker<D> {}
 
-impl<D: Dialler> fmt::Debug for Lane<D> {
+impl<D: Dialler> fmt::Debug for Worker<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lane").field("push", &self.push).finish_non_exhaustive()
+        f.debug_struct("Worker").field("push", &self.push).finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-type TestGate = Gate<u32, u32, u32>;
+type TestGate = PasswordThrottle<u32, u32, u32>;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -15,18 +15,18 @@ fn peer(number: u32) -> IpAddr {
 }
 
 /// Asks with the key as job and waiter.
-fn ask(gate: &mut TestGate, now: Instant, from: u32, key: u32) -> Asked<u32, u32> {
+fn ask(gate: &mut TestGate, now: Instant, from: u32, key: u32) -> CheckOutcome<u32, u32> {
     gate.ask(now, peer(from), key, key, key)
 }
 
 /// Checks at once.
 fn check(gate: &mut TestGate, now: Instant, from: u32, key: u32, right: bool) {
-    assert_eq!(ask(gate, now, from, key), Asked::Check(key));
+    assert_eq!(ask(gate, now, from, key), CheckOutcome::Check(key));
     assert_eq!(gate.finish(now, &key, right), Finished { waiters: vec![key], next: None });
 }
 
-fn too_many(waiter: u32, retry: Duration) -> Asked<u32, u32> {
-    Asked::TooMany { waiter, retry }
+fn too_many(waiter: u32, retry: Duration) -> CheckOutcome<u32, u32> {
+    CheckOutcome::TooMany { waiter, retry }
 }
 
 #[test]
@@ -34,9 +34,9 @@ fn a_success_is_remembered_for_a_minute_for_all_peers() {
     let (mut gate, now) = (TestGate::default(), Instant::now());
     check(&mut gate, now, 1, 7, true);
     let last = now + MINUTE - Duration::from_nanos(1);
-    assert_eq!(ask(&mut gate, last, 2, 7), Asked::Right);
+    assert_eq!(ask(&mut gate, last, 2, 7), CheckOutcome::Right);
     check(&mut gate, now + MINUTE, 1, 7, true);
-    assert_eq!(ask(&mut gate, now + MINUTE, 2, 7), Asked::Right);
+    assert_eq!(ask(&mut gate, now + MINUTE, 2, 7), CheckOutcome::Right);
 }
 
 #[test]
@@ -45,21 +45,21 @@ fn a_success_that_is_used_stays_while_a_neighbour_guesses() {
     check(&mut gate, now, 1, 7, true);
     for round in 1..10 {
         let now = now + MINUTE * round - Duration::from_secs(u64::from(round));
-        assert_eq!(ask(&mut gate, now, 1, 7), Asked::Right);
+        assert_eq!(ask(&mut gate, now, 1, 7), CheckOutcome::Right);
         for guess in 0..10 {
             let key = 1000 + 100 * round + guess;
-            if let Asked::Check(key) = ask(&mut gate, now, 1, key) {
+            if let CheckOutcome::Check(key) = ask(&mut gate, now, 1, key) {
                 gate.finish(now, &key, false);
             }
         }
     }
     // What is remembered besides does not push it out.
     let now = now + MINUTE * 9;
-    assert_eq!(ask(&mut gate, now, 1, 7), Asked::Right);
+    assert_eq!(ask(&mut gate, now, 1, 7), CheckOutcome::Right);
     for key in 1..u32::try_from(MOST_REMEMBERED).unwrap() {
         check(&mut gate, now, 2, 10_000 + key, true);
     }
-    assert_eq!(ask(&mut gate, now, 1, 7), Asked::Right);
+    assert_eq!(ask(&mut gate, now, 1, 7), CheckOutcome::Right);
     assert_eq!(gate.right.len(), MOST_REMEMBERED);
     assert_eq!(gate.right_order.len(), MOST_REMEMBERED);
 }
@@ -69,7 +69,7 @@ fn a_failure_is_not_remembered_as_such() {
     let (mut gate, now) = (TestGate::default(), Instant::now());
     check(&mut gate, now, 1, 7, false);
     check(&mut gate, now, 1, 7, true);
-    assert_eq!(ask(&mut gate, now, 1, 7), Asked::Right);
+    assert_eq!(ask(&mut gate, now, 1, 7), CheckOutcome::Right);
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn of_too_many_successes_the_oldest_is_forgotten() {
     }
     let later = now + Duration::from_millis(count.into());
     assert_eq!((gate.right.len(), gate.right_order.len()), (MOST_REMEMBERED, MOST_REMEMBERED));
-    assert_eq!(ask(&mut gate, later, 1, 1), Asked::Right);
-    assert_eq!(ask(&mut gate, later, 1, count), Asked::Right);
-    assert_eq!(ask(&mut gate, later, 1, 0), Asked::Check(0));
+    assert_eq!(ask(&mut gate, later, 1, 1), CheckOutcome::Right);
+    assert_eq!(ask(&mut gate, later, 1, count), CheckOutcome::Right);
+    assert_eq!(ask(&mut gate, later, 1, 0), CheckOutcome::Check(0));
 }
 
 #[test]
@@ -95,19 +95,19 @@ fn successes_that_are_over_are_forgotten_first() {
     check(&mut gate, now + MINUTE / 2, 1, 10, true);
     check(&mut gate, now + MINUTE, 1, 11, true);
     assert_eq!((gate.right.len(), gate.right_order.len()), (2, 2));
-    assert_eq!(ask(&mut gate, now + MINUTE, 1, 10), Asked::Right);
+    assert_eq!(ask(&mut gate, now + MINUTE, 1, 10), CheckOutcome::Right);
 }
 
 #[test]
 fn equal_questions_share_a_check_whether_it_runs_or_is_queued() {
     let (mut gate, now) = (TestGate::default(), Instant::now());
-    assert_eq!(gate.ask(now, peer(1), 1, 0, 10), Asked::Check(0));
-    assert_eq!(gate.ask(now, peer(2), 1, 0, 11), Asked::Queued);
-    assert_eq!(gate.ask(now, peer(1), 2, 5, 20), Asked::Queued);
-    assert_eq!(gate.ask(now, peer(2), 2, 6, 21), Asked::Queued);
+    assert_eq!(gate.ask(now, peer(1), 1, 0, 10), CheckOutcome::Check(0));
+    assert_eq!(gate.ask(now, peer(2), 1, 0, 11), CheckOutcome::Queued);
+    assert_eq!(gate.ask(now, peer(1), 2, 5, 20), CheckOutcome::Queued);
+    assert_eq!(gate.ask(now, peer(2), 2, 6, 21), CheckOutcome::Queued);
     let next = Some((2, 5));
     assert_eq!(gate.finish(now, &1, false), Finished { waiters: vec![10, 11], next });
-    assert_eq!(gate.ask(now, peer(3), 2, 7, 22), Asked::Queued);
+    assert_eq!(gate.ask(now, peer(3), 2, 7, 22), CheckOutcome::Queued);
     assert_eq!(gate.finish(now, &2, true), Finished { waiters: vec![20, 21, 22], next: None });
     assert!(gate.checks.is_empty() && gate.queues.is_empty() && gate.turns.is_empty());
 }
@@ -117,8 +117,8 @@ fn what_does_not_run_cannot_finish() {
     let (mut gate, now) = (TestGate::default(), Instant::now());
     let nothing = Finished { waiters: Vec::new(), next: None };
     assert_eq!(gate.finish(now, &1, true), nothing);
-    assert_eq!(ask(&mut gate, now, 1, 1), Asked::Check(1));
-    assert_eq!(ask(&mut gate, now, 1, 2), Asked::Queued);
+    assert_eq!(ask(&mut gate, now, 1, 1), CheckOutcome::Check(1));
+    assert_eq!(ask(&mut gate, now, 1, 2), CheckOutcome::Queued);
     assert_eq!(gate.finish(now, &2, true), nothing);
     assert_eq!(gate.finish(now, &1, true), Finished { waiters: vec![1], next: Some((2, 2)) });
     assert_eq!(gate.finish(now, &1, true), nothing);
@@ -128,9 +128,9 @@ fn what_does_not_run_cannot_finish() {
 #[test]
 fn peers_take_turns() {
     let (mut gate, now) = (TestGate::default(), Instant::now());
-    assert_eq!(ask(&mut gate, now, 1, 10), Asked::Check(10));
+    assert_eq!(ask(&mut gate, now, 1, 10), CheckOutcome::Check(10));
     for (from, key) in [(1, 11), (1, 12), (1, 13), (2, 20), (2, 21), (3, 30)] {
-        assert_eq!(ask(&mut gate, now, from, key), Asked::Queued);
+        assert_eq!(ask(&mut gate, now, from, key), CheckOutcome::Queued);
     }
     let mut order = vec![10];
     while let Some((key, _)) = gate.finish(now, order.last().unwrap(), true).next {
@@ -142,29 +142,29 @@ fn peers_take_turns() {
 #[test]
 fn a_peer_queues_eight_checks() {
     let (mut gate, now) = (TestGate::default(), Instant::now());
-    assert_eq!(ask(&mut gate, now, 1, 0), Asked::Check(0));
+    assert_eq!(ask(&mut gate, now, 1, 0), CheckOutcome::Check(0));
     for key in 1..=8 {
-        assert_eq!(ask(&mut gate, now, 1, key), Asked::Queued);
+        assert_eq!(ask(&mut gate, now, 1, key), CheckOutcome::Queued);
     }
     assert_eq!(ask(&mut gate, now, 1, 9), too_many(9, QUEUE_RETRY));
-    assert_eq!(ask(&mut gate, now, 1, 8), Asked::Queued, "no check more");
-    assert_eq!(ask(&mut gate, now, 2, 9), Asked::Queued, "another peer");
+    assert_eq!(ask(&mut gate, now, 1, 8), CheckOutcome::Queued, "no check more");
+    assert_eq!(ask(&mut gate, now, 2, 9), CheckOutcome::Queued, "another peer");
     gate.finish(now, &0, true);
-    assert_eq!(ask(&mut gate, now, 1, 10), Asked::Queued);
+    assert_eq!(ask(&mut gate, now, 1, 10), CheckOutcome::Queued);
 }
 
 #[test]
 fn all_peers_queue_256_checks() {
     let (mut gate, now) = (TestGate::default(), Instant::now());
-    assert_eq!(ask(&mut gate, now, 0, 1000), Asked::Check(1000));
+    assert_eq!(ask(&mut gate, now, 0, 1000), CheckOutcome::Check(1000));
     for key in 0..256 {
-        assert_eq!(ask(&mut gate, now, 1 + key / 8, key), Asked::Queued);
+        assert_eq!(ask(&mut gate, now, 1 + key / 8, key), CheckOutcome::Queued);
     }
     assert_eq!(ask(&mut gate, now, 100, 256), too_many(256, QUEUE_RETRY));
-    assert_eq!(ask(&mut gate, now, 100, 255), Asked::Queued, "no check more");
+    assert_eq!(ask(&mut gate, now, 100, 255), CheckOutcome::Queued, "no check more");
     gate.finish(now, &1000, true);
-    assert_eq!(ask(&mut gate, now, 100, 256), Asked::Queued);
-    assert_eq!(ask(&mut gate, now, 100, 1000), Asked::Right);
+    assert_eq!(ask(&mut gate, now, 100, 256), CheckOutcome::Queued);
+    assert_eq!(ask(&mut gate, now, 100, 1000), CheckOutcome::Right);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_peer_is_refused_after_ten_wrong_passwords_until_the_minute_is_over() {
     }
     let later = now + Duration::from_secs(20);
     assert_eq!(ask(&mut gate, later, 1, 1), too_many(1, Duration::from_secs(40)));
-    assert_eq!(ask(&mut gate, later, 1, 100), Asked::Right, "remembered");
+    assert_eq!(ask(&mut gate, later, 1, 100), CheckOutcome::Right, "remembered");
     check(&mut gate, later, 2, 1, false);
     check(&mut gate, now + MINUTE, 1, 1, false);
     assert_eq!(gate.wrong[&Peer(peer(1))].count, 1, "a new window");
@@ -197,10 +197,10 @@ fn a_right_password_does_not_reset_the_count() {
 fn one_check_is_one_failure_of_who_asked_first() {
     let (mut gate, now) = (TestGate::default(), Instant::now());
     for _ in 0..9 {
-        assert_eq!(ask(&mut gate, now, 1, 0), Asked::Check(0));
+        assert_eq!(ask(&mut gate, now, 1, 0), CheckOutcome::Check(0));
         for _ in 0..20 {
-            assert_eq!(ask(&mut gate, now, 1, 0), Asked::Queued);
-            assert_eq!(ask(&mut gate, now, 2, 0), Asked::Queued);
+            assert_eq!(ask(&mut gate, now, 1, 0), CheckOutcome::Queued);
+            assert_eq!(ask(&mut gate, now, 2, 0), CheckOutcome::Queued);
         }
         assert_eq!(gate.finish(now, &0, false).waiters.len(), 41);
     }
@@ -216,7 +216,7 @@ fn who_is_refused_learns_nothing_of_what_others_have_proven() {
         check(&mut gate, now, 2, key, false);
     }
     assert_eq!(ask(&mut gate, now, 2, 100), too_many(100, MINUTE));
-    assert_eq!(ask(&mut gate, now, 1, 101), Asked::Check(101));
+    assert_eq!(ask(&mut gate, now, 1, 101), CheckOutcome::Check(101));
     assert_eq!(ask(&mut gate, now, 2, 101), too_many(101, MINUTE), "nor of what they ask");
 }
 
@@ -225,13 +225,13 @@ fn who_floods_its_queue_learns_nothing_of_what_others_have_proven() {
     let (mut gate, now) = (TestGate::default(), Instant::now());
     check(&mut gate, now, 1, 100, true);
     check(&mut gate, now, 2, 101, true);
-    assert_eq!(ask(&mut gate, now, 2, 0), Asked::Check(0));
+    assert_eq!(ask(&mut gate, now, 2, 0), CheckOutcome::Check(0));
     for key in 1..=8 {
-        assert_eq!(ask(&mut gate, now, 2, key), Asked::Queued);
+        assert_eq!(ask(&mut gate, now, 2, key), CheckOutcome::Queued);
     }
     assert_eq!(ask(&mut gate, now, 2, 100), too_many(100, QUEUE_RETRY));
-    assert_eq!(ask(&mut gate, now, 2, 101), Asked::Right);
-    assert_eq!(ask(&mut gate, now, 3, 100), Asked::Right);
+    assert_eq!(ask(&mut gate, now, 2, 101), CheckOutcome::Right);
+    assert_eq!(ask(&mut gate, now, 3, 100), CheckOutcome::Right);
 }
 
 #[test]
@@ -240,8 +240,8 @@ fn queued_checks_of_a_refused_peer_are_run() {
     for key in 0..9 {
         check(&mut gate, now, 1, key, false);
     }
-    assert_eq!(ask(&mut gate, now, 1, 10), Asked::Check(10));
-    assert_eq!(ask(&mut gate, now, 1, 11), Asked::Queued);
+    assert_eq!(ask(&mut gate, now, 1, 10), CheckOutcome::Check(10));
+    assert_eq!(ask(&mut gate, now, 1, 11), CheckOutcome::Queued);
     assert_eq!(gate.finish(now, &10, false).next, Some((11, 11)));
     assert_eq!(ask(&mut gate, now, 1, 12), too_many(12, MINUTE));
     assert_eq!(gate.finish(now, &11, true).waiters, [11]);
@@ -308,14 +308,14 @@ struct ModelCheck {
 }
 
 impl Model {
-    fn ask(&mut self, now: Instant, peer: u32, key: u32, waiter: u32) -> Asked<u32, u32> {
+    fn ask(&mut self, now: Instant, peer: u32, key: u32, waiter: u32) -> CheckOutcome<u32, u32> {
         let by =
             self.right.iter().find(|right| right.0 == key && now < right.2).map(|right| right.1);
         if by == Some(peer) {
             for right in self.right.iter_mut().filter(|right| right.0 == key) {
                 right.2 = now + MINUTE;
             }
-            return Asked::Right;
+            return CheckOutcome::Right;
         }
         let refused =
             |wrong: &&(u32, Instant, u32)| wrong.0 == peer && wrong.2 >= 10 && now < wrong.1;
@@ -324,11 +324,11 @@ impl Model {
         }
         if let Some(check) = self.checks.iter_mut().find(|check| check.key == key) {
             check.waiters.push(waiter);
-            return Asked::Queued;
+            return CheckOutcome::Queued;
         }
         let full = self.queued(peer).count() >= 8;
         if by.is_some() && !full {
-            return Asked::Right;
+            return CheckOutcome::Right;
         }
         let all = self.checks.len() - usize::from(self.running.is_some());
         if full || all >= 256 {
@@ -342,9 +342,9 @@ impl Model {
         });
         if self.running.is_none() {
             self.running = Some(key);
-            return Asked::Check(key);
+            return CheckOutcome::Check(key);
         }
-        Asked::Queued
+        CheckOutcome::Queued
     }
 
     /// Ends the running check, and begins the one that the gate chose. Returns those to be told.
@@ -436,7 +436,7 @@ proptest! {
                 Op::Ask { peer: from, key } => {
                     let waiter = u32::try_from(answered.len()).unwrap();
                     let asked = gate.ask(now, peer(from), key, key, waiter);
-                    let at_once = matches!(asked, Asked::Right | Asked::TooMany { .. });
+                    let at_once = matches!(asked, CheckOutcome::Right | CheckOutcome::TooMany { .. });
                     answered.push(u32::from(at_once));
                     prop_assert_eq!(asked, model.ask(now, from, key, waiter));
                 }
