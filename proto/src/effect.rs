@@ -154,7 +154,7 @@ pub enum FsEffect {
         file: FileId,
     },
     /// Where does this place lie, all symbolic links followed (with `last`, the last segment too)?
-    /// What does not exist is taken as it is written. RequestSummary where [rules](crate::Config::rules) say
+    /// What does not exist is taken as it is written. Asked where [rules](crate::Config::rules) say
     /// who may do what; there, every other effect speaks of a path that was located so, and must
     /// refuse ([`FsError::Outside`](crate::FsError::Outside)) to follow a link that was put on the
     /// way since. Answer: [`Done::Located`].
@@ -351,7 +351,7 @@ pub enum DeliveryEffect {
 /// Something to be asked of the hook, or told to it.
 #[derive(Debug)]
 pub enum HookEffect {
-    /// What is to become of this request? RequestSummary once of each, where
+    /// What is to become of this request? Asked once of each, where
     /// [`Config::hook`](crate::Config::hook) is set; a verdict that comes too late is ignored.
     /// Answer: [`Done::Decision`], or an error: 503 for
     /// [`FsError::Exhausted`](crate::FsError::Exhausted), else 500.
@@ -362,8 +362,8 @@ pub enum HookEffect {
         /// The request.
         question: Box<Question>,
     },
-    /// More of the answer that the hook [gives piece by piece](crate::hook::HookDecision::read). Answer:
-    /// [`Done::Pulled`], or an error, which cuts the answer.
+    /// More of the answer that the hook [gives piece by piece](crate::hook::HookDecision::read).
+    /// Answer: [`Done::Pulled`], or an error, which cuts the answer.
     Pull {
         /// To be answered.
         op: OpId,
@@ -395,8 +395,8 @@ pub enum HookEffect {
 /// Something to be checked.
 #[derive(Debug)]
 pub enum AuthEffect {
-    /// Is this the user's password? Costly, and to be paced: [`PasswordThrottle`](crate::auth::PasswordThrottle). Answer:
-    /// [`Done::Verified`].
+    /// Is this the user's password? Costly, and to be paced:
+    /// [`PasswordThrottle`](crate::auth::PasswordThrottle). Answer: [`Done::Verified`].
     Verify {
         /// To be answered.
         op: OpId,

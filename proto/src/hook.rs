@@ -3,8 +3,9 @@
 //!
 //! Each request is asked about once ([`HookEffect::Ask`](crate::effect::HookEffect::Ask)), when it
 //! is known what rights it has and before anything is opened, made or received for it. The
-//! [`HookDecision`] says who goes on: the server, or the hook, with an answer of its own. A hook never
-//! frames a message: what it gives was checked when it was made, so that a verdict cannot be wrong.
+//! [`HookDecision`] says who goes on: the server, or the hook, with an answer of its own. A hook
+//! never frames a message: what it gives was checked when it was made, so that a verdict cannot be
+//! wrong.
 //!
 //! ```
 //! use std::time::{Instant, SystemTime};

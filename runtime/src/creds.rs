@@ -105,7 +105,7 @@ fn execute(
     let failed =
         |what: &str, error: io::Error| format!("cannot {what} {}: {error}", file.display());
     let changes = words.iter().any(Word::changes);
-    // ManifestSnapshots until the file is written: what others change meanwhile is not undone.
+    // Held until the file is written: what others change meanwhile is not undone.
     let _lock = if changes {
         Some(Lock::new(file).map_err(|error| failed("make or open the directory of", error))?)
     } else {

@@ -57,15 +57,15 @@ pub trait Hook: fmt::Debug + Send + Sync + 'static {
 
 /// What a hook does for one request. As with [`Hook`], no method may block.
 pub trait Service: fmt::Debug + Send {
-    /// More of the body is wanted, where the verdict was [`HookDecision::read`]. A reply that is dropped
-    /// cuts the answer.
+    /// More of the body is wanted, where the verdict was [`HookDecision::read`]. A reply that is
+    /// dropped cuts the answer.
     fn read(&mut self, reply: Reply<Piece>) {
         drop(reply);
     }
 
-    /// A piece of the request's body, where the verdict was [`HookDecision::take`]. The next one comes
-    /// when this one is answered, so a slow hook slows the sender. A reply that is dropped ends the
-    /// request with 500.
+    /// A piece of the request's body, where the verdict was [`HookDecision::take`]. The next one
+    /// comes when this one is answered, so a slow hook slows the sender. A reply that is dropped
+    /// ends the request with 500.
     fn write(&mut self, data: Vec<Bytes>, reply: Reply<Taken>) {
         let _ = data;
         drop(reply);
@@ -78,8 +78,8 @@ pub trait Service: fmt::Debug + Send {
     }
 
     /// When may the next block of the answer go out, where the verdict was
-    /// [`throttled`](HookDecision::throttled)? `sent` and `total` are bytes of its body. A reply that is
-    /// dropped lets all of the rest go.
+    /// [`throttled`](HookDecision::throttled)? `sent` and `total` are bytes of its body. A reply
+    /// that is dropped lets all of the rest go.
     fn pace(&mut self, sent: u64, total: Option<u64>, reply: Reply<Pace>) {
         let _ = (sent, total);
         drop(reply);

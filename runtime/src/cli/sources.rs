@@ -36,8 +36,8 @@ pub(super) struct Sources {
     pub(super) warnings: Vec<String>,
 }
 
-/// Parses flags, which [`normalize::expand`] has rewritten, together with the variables, and with the
-/// file that one of them names.
+/// Parses flags, which [`normalize::expand`] has rewritten, together with the variables, and with
+/// the file that one of them names.
 ///
 /// # Errors
 /// Clap's, with its source first where that is not the command line; a file that cannot be read or

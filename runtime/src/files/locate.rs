@@ -32,7 +32,7 @@ impl Roots {
         };
         let followed = if last { Some(place.path.clone()) } else { place.path.parent() };
         let followed = followed.as_ref().map_or("", |path| path.as_str());
-        // ManifestSnapshots until the end: some file systems give a new number to a file that is not open.
+        // Held until the end: some file systems give a new number to a file that is not open.
         let _open = if followed.is_empty() {
             None
         } else {
@@ -87,7 +87,7 @@ impl Roots {
                     // A link can lead to a name that no URL has.
                     let written = root.below(&real).and_then(RelPath::new);
                     let written = written.ok_or(FsError::Outside)?;
-                    // ManifestSnapshots until the end: some file systems give a new number to a file that is not
+                    // Held until the end: some file systems give a new number to a file that is not
                     // open.
                     let _open = root.below(&found).and_then(|found| root.open(found, LOOK).ok());
                     let spelled = self.ruled.spell(&root.path, &real, |part| root.look(part));

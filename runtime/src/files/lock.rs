@@ -41,7 +41,7 @@ impl Locks {
 }
 
 impl Roots {
-    /// ManifestSnapshots while the entry `name` of `dir` is changed.
+    /// Held while the entry `name` of `dir` is changed.
     pub(super) fn lock(
         &self,
         dir: &OwnedFd,

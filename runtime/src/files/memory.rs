@@ -59,7 +59,7 @@ pub(crate) struct Use {
 #[derive(Debug)]
 pub(super) struct Memory {
     state: Mutex<State>,
-    /// ManifestSnapshots while a file is patched, so that two patches do not undo each other's work over and
+    /// Held while a file is patched, so that two patches do not undo each other's work over and
     /// over.
     patching: Mutex<()>,
     most_files: usize,

@@ -1,8 +1,8 @@
 //! Files that are followed where they are served: in the first read directory itself.
 //!
 //! Nothing is copied but manifests: of one that is rewritten, readers get the last whole version
-//! (see [`ManifestSnapshots`](crate::manifest_snapshots::ManifestSnapshots)). Some things are not promised that a copy into another
-//! directory gives:
+//! (see [`ManifestSnapshots`](crate::manifest_snapshots::ManifestSnapshots)). Some things are not
+//! promised that a copy into another directory gives:
 //! - Between the moment that a file is made, or first rewritten, and the moment that the kernel's
 //!   word of it is read (well below a millisecond on a machine that is not overloaded), a request
 //!   gets what is on the disk.
